@@ -1,0 +1,122 @@
+// Package checkers judges what a run left behind: history and other evidence
+// in, verdicts out.
+//
+// A checker is a pure function of its Evidence, within a stated bound of time
+// and memory; past the bound it says unknown, with what it had established so
+// far. It never says valid of what it did not check, and its invalid always
+// carries a witness: the smallest thing that cannot be, in plain words.
+// Checkers know nothing of runtimes and targets.
+//
+// Check runs several checkers, turns a panic of one into unknown, and merges
+// their verdicts: invalid beats unknown beats valid.
+package checkers
+
+import (
+	"context"
+	"time"
+
+	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/node"
+)
+
+// Validity is a checker's conclusion.
+type Validity string
+
+// The three conclusions. Unknown is never taken for Valid.
+const (
+	Valid   Validity = "valid"
+	Invalid Validity = "invalid"
+	Unknown Validity = "unknown"
+)
+
+// Checker judges one property.
+type Checker interface {
+	// Name identifies the checker in results and on the command line.
+	Name() string
+	// Check judges. It returns soon after ctx is cancelled, with Unknown.
+	Check(ctx context.Context, e *Evidence) Verdict
+}
+
+// Verdict is what a checker has to say.
+type Verdict struct {
+	Checker   string   `json:"name"`
+	Verdict   Validity `json:"verdict"`
+	Algorithm string   `json:"algorithm,omitempty"`
+	// Reason says in one sentence why the verdict is what it is.
+	Reason  string  `json:"reason,omitempty"`
+	Seconds float64 `json:"seconds"`
+	// Witness explains an Invalid; it is nil otherwise.
+	Witness *Witness `json:"witness,omitempty"`
+	// Measures are figures that the checker found on its way, by name with
+	// the unit at the end ("longest_gap_seconds").
+	Measures map[string]float64 `json:"measures,omitempty"`
+}
+
+// Witness is the smallest explanation of a violation.
+type Witness struct {
+	// Summary says it in one or two sentences.
+	Summary string `json:"summary"`
+	// Key is the key concerned, "" if there is none.
+	Key string `json:"key,omitempty"`
+	// Operations are those that cannot be ordered, in order of invocation.
+	// The oracle rejects them alone, too.
+	Operations []history.Operation `json:"operations,omitempty"`
+	// Lines give further evidence in words, one step of the argument each.
+	Lines []string `json:"lines,omitempty"`
+	// From and To bound the time that the violation concerns.
+	From time.Duration `json:"from_ns"`
+	To   time.Duration `json:"to_ns"`
+	// Picture is a self-contained HTML page that shows the violation, if the
+	// checker can draw it. It is kept in a file of its own, not in JSON.
+	Picture []byte `json:"-"`
+}
+
+// Evidence is all that a run left behind.
+type Evidence struct {
+	// Events is the history, in order.
+	Events []history.Event
+	// Operations are the client operations of Events, in order of invocation.
+	Operations []history.Operation
+	Faults     []FaultWindow
+	Phases     []Phase
+	// Finals are the nodes' accounts of themselves after healing and a time
+	// to settle; it is nil where nodes have none.
+	Finals []Final
+	// Logs are the ends of the nodes' logs, by node.
+	Logs map[string][]byte
+	// Findings are what white-box invariants found, and panics that no one
+	// injected.
+	Findings []Finding
+}
+
+// FaultWindow is when a fault was in force.
+type FaultWindow struct {
+	Fault string   // its text, as in the plan
+	Kind  string   // its name: "kill", "partition", …
+	Nodes []string // whom it hit, in order
+	// Start is when its injection began, End when it was healed.
+	Start, End time.Duration
+	Bit        bool // it left a receipt
+}
+
+// Phase is a phase of the run.
+type Phase struct {
+	Name       string
+	Start, End time.Duration
+}
+
+// Final is a node's last word.
+type Final struct {
+	Node   string
+	Status node.Status
+	Err    string // why there is no status
+}
+
+// Finding is a broken contract inside the system, which clients may or may
+// not have seen.
+type Finding struct {
+	At        time.Duration `json:"at_ns"`
+	Node      string        `json:"node"`
+	Invariant string        `json:"invariant"` // "election safety", "panic", …
+	Text      string        `json:"text"`
+}

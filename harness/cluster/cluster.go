@@ -1,0 +1,142 @@
+// Package cluster is what faults, clients and the phases of a run act on: a
+// started target, wherever it lives.
+//
+// A runtime (harness/sim, harness/docker) implements Cluster and as many of
+// the small capability interfaces (Crasher, Pauser, Linker, …) as it can.
+// Whoever needs a capability asks for it by type assertion before the run
+// starts and says clearly what is missing. Everything here is written in
+// blocking style: in the simulator, a blocking call hands the single thread
+// to the scheduler; on containers it blocks a goroutine. The same clients,
+// faults and phases therefore run on both.
+//
+// The package holds no policy: what to break and when is for package faults,
+// what to conclude is for package checkers.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cleancut/cleancut/harness/node"
+)
+
+// ClientEnd is the name under which all clients together appear as one end
+// of a Link.
+const ClientEnd = "client"
+
+// Errors that capabilities return, to be tested for with errors.Is.
+var (
+	// ErrNoNode means that a node of that name does not exist.
+	ErrNoNode = errors.New("no such node")
+	// ErrDown means that the node is not running.
+	ErrDown = errors.New("node is down")
+	// ErrUnavailable means that this runtime, target or machine cannot do
+	// what was asked. The error that wraps it says why and what would help.
+	ErrUnavailable = errors.New("not available")
+)
+
+// Runtime starts clusters.
+type Runtime interface {
+	// Name is "sim" or "docker".
+	Name() string
+	// Run starts a cluster as spec says, calls body with it, and removes the
+	// cluster whatever happens: when Run returns, nothing of it is left. The
+	// body's error is returned as it is; other errors say what the runtime
+	// itself could not do. Cancelling ctx makes blocking calls return early;
+	// what body does after that is up to it.
+	Run(ctx context.Context, spec Spec, body func(ctx context.Context, c Cluster) error) error
+}
+
+// Spec says what to start.
+type Spec struct {
+	Run    string   // identifies the run; unique on this machine
+	Target Target   // what to start
+	Nodes  []string // names, in order: n1, n2, …
+	Seed   uint64
+	Bug    string // id of a planted bug to switch on, "" for none
+	// EvidenceDir is where logs and final states of nodes go, one folder per
+	// node; "" keeps none (simulated sweeps).
+	EvidenceDir string
+	Log         *slog.Logger
+}
+
+// Cluster is a started target.
+type Cluster interface {
+	Executor
+	// Runtime is the name of the runtime that the cluster runs on.
+	Runtime() string
+	// Nodes returns the names of all nodes, in order.
+	Nodes() []string
+	// Status asks a node how it is. It fails with ErrDown if the node does
+	// not run, and with another error if it does not answer within a second.
+	// The question takes the control path: network faults do not hit it, but
+	// a paused node does not answer.
+	Status(ctx context.Context, node string) (node.Status, error)
+	// Network returns the network as the client of that name sees it. The
+	// name also names the client's random stream.
+	Network(client string) Network
+	// Logs returns what a node wrote to its log since it was first started,
+	// oldest first, boots marked, at most limit bytes from the end.
+	Logs(ctx context.Context, node string, limit int) ([]byte, error)
+}
+
+// Executor runs activities of the harness (clients, the nemesis, the phases)
+// and tells them the time. In the simulator all of them are coroutines on
+// one thread: they must not block on anything but these methods and those of
+// Cluster, Network and Task.
+type Executor interface {
+	// Now is the time since the run began on the harness's monotonic clock.
+	Now() time.Duration
+	// Sleep blocks for d, or until ctx is cancelled, and then returns
+	// ctx.Err().
+	Sleep(ctx context.Context, d time.Duration) error
+	// Go starts an activity. A panic in it ends the run with an error that
+	// carries the stack.
+	Go(name string, f func(ctx context.Context)) Task
+}
+
+// Task is a started activity.
+type Task interface {
+	// Wait blocks until the activity has returned.
+	Wait(ctx context.Context) error
+	// Stop cancels the activity's context: what it is blocked in returns
+	// context.Canceled. It does not wait.
+	Stop()
+}
+
+// Network is a client's way to the nodes. It is subject to network faults.
+type Network interface {
+	Executor
+	// Nodes returns the names of all nodes, in order.
+	Nodes() []string
+	// Address returns where a node's port of that name ("client", "peer")
+	// can be dialled, as host:port. Only containers have addresses; the
+	// simulator returns ErrUnavailable.
+	Address(node, port string) (string, error)
+	// Call sends a request to a node and waits for its answer, at most for
+	// timeout. A *CallError says whether the request may have been executed.
+	Call(ctx context.Context, node string, r node.Request, timeout time.Duration) (node.Response, error)
+	// Intn returns a number in [0, n) of this client's random stream.
+	Intn(n int) int
+}
+
+// CallError is why a Call has no answer.
+type CallError struct {
+	Node string
+	// Sent tells whether the request may have reached the node: false only
+	// if it certainly did not (connection refused).
+	Sent bool
+	Err  error
+}
+
+func (e *CallError) Error() string {
+	if e.Sent {
+		return e.Node + ": no answer: " + e.Err.Error()
+	}
+	return e.Node + ": not sent: " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *CallError) Unwrap() error { return e.Err }

@@ -1,0 +1,79 @@
+package rundir
+
+import (
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// Outcome is the verdict on a whole run. Invalid beats inconclusive beats
+// valid; an error of the harness beats them all.
+type Outcome string
+
+// The outcomes of a run.
+const (
+	Valid        Outcome = "valid"
+	Invalid      Outcome = "invalid"
+	Inconclusive Outcome = "inconclusive"
+	Error        Outcome = "error"
+)
+
+// Result is what result.json holds and --json prints.
+type Result struct {
+	Scenario string  `json:"scenario"`
+	Runtime  string  `json:"runtime"`
+	Seed     uint64  `json:"seed"`
+	Verdict  Outcome `json:"verdict"`
+	// Reasons say in a sentence each why the verdict is what it is.
+	Reasons []string `json:"reasons"`
+	// TraceHash digests everything that happened in a simulation.
+	TraceHash  string             `json:"trace_hash,omitempty"`
+	Operations Operations         `json:"operations"`
+	Faults     []Fault            `json:"faults"`
+	Checkers   []checkers.Verdict `json:"checkers"`
+	// Findings are broken contracts inside the system (white-box).
+	Findings []checkers.Finding `json:"findings,omitempty"`
+	Strength history.Strength   `json:"strength"`
+	Phases   []Phase            `json:"phases"`
+	// Unavailable lists faults that the plan wanted and this runtime, target
+	// or machine cannot do, with the reason.
+	Unavailable []string `json:"unavailable,omitempty"`
+	// Measures are figures by name with the unit at the end.
+	Measures map[string]float64 `json:"measures"`
+	// Reproduce is the command line that runs it again.
+	Reproduce string    `json:"reproduce"`
+	Started   time.Time `json:"started"` // wall clock, for people only
+	// Version is the version of cleancut.
+	Version string `json:"version"`
+}
+
+// Operations counts operations by outcome.
+type Operations struct {
+	Total int `json:"total"`
+	OK    int `json:"ok"`
+	Fail  int `json:"fail"`
+	Info  int `json:"info"`
+}
+
+// Fault is one injection. Times are since the run began.
+type Fault struct {
+	Fault    string          `json:"fault"` // its text, as in the plan
+	Kind     string          `json:"kind"`
+	Nodes    []string        `json:"nodes"`
+	At       time.Duration   `json:"at"`
+	HealedAt time.Duration   `json:"healed_at"`
+	Receipt  cluster.Receipt `json:"receipt"`
+	// Bit tells that the receipt proves an effect.
+	Bit bool `json:"bit"`
+	// Error is why it could not be injected or healed.
+	Error string `json:"error,omitempty"`
+}
+
+// Phase is a phase of the run.
+type Phase struct {
+	Name  string        `json:"name"`
+	Start time.Duration `json:"start"`
+	End   time.Duration `json:"end"`
+}

@@ -86,7 +86,7 @@ type Evidence struct {
 	Logs map[string][]byte
 	// Findings are what white-box invariants found, and panics that no one
 	// injected.
-	Findings []Finding
+	Findings []node.Finding
 }
 
 // FaultWindow is when a fault was in force.
@@ -110,13 +110,4 @@ type Final struct {
 	Node   string
 	Status node.Status
 	Err    string // why there is no status
-}
-
-// Finding is a broken contract inside the system, which clients may or may
-// not have seen.
-type Finding struct {
-	At        time.Duration `json:"at_ns"`
-	Node      string        `json:"node"`
-	Invariant string        `json:"invariant"` // "election safety", "panic", …
-	Text      string        `json:"text"`
 }

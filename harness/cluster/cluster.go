@@ -122,6 +122,24 @@ type Network interface {
 	Intn(n int) int
 }
 
+// Observer is a cluster that notices by itself what is wrong inside nodes:
+// violated invariants in the simulator, and everywhere panics and exits that
+// no fault caused.
+type Observer interface {
+	// Findings returns what was found so far, in order.
+	Findings() []node.Finding
+}
+
+// Tracer is a cluster whose run is deterministic.
+type Tracer interface {
+	// TraceHash digests every event of the run so far.
+	TraceHash() string
+	// Events counts them.
+	Events() uint64
+	// Points counts how often each named point was reached.
+	Points() map[string]int
+}
+
 // CallError is why a Call has no answer.
 type CallError struct {
 	Node string

@@ -148,3 +148,13 @@ type Status struct {
 	StateHash string `json:"state_hash"`
 	Ready     bool   `json:"ready"` // would serve a request now, as far as it knows
 }
+
+// Finding is a broken contract inside the system under test, which clients
+// may or may not have seen: a violated invariant, or a panic or exit of a
+// node that nobody injected.
+type Finding struct {
+	At        time.Duration `json:"at_ns"` // since the run began
+	Node      string        `json:"node"`
+	Invariant string        `json:"invariant"` // "election safety", "panic", "exit", …
+	Text      string        `json:"text"`
+}

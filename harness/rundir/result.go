@@ -6,6 +6,7 @@ import (
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/node"
 )
 
 // Outcome is the verdict on a whole run. Invalid beats inconclusive beats
@@ -34,7 +35,7 @@ type Result struct {
 	Faults     []Fault            `json:"faults"`
 	Checkers   []checkers.Verdict `json:"checkers"`
 	// Findings are broken contracts inside the system (white-box).
-	Findings []checkers.Finding `json:"findings,omitempty"`
+	Findings []node.Finding `json:"findings,omitempty"`
 	Strength history.Strength   `json:"strength"`
 	Phases   []Phase            `json:"phases"`
 	// Unavailable lists faults that the plan wanted and this runtime, target

@@ -1,0 +1,152 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/cleancut/cleancut/harness/rng"
+)
+
+// Drawing says how to draw a plan from a seed.
+type Drawing struct {
+	// Kinds are the names of faults to choose from; empty means all.
+	Kinds []string `json:"kinds,omitempty"`
+	// Every is the mean time between two injections; 0 means a sixth of the
+	// plan's length.
+	Every time.Duration `json:"every,omitempty"`
+	// ForMin and ForMax bound how long a fault lasts; 0 means 300 ms and a
+	// quarter of the plan's length, at most 4 s.
+	ForMin time.Duration `json:"for_min,omitempty"`
+	ForMax time.Duration `json:"for_max,omitempty"`
+	// Points are points on which faults may be triggered; empty means that
+	// all faults are timed.
+	Points []string `json:"points,omitempty"`
+	// Pairs allows faults that follow others on the same victims.
+	Pairs bool `json:"pairs,omitempty"`
+	// Swarm switches each kind of fault on or off by the seed, four times out
+	// of five (Groce et al., "Swarm testing", ISSTA 2012): what is left out
+	// leaves room for the rest.
+	Swarm bool `json:"swarm,omitempty"`
+}
+
+// Validate returns what is wrong with a drawing.
+func (d Drawing) Validate() error {
+	for _, k := range d.Kinds {
+		if _, err := Lookup(k); err != nil {
+			return err
+		}
+	}
+	if d.Every < 0 || d.ForMin < 0 || d.ForMax < 0 || (d.ForMax > 0 && d.ForMin > d.ForMax) {
+		return fmt.Errorf("a drawing needs positive times with ForMin ≤ ForMax, got every %v for %v to %v", d.Every, d.ForMin, d.ForMax)
+	}
+	return nil
+}
+
+// Draw draws a plan that fits into length for a cluster of that many nodes.
+// It leaves the last sixth of length, at most two seconds, quiet. It is a
+// pure function of its arguments.
+func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
+	r := rng.Stream(seed, "faults")
+	kinds := d.kinds(r)
+	d.defaults(length)
+	end := length - min(length/6, 2*time.Second)
+	var plan Plan
+	for at := d.gap(r) / 2; at < end; at += d.gap(r) {
+		def := kinds[r.IntN(len(kinds))]
+		step := Step{
+			When:  Trigger{After: at.Round(time.Millisecond)},
+			Fault: def.draw(r, nodes),
+			For:   min(d.lasting(r), end-at+d.ForMin).Round(time.Millisecond),
+		}
+		if len(d.Points) > 0 && r.IntN(3) == 0 {
+			step = d.triggered(r, kinds, step)
+		}
+		plan = append(plan, step)
+		if d.Pairs && r.IntN(4) == 0 {
+			if next, ok := d.follower(r, kinds); ok {
+				plan = append(plan, next)
+			}
+		}
+		if len(plan) >= planStepsMax {
+			break
+		}
+	}
+	return plan
+}
+
+func (d *Drawing) defaults(length time.Duration) {
+	if d.Every == 0 {
+		d.Every = max(length/6, 200*time.Millisecond)
+	}
+	if d.ForMin == 0 {
+		d.ForMin = 300 * time.Millisecond
+	}
+	if d.ForMax == 0 {
+		d.ForMax = max(d.ForMin, min(length/4, 4*time.Second))
+	}
+}
+
+// kinds chooses the kinds of faults of this plan, at least one.
+func (d Drawing) kinds(r *rand.Rand) []Definition {
+	all := slices.DeleteFunc(Catalog(), func(def Definition) bool {
+		return len(d.Kinds) > 0 && !slices.Contains(d.Kinds, def.Name)
+	})
+	if !d.Swarm || r.IntN(5) == 0 {
+		return all
+	}
+	on := slices.DeleteFunc(slices.Clone(all), func(Definition) bool { return r.IntN(2) == 0 })
+	if len(on) == 0 {
+		on = all[r.IntN(len(all)):][:1]
+	}
+	return on
+}
+
+// gap draws the time to the next injection: between a half and three halves
+// of the mean.
+func (d Drawing) gap(r *rand.Rand) time.Duration {
+	return d.Every/2 + time.Duration(r.Int64N(int64(d.Every)))
+}
+
+func (d Drawing) lasting(r *rand.Rand) time.Duration {
+	return d.ForMin + time.Duration(r.Int64N(int64(d.ForMax-d.ForMin)+1))
+}
+
+// triggered turns a timed step into one on a point that is reached after the
+// step's time: the node that reaches it dies there, or suffers another fault
+// of the plan's kinds. Where these have none that fits, the step stays timed.
+func (d Drawing) triggered(r *rand.Rand, kinds []Definition, step Step) Step {
+	fault, ok := chooseFor("self", r, kinds)
+	if !ok {
+		return step
+	}
+	step.When.Point, step.When.Nth, step.When.Maybe = d.Points[r.IntN(len(d.Points))], 1+r.IntN(4), true
+	if r.IntN(2) == 0 && fault.Name() != "partition" {
+		step.For = time.Duration(5+r.IntN(500)) * time.Millisecond
+	}
+	step.Fault = fault
+	return step
+}
+
+// follower draws a step that strikes the victims of the one before again.
+func (d Drawing) follower(r *rand.Rand, kinds []Definition) (Step, bool) {
+	fault, ok := chooseFor("same", r, kinds)
+	return Step{
+		When:  Trigger{Then: true, After: time.Duration(20+r.IntN(400)) * time.Millisecond},
+		Fault: fault,
+		For:   d.lasting(r).Round(time.Millisecond),
+	}, ok
+}
+
+// chooseFor chooses a fault that strikes given victims, most often a crash.
+func chooseFor(who Who, r *rand.Rand, kinds []Definition) (Fault, bool) {
+	choices := []Fault{Kill{who}, Kill{who}, PowerLoss{who}, Pause{who}, Partition{Shape: Isolate, Who: who}}
+	choices = slices.DeleteFunc(choices, func(f Fault) bool {
+		return !slices.ContainsFunc(kinds, func(def Definition) bool { return def.Name == f.Name() })
+	})
+	if len(choices) == 0 {
+		return nil, false
+	}
+	return choices[r.IntN(len(choices))], true
+}

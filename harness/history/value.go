@@ -43,8 +43,11 @@ func Bool(b bool) Value {
 // Int returns an integer value.
 func Int(n int64) Value { return Value{kind: KindInt, n: n} }
 
-// String returns a string value.
-func String(s string) Value { return Value{kind: KindString, s: s} }
+// String returns a string value. Bytes that are not UTF-8 become U+FFFD, so
+// that every value survives being written and read.
+func String(s string) Value {
+	return Value{kind: KindString, s: strings.ToValidUTF8(s, "\uFFFD")}
+}
 
 // List returns a list value. It keeps vs, which must not be changed
 // afterwards.

@@ -54,6 +54,9 @@ type Verdict struct {
 
 // Witness is the smallest explanation of a violation.
 type Witness struct {
+	// Class names the kind of violation, as the checker defines it. A smaller
+	// scenario shows the same violation if checker and class are the same.
+	Class string `json:"class,omitempty"`
 	// Summary says it in one or two sentences.
 	Summary string `json:"summary"`
 	// Key is the key concerned, "" if there is none.

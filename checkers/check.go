@@ -1,0 +1,119 @@
+package checkers
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// Options bound Check.
+type Options struct {
+	// Timeout bounds each checker; 0 means DefaultTimeout. A checker that is
+	// cut off says unknown. Checkers bound their own work by steps as well,
+	// which is reached first where verdicts must be reproducible.
+	Timeout time.Duration
+}
+
+// DefaultTimeout bounds a checker unless told otherwise.
+const DefaultTimeout = 60 * time.Second
+
+// grace is how long a checker may take to notice that its context ended.
+const grace = 2 * time.Second
+
+// Check runs the checkers one after the other and returns their verdicts in
+// the same order. A checker that panics, or that does not return within its
+// time and two seconds of grace, is unknown; in the latter case its goroutine
+// is abandoned. An invalid without a witness is unknown, too: it cannot be
+// acted on.
+func Check(ctx context.Context, e *Evidence, list []Checker, o Options) []Verdict {
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	verdicts := make([]Verdict, len(list))
+	for i, c := range list {
+		verdicts[i] = judge(ctx, e, c, o.Timeout)
+	}
+	return verdicts
+}
+
+func judge(ctx context.Context, e *Evidence, c Checker, timeout time.Duration) Verdict {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	start := time.Now()
+	done := make(chan Verdict, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- Verdict{Verdict: Unknown, Reason: fmt.Sprintf("the checker panicked: %v\n%s", p, debug.Stack())}
+			}
+		}()
+		done <- c.Check(ctx, e)
+	}()
+	var v Verdict
+	select {
+	case v = <-done:
+	case <-ctx.Done():
+		late := time.NewTimer(grace)
+		defer late.Stop()
+		select {
+		case v = <-done:
+		case <-late.C:
+			v = Verdict{Verdict: Unknown, Reason: fmt.Sprintf("the checker did not return within %s", timeout)}
+		}
+	}
+	v.Checker = c.Name()
+	v.Seconds = time.Since(start).Seconds()
+	return v.sane()
+}
+
+// sane turns what a checker must not say into Unknown.
+func (v Verdict) sane() Verdict {
+	switch {
+	case v.Verdict != Valid && v.Verdict != Invalid && v.Verdict != Unknown:
+		v.Reason = fmt.Sprintf("the checker said %q, which is no verdict; expected valid, invalid or unknown", v.Verdict)
+		v.Verdict = Unknown
+	case v.Verdict == Invalid && v.Witness == nil:
+		v.Verdict, v.Reason = Unknown, strings.TrimSpace("the checker said invalid without a witness. "+v.Reason)
+	case v.Verdict != Invalid:
+		v.Witness = nil
+	}
+	return v
+}
+
+// Merge returns the conclusion of all verdicts together: invalid beats
+// unknown beats valid. Nothing at all is unknown.
+func Merge(verdicts []Verdict) Validity {
+	merged := Valid
+	for _, v := range verdicts {
+		switch v.Verdict {
+		case Invalid:
+			return Invalid
+		case Valid:
+		default:
+			merged = Unknown
+		}
+	}
+	if len(verdicts) == 0 {
+		return Unknown
+	}
+	return merged
+}
+
+// Func makes a checker of a function.
+func Func(name string, f func(ctx context.Context, e *Evidence) Verdict) Checker {
+	return function{name, f}
+}
+
+type function struct {
+	name string
+	f    func(ctx context.Context, e *Evidence) Verdict
+}
+
+func (f function) Name() string { return f.name }
+
+func (f function) Check(ctx context.Context, e *Evidence) Verdict { return f.f(ctx, e) }
+
+// At prints a time of a run for people: "3.214 s".
+func At(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }

@@ -1,0 +1,150 @@
+package linear
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// Bounds of a picture. Beyond them only the witness is drawn.
+const (
+	pictureOperationsMax = 120
+	pictureBytesMax      = 1 << 20
+	pictureSteps         = 300_000
+)
+
+// picture draws the key's operations, or only those of the explanation if
+// there are too many, with porcupine's visualization. Faults appear as
+// annotations. It is nil if porcupine cannot draw it.
+func (x *explanation) picture(e *checkers.Evidence) []byte {
+	if len(x.problem.ops) <= pictureOperationsMax {
+		if page := x.draw(e, x.problem.ops); page != nil && len(page) <= pictureBytesMax {
+			return page
+		}
+	}
+	return x.draw(e, x.ops)
+}
+
+// draw returns porcupine's page, or nil if it finds no violation in ops
+// within its budget.
+func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
+	p := x.problem
+	in := map[int]bool{}
+	for i := range x.ops {
+		in[x.ops[i].source] = true
+	}
+	clock := newStretched(e.Operations, ops)
+	drawn := make([]porcupine.Operation, len(ops))
+	for i := range ops {
+		o := &ops[i]
+		h := &e.Operations[o.source]
+		note := fmt.Sprintf("process %d, node %s, invoked at %s", h.Process, h.Node, checkers.At(h.Invoked))
+		if h.Outcome == history.OK {
+			note += ", completed at " + checkers.At(h.Completed)
+		} else {
+			note += ", outcome unknown"
+		}
+		if in[o.source] {
+			note += " (part of the witness)"
+		}
+		drawn[i] = porcupine.Operation{ClientId: h.Process, Input: o, Call: clock.of(o.call), Return: clock.of(o.ret), Metadata: note}
+	}
+	m := &meter{budget: &budget{ctx: context.Background(), steps: pictureSteps, memory: DefaultMemory}, configurations: pictureSteps}
+	boxed := boxes(len(p.values))
+	result, info := porcupine.CheckOperationsVerbose(model(p.initial, boxed, m), drawn, 0)
+	if result != porcupine.Illegal || m.exhausted {
+		return nil
+	}
+	info.AddAnnotations(clock.faults(e.Faults))
+	plain := model(p.initial, boxed, nil)
+	plain.DescribeOperation = func(input, _ any) string { return describe(p, input.(*op)) }
+	plain.DescribeState = func(state any) string { return p.values[state.(int32)].String() }
+	plain.DescribeOperationMetadata = func(note any) string { return note.(string) }
+	var page bytes.Buffer
+	if err := porcupine.Visualize(plain, info, &page); err != nil {
+		return nil
+	}
+	return page.Bytes()
+}
+
+func describe(p *problem, o *op) string {
+	unknown := ""
+	if o.maybe {
+		unknown = " ?"
+	}
+	v := p.values[o.value].String()
+	switch {
+	case o.kind == read:
+		return "read → " + v
+	case o.kind == cas:
+		return fmt.Sprintf("cas %s → %s%s", p.values[o.expect], v, unknown)
+	case p.values[o.value].IsNil():
+		return "delete" + unknown
+	}
+	return "write " + v + unknown
+}
+
+// stretched gives events times that differ and are in the order of their
+// indices: events at the same nanosecond are moved apart by one.
+type stretched struct {
+	byIndex map[int64]int64
+	end     int64
+}
+
+func newStretched(all []history.Operation, ops []op) *stretched {
+	type event struct {
+		index int64
+		time  time.Duration
+	}
+	var events []event
+	for i := range ops {
+		h := &all[ops[i].source]
+		events = append(events, event{h.Call, h.Invoked})
+		if ops[i].ret != never {
+			events = append(events, event{h.Return, h.Completed})
+		}
+	}
+	slices.SortFunc(events, func(a, b event) int { return int(a.index - b.index) })
+	s := &stretched{byIndex: map[int64]int64{}}
+	for _, e := range events {
+		s.end = max(int64(e.time), s.end+1)
+		s.byIndex[e.index] = s.end
+	}
+	s.end++
+	return s
+}
+
+// of returns the time of an event, and the end of all for never.
+func (s *stretched) of(index int64) int64 {
+	if t, ok := s.byIndex[index]; ok {
+		return t
+	}
+	return s.end
+}
+
+func (s *stretched) faults(windows []checkers.FaultWindow) []porcupine.Annotation {
+	from := s.end
+	for _, t := range s.byIndex {
+		from = min(from, t)
+	}
+	var notes []porcupine.Annotation
+	for _, w := range windows {
+		start, end := max(int64(w.Start), from), min(int64(w.End), s.end)
+		if start > end {
+			continue
+		}
+		notes = append(notes, porcupine.Annotation{
+			Tag: "fault: " + w.Kind, Start: start, End: end, Description: w.Fault,
+			Details:   fmt.Sprintf("%v from %s to %s", w.Nodes, checkers.At(w.Start), checkers.At(w.End)),
+			TextColor: "#5b1010", BackgroundColor: "#ffd9d2",
+		})
+	}
+	return notes
+}

@@ -1,0 +1,245 @@
+package linear
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// never is the return of an operation that may take effect at any time.
+const never = int64(math.MaxInt64)
+
+type kind uint8
+
+const (
+	read  kind = iota // returned value
+	write             // set value; a delete is a write of nil
+	cas               // found expect, set value
+)
+
+// op is an operation on one register in a form that is quick to search.
+type op struct {
+	kind          kind
+	maybe         bool  // of unknown outcome: it may have happened or not
+	expect, value int32 // ids of values
+	call, ret     int64 // indices of events; ret is never for maybe
+	source        int   // index in Evidence.Operations
+}
+
+// observes returns the value that o found, if it found one.
+func (o *op) observes() (int32, bool) {
+	switch o.kind {
+	case read:
+		return o.value, true
+	case cas:
+		return o.expect, true
+	}
+	return 0, false
+}
+
+// problem is the history of one key.
+type problem struct {
+	key     string
+	initial int32
+	ops     []op // in order of call: neither failed ones nor useless ones
+	values  []history.Value
+	failed  []failedWrite
+}
+
+// failedWrite is a write that certainly did not happen.
+type failedWrite struct {
+	value  int32
+	source int
+}
+
+// interner numbers the values of a key. Nil is always number 0.
+type interner struct {
+	ints   map[int64]int32
+	others map[string]int32
+	values []history.Value
+	buf    []byte
+}
+
+func newInterner() *interner {
+	return &interner{ints: map[int64]int32{}, others: map[string]int32{}, values: []history.Value{history.Nil}}
+}
+
+func (in *interner) reset() {
+	clear(in.ints)
+	clear(in.others)
+	in.values = []history.Value{history.Nil}
+}
+
+func (in *interner) id(v history.Value) int32 {
+	if v.IsNil() {
+		return 0
+	}
+	next := int32(len(in.values))
+	if n, ok := v.AsInt(); ok {
+		if id, ok := in.ints[n]; ok {
+			return id
+		}
+		in.ints[n] = next
+	} else {
+		in.buf = v.AppendJSON(in.buf[:0])
+		if id, ok := in.others[string(in.buf)]; ok {
+			return id
+		}
+		in.others[string(in.buf)] = next
+	}
+	in.values = append(in.values, v)
+	return next
+}
+
+// compile turns the operations of one key, given by their indices in order of
+// invocation, into a problem.
+func compile(in *interner, key string, spec Spec, all []history.Operation, indices []int) (*problem, error) {
+	in.reset()
+	p := &problem{key: key, initial: in.id(spec.Initial), ops: make([]op, 0, len(indices))}
+	for _, at := range indices {
+		h := &all[at]
+		o := op{call: h.Call, ret: h.Return, source: at}
+		if h.Outcome == history.Info {
+			o.maybe, o.ret = true, never
+		}
+		switch h.F {
+		case Read:
+			if h.Outcome != history.OK {
+				continue // it changed nothing and says nothing
+			}
+			o.value = in.id(h.Output)
+		case Write:
+			o.kind, o.value = write, in.id(h.Input)
+		case Delete:
+			o.kind = write
+		case CAS:
+			pair, ok := h.Input.AsList()
+			if !ok || len(pair) != 2 {
+				return nil, fmt.Errorf("the cas at event %d has the argument %s; expected a list [expected new]", h.Call, h.Input)
+			}
+			o.kind, o.expect, o.value = cas, in.id(pair[0]), in.id(pair[1])
+		default:
+			return nil, fmt.Errorf("the function %q at event %d is not part of the specification; expected %s, %s, %s or %s", h.F, h.Call, Read, Write, CAS, Delete)
+		}
+		if h.Outcome == history.Fail {
+			p.failed = append(p.failed, failedWrite{o.value, at})
+			continue
+		}
+		p.ops = append(p.ops, o)
+	}
+	p.values = in.values
+	p.ops = prune(p.ops, len(p.values))
+	return p, nil
+}
+
+// prune removes operations of unknown outcome that set a value which nobody
+// needs: no read returned it, and no cas that can matter expected it. This is
+// exact, whether or not values are unique. If the rest can be linearized, so
+// can the whole: what was removed need not have happened. And if the whole
+// can, then so can the rest: without the removed operations the register
+// holds another value only during spans in which it held one that nobody
+// needs, so that in these spans nothing but blind writes took effect.
+func prune(ops []op, values int) []op {
+	needed := make([]bool, values)
+	var pending []*op // cas of unknown outcome whose target nobody needs yet
+	useful := false
+	for i := range ops {
+		o := &ops[i]
+		if o.maybe {
+			useful = true
+			if o.kind == cas {
+				pending = append(pending, o)
+			}
+			continue
+		}
+		if v, ok := o.observes(); ok {
+			needed[v] = true
+		}
+	}
+	if !useful {
+		return ops
+	}
+	for changed := true; changed; {
+		changed = false
+		rest := pending[:0]
+		for _, o := range pending {
+			if needed[o.value] {
+				needed[o.expect] = true
+				changed = true
+				continue
+			}
+			rest = append(rest, o)
+		}
+		pending = rest
+	}
+	kept := ops[:0]
+	for _, o := range ops {
+		if !o.maybe || needed[o.value] {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+// tighten gives a definite return to operations of unknown outcome that
+// certainly happened: if an operation that is certain found a value that only
+// one other can have set, that other one took effect before the first such
+// finding ended. This is exact and spares the search a doubling each. The
+// result is a copy if anything changed.
+func tighten(ops []op, initial int32, values int) []op {
+	if !slices.ContainsFunc(ops, func(o op) bool { return o.maybe }) {
+		return ops
+	}
+	ops = slices.Clone(ops)
+	writer := soleWriters(ops, initial, values)
+	order := make([]int, len(ops))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(ops[a].ret, ops[b].ret) })
+	for _, i := range order {
+		if ops[i].maybe {
+			break // so are all that follow
+		}
+		v, ok := ops[i].observes()
+		for ret := ops[i].ret; ok && writer[v] >= 0; {
+			w := &ops[writer[v]]
+			if !w.maybe || ret < w.call {
+				break
+			}
+			// A cas that is certain makes the value that it expected found.
+			w.maybe, w.ret = false, ret
+			v, ok = w.observes()
+		}
+	}
+	return ops
+}
+
+// Markers of soleWriters.
+const (
+	noWriter    = -1
+	manyWriters = -2
+)
+
+// soleWriters returns for each value the index of the only operation that may
+// have set it. The initial value counts as set by someone else.
+func soleWriters(ops []op, initial int32, values int) []int {
+	writer := make([]int, values)
+	for i := range writer {
+		writer[i] = noWriter
+	}
+	writer[initial] = manyWriters
+	for i := range ops {
+		switch v := ops[i].value; {
+		case ops[i].kind == read:
+		case writer[v] == noWriter:
+			writer[v] = i
+		default:
+			writer[v] = manyWriters
+		}
+	}
+	return writer
+}

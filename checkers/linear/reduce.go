@@ -1,0 +1,201 @@
+package linear
+
+import (
+	"slices"
+)
+
+// A set of operations is closed if for every value that one of them found,
+// all operations that may have set that value are in the set. The operations
+// of a closed set, taken out of a linearization of the whole history, are a
+// linearization of the set: what set a value last before it was found is
+// still there, and nothing came between. So a closed set that cannot be
+// linearized proves that the whole history cannot be.
+//
+// Two more steps keep this true. A cas may be taken for a blind write of its
+// new value, which only allows more. And the operations that had begun when
+// some event happened are closed in time: those that had not ended by then
+// may have any outcome.
+
+// reduced is a set of operations that cannot be linearized.
+type reduced struct {
+	ops     []op // blind cas appear as writes
+	minimal bool // taking any value or operation away makes it legal
+}
+
+// reducer looks for a small closed set.
+type reducer struct {
+	budget  *budget
+	initial int32
+	values  int
+	// cut is set when a search was undecided: the result may not be minimal.
+	cut bool
+}
+
+func (r *reducer) illegal(ops []op) bool {
+	a := search(r.budget, ops, r.initial, r.values)
+	if a == undecided {
+		r.cut = true
+	}
+	return a == illegal
+}
+
+// reduce returns a small illegal closed subset of ops, which must be closed
+// and illegal.
+func (r *reducer) reduce(ops []op) reduced {
+	ops = r.firstIllegalPrefix(ops)
+	for {
+		before := len(ops)
+		ops = r.dropValues(ops)
+		ops = r.dropOperations(ops)
+		if len(ops) == before {
+			return reduced{ops, !r.cut}
+		}
+	}
+}
+
+// firstIllegalPrefix returns the operations that had begun at the first
+// return by which the history was beyond repair, closed again.
+func (r *reducer) firstIllegalPrefix(ops []op) []op {
+	var returns []int64
+	for i := range ops {
+		if ops[i].ret != never {
+			returns = append(returns, ops[i].ret)
+		}
+	}
+	slices.Sort(returns)
+	low, high := 0, len(returns)-1 // the answer is in [low, high]
+	for low < high {
+		mid := (low + high) / 2
+		if r.illegal(prefix(ops, returns[mid], r.values)) {
+			high = mid
+		} else {
+			low = mid + 1
+		}
+	}
+	if high < 0 {
+		return ops
+	}
+	begun := map[int]bool{}
+	for _, o := range prefix(ops, returns[low], r.values) {
+		begun[o.source] = true
+	}
+	found := make([]bool, r.values)
+	for i := range ops {
+		if v, ok := ops[i].observes(); ok && begun[ops[i].source] {
+			found[v] = true
+		}
+	}
+	var kept []op
+	for i := range ops {
+		if begun[ops[i].source] || ops[i].kind != read && found[ops[i].value] {
+			kept = append(kept, ops[i])
+		}
+	}
+	if !r.illegal(kept) {
+		return ops
+	}
+	return kept
+}
+
+// prefix returns what was known when the event at index end had happened.
+func prefix(ops []op, end int64, values int) []op {
+	var kept []op
+	for _, o := range ops {
+		switch {
+		case o.call > end:
+			continue
+		case o.ret > end && o.kind == read:
+			continue
+		case o.ret > end:
+			o.maybe, o.ret = true, never
+		}
+		kept = append(kept, o)
+	}
+	return prune(kept, values)
+}
+
+// onValues returns the operations that concern only the given values. A cas
+// that found another value than these counts as a blind write.
+func onValues(ops []op, in []bool) []op {
+	var kept []op
+	for _, o := range ops {
+		if !in[o.value] {
+			continue
+		}
+		if o.kind == cas && !in[o.expect] {
+			o.kind, o.expect = write, 0
+		}
+		kept = append(kept, o)
+	}
+	return kept
+}
+
+// dropValues removes as many values as it can, in ever smaller groups
+// (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing
+// Input", TSE 28(2), 2002, in its complement form).
+func (r *reducer) dropValues(ops []op) []op {
+	in := make([]bool, r.values)
+	var kept []int32
+	for i := range ops {
+		for _, v := range []int32{ops[i].value, ops[i].expect} {
+			if !in[v] {
+				in[v] = true
+				kept = append(kept, v)
+			}
+		}
+	}
+	for size := max(1, len(kept)/2); ; size /= 2 {
+		for from := 0; from < len(kept); {
+			group := kept[from:min(from+size, len(kept))]
+			set(in, group, false)
+			if smaller := onValues(ops, in); len(smaller) < len(ops) && r.illegal(smaller) {
+				ops = smaller
+				kept = slices.Delete(kept, from, from+len(group))
+				continue
+			}
+			set(in, group, true)
+			from += size
+		}
+		if size <= 1 {
+			return ops
+		}
+	}
+}
+
+func set(in []bool, group []int32, to bool) {
+	for _, v := range group {
+		in[v] = to
+	}
+}
+
+// dropOperations removes single operations that found something, or whose
+// value nobody found, and takes cas for blind writes where that is enough.
+func (r *reducer) dropOperations(ops []op) []op {
+	for i := len(ops) - 1; i >= 0; i-- {
+		o := ops[i]
+		if o.kind == read || !observed(ops, i) {
+			if smaller := slices.Delete(slices.Clone(ops), i, i+1); r.illegal(smaller) {
+				ops = smaller
+				continue
+			}
+		}
+		if o.kind == cas {
+			relaxed := slices.Clone(ops)
+			relaxed[i].kind, relaxed[i].expect = write, 0
+			if r.illegal(relaxed) {
+				ops = relaxed
+			}
+		}
+	}
+	return ops
+}
+
+// observed reports whether another operation found the value that ops[i] set.
+func observed(ops []op, i int) bool {
+	for j := range ops {
+		if v, ok := ops[j].observes(); ok && j != i && v == ops[i].value {
+			return true
+		}
+	}
+	return false
+}

@@ -57,6 +57,9 @@ type counter struct {
 	open  map[uint64]node.RequestID
 }
 
+// directoryToken is the token of the sync of the directory.
+const directoryToken = 1 << 40
+
 type number uint64
 
 func (n number) AppendBinary(b []byte) ([]byte, error) {
@@ -70,7 +73,7 @@ func (p *counter) Start(env node.Env) error {
 		if f, err = env.Disk().Create("log"); err != nil {
 			return err
 		}
-		env.Disk().SyncDir(1 << 40)
+		env.Disk().SyncDir(directoryToken)
 	}
 	p.log = f
 	if p.size, err = f.Size(); err != nil {

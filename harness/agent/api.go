@@ -1,0 +1,174 @@
+// Package agent is the first process of a node's container and the client
+// that talks to it. The agent starts the node's process as its child, kills,
+// pauses and watches it within milliseconds, keeps its output, and impairs the
+// container's network by rules that the harness sends.
+//
+// Because the agent outlives the node's process, a process crash leaves
+// network namespace, address and rules as they are. What the harness must
+// know after a crash of the whole container (boots, output, exits) lies in
+// StateDir in the container's writable layer; rules are gone then, and the
+// harness sends them again.
+//
+// The interface is HTTP and JSON on one TCP port (Port). Every request needs
+// the run's token. No rule ever matches that port. Requests, rules, output
+// and connections are bounded.
+//
+// The package does not encrypt its traffic: it serves the host's own bridge
+// network. It impairs IPv4 only.
+package agent
+
+import (
+	"errors"
+	"time"
+)
+
+// Port is the TCP port that the agent listens on. It lies above the range
+// from which Linux takes ephemeral ports.
+const Port = 61170
+
+// StateDir is where the agent keeps logs and the records of exits.
+const StateDir = "/var/lib/cleancut-agent"
+
+// BinaryPath is where the agent's binary lies in an image.
+const BinaryPath = "/cleancut-agent"
+
+// The agent is configured by these environment variables.
+const (
+	TokenEnv = "CLEANCUT_AGENT_TOKEN"
+	// AddressEnv is the container's own IP address. Tunnels go to it when
+	// nothing listens on the loopback address.
+	AddressEnv = "CLEANCUT_AGENT_ADDRESS"
+)
+
+// Limits of the interface. Beyond them the agent refuses.
+const (
+	maxBody        = 1 << 20          // bytes of a request
+	maxConnections = 128              // open at once, tunnels included
+	maxRules       = 4096             // in force at once
+	maxExits       = 10_000           // records kept
+	maxWait        = 20 * time.Second // of a long poll
+	maxLogRequest  = 64 << 20         // bytes of one log answer
+)
+
+// Errors that the agent answers with.
+var (
+	// ErrDown means that the node's process does not run.
+	ErrDown = errors.New("the node's process does not run")
+	// ErrToken means that the request did not carry the run's token.
+	ErrToken = errors.New("the agent refused the token")
+)
+
+// Start says how to start the node's process.
+type Start struct {
+	Args []string `json:"args"`
+	// Env is the whole environment, but for the boot id, which the agent
+	// adds.
+	Env []string `json:"env"`
+	// Dir is the working directory; it and Make are created if missing.
+	Dir  string   `json:"dir"`
+	Make []string `json:"make,omitempty"`
+	// UnsyncedFile is where the process counts its unsynced bytes, or "".
+	UnsyncedFile string `json:"unsynced_file,omitempty"`
+}
+
+// State is how the node's process is.
+type State struct {
+	Running bool   `json:"running"`
+	Paused  bool   `json:"paused"`
+	PID     int    `json:"pid"`
+	Boot    string `json:"boot"`  // id of the current or last boot
+	Boots   int    `json:"boots"` // since the container was made
+}
+
+// Started answers a Start.
+type Started struct {
+	Before State `json:"before"`
+	After  State `json:"after"`
+}
+
+// Killed answers a kill.
+type Killed struct {
+	// Killed is false if the process did not run.
+	Killed bool `json:"killed"`
+	// Unsynced is how many bytes the process had written and not synced, -1
+	// if it keeps no count.
+	Unsynced int64  `json:"unsynced"`
+	Boot     string `json:"boot"`
+}
+
+// Resumed answers a resume with what was paused since the last one.
+type Resumed struct {
+	Pauses int           `json:"pauses"`
+	Paused time.Duration `json:"paused_ns"`
+}
+
+// Exit is an end of the node's process.
+type Exit struct {
+	Number int    `json:"number"` // from 1, without gaps
+	Boot   string `json:"boot"`
+	Boots  int    `json:"boots"`
+	Code   int    `json:"code"`             // exit code, -1 if a signal ended it
+	Signal string `json:"signal,omitempty"` // name of that signal
+	// Expected tells that the agent itself ended it.
+	Expected bool `json:"expected"`
+	// Panic tells that the end of the output looks like a panic or a fatal
+	// error of the Go runtime.
+	Panic bool          `json:"panic"`
+	Tail  string        `json:"tail,omitempty"` // last output, unless expected
+	After time.Duration `json:"after_ns"`       // how long the process had run
+}
+
+// Direction is seen from the agent's container.
+type Direction string
+
+// The directions of a rule.
+const (
+	In  Direction = "in"
+	Out Direction = "out"
+)
+
+// Rule impairs packets between this container and one address. Rules add up:
+// a packet passes each that matches it.
+type Rule struct {
+	ID        string        `json:"id"`   // unique among the rules in force
+	Peer      string        `json:"peer"` // IPv4 address of the other end
+	Direction Direction     `json:"direction"`
+	Loss      int           `json:"loss"` // millionths
+	Delay     time.Duration `json:"delay_ns"`
+	Jitter    time.Duration `json:"jitter_ns"`
+	Duplicate int           `json:"duplicate"` // millionths
+	// Seed seeds the choice of jitter and duplicates. (Loss is drawn by the
+	// kernel.)
+	Seed uint64 `json:"seed"`
+}
+
+// queued tells that the rule needs the packets in user space.
+func (r Rule) queued() bool { return r.Delay > 0 || r.Jitter > 0 || r.Duplicate > 0 }
+
+// Counts is what a rule did so far, in packets.
+type Counts struct {
+	Seen       int64 `json:"seen"`
+	Dropped    int64 `json:"dropped"`
+	Delayed    int64 `json:"delayed"`
+	Duplicated int64 `json:"duplicated"`
+}
+
+// Add returns the sum.
+func (c Counts) Add(o Counts) Counts {
+	return Counts{c.Seen + o.Seen, c.Dropped + o.Dropped, c.Delayed + o.Delayed, c.Duplicated + o.Duplicated}
+}
+
+// Capabilities says for each impairment why this kernel or container cannot
+// do it; "" means that it can.
+type Capabilities struct {
+	Cut       string `json:"cut"`
+	Loss      string `json:"loss"`
+	Delay     string `json:"delay"`
+	Duplicate string `json:"duplicate"`
+}
+
+// failure is an error on the wire.
+type failure struct {
+	Error string `json:"error"`
+	Down  bool   `json:"down,omitempty"`
+}

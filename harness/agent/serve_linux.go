@@ -1,0 +1,291 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Options configures an agent.
+type Options struct {
+	Token    string // required of every request
+	Address  string // the container's own IP address
+	Listen   string // "" for every address
+	Port     int
+	StateDir string
+}
+
+// terminatePatience is how long the node has between SIGTERM and SIGKILL.
+const terminatePatience = 500 * time.Millisecond
+
+// Main is the agent's main function: it serves until SIGTERM, which it
+// forwards to the node's process. It does not return before that.
+func Main() error {
+	return Serve(Options{
+		Token:    os.Getenv(TokenEnv),
+		Address:  os.Getenv(AddressEnv),
+		Port:     Port,
+		StateDir: StateDir,
+	})
+}
+
+// Serve is Main with options.
+func Serve(o Options) error {
+	if len(o.Token) < 16 {
+		return fmt.Errorf("%s is not set to a token of at least 16 characters", TokenEnv)
+	}
+	sup, err := newSupervisor(o.StateDir)
+	if err != nil {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT)
+	l, err := net.Listen("tcp", net.JoinHostPort(o.Listen, strconv.Itoa(o.Port)))
+	if err != nil {
+		return err
+	}
+	a := &agent{options: o, sup: sup, rules: newRules(l.Addr().(*net.TCPAddr).Port)}
+	web := &http.Server{
+		Handler:           a.authorize(a.handler()),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- web.Serve(limitListener(l, maxConnections)) }()
+	for {
+		select {
+		case err := <-failed:
+			return err
+		case s := <-signals:
+			if s == syscall.SIGCHLD {
+				sup.reap()
+				continue
+			}
+			go func() { // reaping must go on meanwhile
+				sup.terminate(terminatePatience)
+				failed <- nil
+			}()
+		}
+	}
+}
+
+// agent serves the interface.
+type agent struct {
+	options Options
+	sup     *supervisor
+	rules   *rules
+}
+
+// authorize lets only requests with the token pass. Hashing first makes the
+// comparison take the same time for every length.
+func (a *agent) authorize(next http.Handler) http.Handler {
+	want := sha256.Sum256([]byte("Bearer " + a.options.Token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			http.Error(w, "the token is wrong or missing", http.StatusUnauthorized)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *agent) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /state", answer(func(*http.Request) (State, error) { return a.sup.state(), nil }))
+	mux.HandleFunc("POST /start", answer(func(r *http.Request) (Started, error) {
+		s, err := read[Start](r)
+		if err != nil {
+			return Started{}, err
+		}
+		return a.sup.start(s)
+	}))
+	mux.HandleFunc("POST /kill", answer(func(*http.Request) (Killed, error) { return a.sup.kill() }))
+	mux.HandleFunc("POST /pause", answer(func(*http.Request) (State, error) { return a.sup.pause() }))
+	mux.HandleFunc("POST /resume", answer(func(*http.Request) (Resumed, error) { return a.sup.resume() }))
+	mux.HandleFunc("GET /exits", answer(a.exits))
+	mux.HandleFunc("GET /capabilities", answer(func(*http.Request) (Capabilities, error) { return a.rules.capabilities(), nil }))
+	mux.HandleFunc("GET /rules", answer(func(*http.Request) (map[string]Counts, error) { return a.rules.counts() }))
+	mux.HandleFunc("POST /rules", answer(func(r *http.Request) (struct{}, error) {
+		list, err := read[[]Rule](r)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, a.rules.add(list)
+	}))
+	mux.HandleFunc("POST /rules/remove", answer(func(r *http.Request) (map[string]Counts, error) {
+		ids, err := read[[]string](r)
+		if err != nil {
+			return nil, err
+		}
+		return a.rules.remove(ids)
+	}))
+	mux.HandleFunc("GET /log", a.log)
+	mux.HandleFunc("POST /tunnel", a.tunnel)
+	return mux
+}
+
+// answer makes a handler that answers in JSON.
+func answer[T any](f func(*http.Request) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		out, err := f(r)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(out) // the harness has gone: nothing to do
+	}
+}
+
+func fail(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusConflict)
+	_ = json.NewEncoder(w).Encode(failure{Error: err.Error(), Down: errors.Is(err, ErrDown)})
+}
+
+func read[T any](r *http.Request) (T, error) {
+	var in T
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		return in, fmt.Errorf("the request cannot be read: %w", err)
+	}
+	return in, nil
+}
+
+// exits is a long poll.
+func (a *agent) exits(r *http.Request) ([]Exit, error) {
+	after, err := strconv.Atoi(r.FormValue("after"))
+	if err != nil {
+		return nil, fmt.Errorf("after: %w", err)
+	}
+	wait, err := time.ParseDuration(r.FormValue("wait"))
+	if err != nil {
+		return nil, fmt.Errorf("wait: %w", err)
+	}
+	list, changed := a.sup.exitsAfter(after)
+	if len(list) > 0 || wait <= 0 {
+		return list, nil
+	}
+	limit := time.NewTimer(min(wait, maxWait))
+	defer limit.Stop()
+	select {
+	case <-changed:
+	case <-limit.C:
+	case <-r.Context().Done():
+	}
+	list, _ = a.sup.exitsAfter(after)
+	return list, nil
+}
+
+func (a *agent) log(w http.ResponseWriter, r *http.Request) {
+	limit, err := strconv.Atoi(r.FormValue("limit"))
+	if err != nil || limit < 0 {
+		fail(w, fmt.Errorf("limit: %q is not a number of bytes", r.FormValue("limit")))
+		return
+	}
+	b, err := ReadLogs(os.DirFS(a.options.StateDir), min(limit, maxLogRequest))
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(b) // the harness has gone: nothing to do
+}
+
+// tunnel connects the caller to a port of the node.
+func (a *agent) tunnel(w http.ResponseWriter, r *http.Request) {
+	port, err := strconv.ParseUint(r.FormValue("port"), 10, 16)
+	if err != nil || r.Header.Get("Upgrade") != tunnelProtocol {
+		fail(w, fmt.Errorf("tunnel: port %q cannot be reached like this", r.FormValue("port")))
+		return
+	}
+	if !a.sup.state().Running {
+		fail(w, ErrDown)
+		return
+	}
+	node, err := a.dial(r.Context(), strconv.FormatUint(port, 10))
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	defer node.Close()
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		fail(w, errors.New("tunnel: the connection cannot be taken over"))
+		return
+	}
+	caller, buffered, err := hijacker.Hijack()
+	if err != nil {
+		return
+	}
+	defer caller.Close()
+	_ = caller.SetDeadline(time.Time{})
+	if _, err := io.WriteString(caller, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnelProtocol+"\r\n\r\n"); err != nil {
+		return
+	}
+	done := make(chan struct{}, 2)
+	go func() { _, _ = io.Copy(node, buffered); done <- struct{}{} }()
+	go func() { _, _ = io.Copy(caller, node); done <- struct{}{} }()
+	<-done // either end gone: close both
+}
+
+// dial tries the loopback address, and the container's own for nodes that
+// listen only there. Both stay inside the container.
+func (a *agent) dial(ctx context.Context, port string) (net.Conn, error) {
+	d := net.Dialer{Timeout: time.Second}
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
+	if err != nil && a.options.Address != "" {
+		conn, err = d.DialContext(ctx, "tcp", net.JoinHostPort(a.options.Address, port))
+	}
+	return conn, err
+}
+
+// limitListener closes connections beyond n at once.
+func limitListener(l net.Listener, n int) net.Listener {
+	return &limited{Listener: l, slots: make(chan struct{}, n)}
+}
+
+type limited struct {
+	net.Listener
+	slots chan struct{}
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case l.slots <- struct{}{}:
+			return &limitedConn{Conn: conn, slots: l.slots}, nil
+		default:
+			_ = conn.Close()
+		}
+	}
+}
+
+type limitedConn struct {
+	net.Conn
+	once  sync.Once
+	slots chan struct{}
+}
+
+func (c *limitedConn) Close() error {
+	c.once.Do(func() { <-c.slots })
+	return c.Conn.Close()
+}

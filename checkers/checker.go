@@ -110,7 +110,7 @@ type Phase struct {
 
 // Final is a node's last word.
 type Final struct {
-	Node   string
-	Status node.Status
-	Err    string // why there is no status
+	Node   string      `json:"node"`
+	Status node.Status `json:"status"`
+	Err    string      `json:"error,omitempty"` // why there is no status
 }

@@ -60,11 +60,14 @@ type Operations struct {
 
 // Fault is one injection. Times are since the run began.
 type Fault struct {
-	Fault    string          `json:"fault"` // its text, as in the plan
+	Fault string `json:"fault"` // its text, as in the plan
+	// Frozen is the fault with everything that its text left open decided: what
+	// was really injected. "" if it was not.
+	Frozen   string          `json:"frozen,omitempty"`
 	Kind     string          `json:"kind"`
 	Nodes    []string        `json:"nodes"`
 	At       time.Duration   `json:"at"`
-	HealedAt time.Duration   `json:"healed_at"`
+	HealedAt time.Duration   `json:"healed_at"` // negative if it was not healed
 	Receipt  cluster.Receipt `json:"receipt"`
 	// Bit tells that the receipt proves an effect.
 	Bit bool `json:"bit"`

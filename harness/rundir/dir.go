@@ -1,0 +1,226 @@
+package rundir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// Names of files in a run directory.
+const (
+	ScenarioFile = "scenario.json"
+	HistoryFile  = "history.jsonl"
+	LedgerFile   = "faults.jsonl"
+	FindingsFile = "findings.json"
+	ResultFile   = "result.json"
+	ReportFile   = "report.html"
+	JUnitFile    = "junit.xml"
+	nodesFolder  = "nodes"
+	finalFile    = "final.json"
+	latestLink   = "latest"
+)
+
+// ErrNotRun means that a path is not a run directory. The error that wraps
+// it says why, and what to give instead.
+var ErrNotRun = errors.New("not a run directory")
+
+// Dir is a run directory.
+type Dir struct {
+	// Path is its absolute path.
+	Path string
+}
+
+// scenarioName is what may become folders: group/name.
+var scenarioName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$`)
+
+// createAttempts is how many runs of one scenario and seed may begin within
+// one second.
+const createAttempts = 1000
+
+// Create makes the directory of a new run under root and makes the latest
+// links point to it. Spec is anything that JSON can hold; it becomes
+// scenario.json.
+func Create(root, scenario string, seed uint64, start time.Time, spec any) (*Dir, error) {
+	if !scenarioName.MatchString(scenario) {
+		return nil, fmt.Errorf("rundir: %q cannot name a folder; expected a scenario name such as replication/raft-partitions", scenario)
+	}
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("rundir: %w", err)
+	}
+	parent := filepath.Join(root, filepath.FromSlash(scenario))
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return nil, fmt.Errorf("rundir: making %s: %w; give another place with --out", parent, err)
+	}
+	name := start.UTC().Format("20060102T150405Z") + "-" + strconv.FormatUint(seed, 10)
+	d := &Dir{}
+	for i := 1; ; i++ {
+		d.Path = filepath.Join(parent, name)
+		if i > 1 {
+			d.Path += "." + strconv.Itoa(i)
+		}
+		err := os.Mkdir(d.Path, 0o755)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) || i == createAttempts {
+			return nil, fmt.Errorf("rundir: %w; give another place with --out", err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(d.Path, nodesFolder), 0o755); err != nil {
+		return nil, fmt.Errorf("rundir: %w", err)
+	}
+	if err := d.writeJSON(ScenarioFile, spec); err != nil {
+		return nil, err
+	}
+	return d, errors.Join(point(parent, d.Path), point(root, d.Path))
+}
+
+// point makes the latest link in folder point to run. It replaces a link, and
+// nothing else.
+func point(folder, run string) error {
+	link := filepath.Join(folder, latestLink)
+	if info, err := os.Lstat(link); err == nil && info.Mode()&fs.ModeSymlink == 0 {
+		return fmt.Errorf("rundir: %s is in the way of the link to the newest run; move it elsewhere", link)
+	}
+	target, err := filepath.Rel(folder, run)
+	if err != nil {
+		return fmt.Errorf("rundir: %w", err)
+	}
+	temp := fmt.Sprintf("%s.%d", link, os.Getpid())
+	if err := os.Symlink(target, temp); err != nil {
+		return fmt.Errorf("rundir: %w", err)
+	}
+	if err := os.Rename(temp, link); err != nil {
+		return fmt.Errorf("rundir: %w", err)
+	}
+	return nil
+}
+
+// Open opens a run directory for reading back. Path is the directory itself,
+// a link to it, or a file in it.
+func Open(path string) (*Dir, error) {
+	given := path
+	path, err := filepath.Abs(path)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rundir: %w: %w; give the folder that `cleancut run` printed", ErrNotRun, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("rundir: %w: %w; give the folder that `cleancut run` printed", ErrNotRun, err)
+	}
+	if !info.IsDir() {
+		path = filepath.Dir(path)
+	}
+	if _, err := os.Stat(filepath.Join(path, ScenarioFile)); err != nil {
+		why := "no " + ScenarioFile
+		if !errors.Is(err, fs.ErrNotExist) {
+			why = err.Error()
+		}
+		hint := "give the folder that `cleancut run` printed"
+		if _, err := os.Stat(filepath.Join(path, latestLink, ScenarioFile)); err == nil {
+			hint = "give a run in it, such as " + filepath.Join(given, latestLink)
+		}
+		return nil, fmt.Errorf("rundir: %s is %w: %s; %s", given, ErrNotRun, why, hint)
+	}
+	return &Dir{Path: path}, nil
+}
+
+// File returns the path of a file of the run.
+func (d *Dir) File(name string) string { return filepath.Join(d.Path, name) }
+
+// NodesDir returns the folder that holds a folder for each node.
+func (d *Dir) NodesDir() string { return d.File(nodesFolder) }
+
+// NodeDir makes the folder of a node, if need be, and returns its path.
+func (d *Dir) NodeDir(node string) (string, error) {
+	if !scenarioName.MatchString(node) {
+		return "", fmt.Errorf("rundir: %q cannot name a folder; expected a node name such as n1", node)
+	}
+	path := filepath.Join(d.NodesDir(), node)
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return "", fmt.Errorf("rundir: %w", err)
+	}
+	return path, nil
+}
+
+// Scenario reads scenario.json into a value of the type that was given to
+// Create.
+func (d *Dir) Scenario(into any) error { return d.readJSON(ScenarioFile, into) }
+
+// WriteResult writes result.json, whole or not at all.
+func (d *Dir) WriteResult(r *Result) error { return d.writeJSON(ResultFile, r) }
+
+// Result reads result.json. The error wraps fs.ErrNotExist if the run was
+// never judged.
+func (d *Dir) Result() (*Result, error) {
+	r := &Result{}
+	if err := d.readJSON(ResultFile, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (d *Dir) writeJSON(name string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("rundir: %s: %w", name, err)
+	}
+	return d.WriteFile(name, append(b, '\n'))
+}
+
+// WriteFile writes a file of the run, whole or not at all: a reader finds
+// the old content or the new.
+func (d *Dir) WriteFile(name string, content []byte) error {
+	return replace(d.File(name), content)
+}
+
+func replace(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("rundir: %w", err)
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("rundir: writing %s: %w", path, err), os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// jsonMax bounds a JSON file of a run that is read back.
+const jsonMax = 256 << 20
+
+func (d *Dir) readJSON(name string, into any) error {
+	b, err := readBounded(d.File(name), jsonMax)
+	if err != nil {
+		return fmt.Errorf("rundir: %w", err)
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("rundir: %s: %w; the file is damaged or of another version", d.File(name), err)
+	}
+	return nil
+}
+
+func readBounded(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s has %d bytes, more than the limit of %d", path, info.Size(), limit)
+	}
+	return os.ReadFile(path)
+}

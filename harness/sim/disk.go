@@ -31,8 +31,8 @@ type disk struct {
 	n        *machine
 	rand     *rand.PCG
 	capacity int64
-	used     int64  // bytes of all named files
-	last     int64  // when the last sync will be done: syncs finish in order
+	used     int64 // bytes of all named files
+	last     int64 // when the last sync will be done: syncs finish in order
 
 	names  map[string]*inode // cached
 	stable map[string]*inode

@@ -193,6 +193,9 @@ func must(t testing.TB, target cluster.Target, o Options, body func(ctx context.
 	}
 }
 
+// get asks for the counter.
+var get = node.Request{Method: "GET", Path: "/get"}
+
 func add(ctx context.Context, c cluster.Network, node_ string) (uint64, error) {
 	r, err := c.Call(ctx, node_, node.Request{Method: "POST", Path: "/add"}, time.Second)
 	if err != nil {

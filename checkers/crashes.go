@@ -1,0 +1,170 @@
+package checkers
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cleancut/cleancut/harness/node"
+)
+
+// Names of findings that runtimes report when a node ends and no fault did
+// it. Crashes judges them, Invariants judges all others.
+const (
+	FindingPanic = "panic" // the program panicked
+	FindingExit  = "exit"  // the process ended by itself
+	FindingStart = "start" // the node refused to start: it could not use its disk
+)
+
+func isCrash(f node.Finding) bool {
+	return f.Invariant == FindingPanic || f.Invariant == FindingExit || f.Invariant == FindingStart
+}
+
+// crashMarks begin a log line that a Go program writes when it dies, or that
+// a kernel or shell writes about a process that died. Lines may have a
+// prefix of time and level before "panic:" and "fatal".
+var crashMarks = []struct {
+	mark   string
+	atHead bool // only at the beginning of a line
+}{
+	{"panic: ", true},
+	{"fatal error: ", true},
+	{"unexpected fault address", true},
+	{"SIGSEGV: segmentation violation", true},
+	{"SIGABRT: abort", true},
+	{"WARNING: DATA RACE", true},
+	{"runtime: out of memory", true},
+	{"[signal SIGSEGV", true},
+	{"Segmentation fault", true},
+	{`"level":"panic"`, false},
+	{`"level":"fatal"`, false},
+	{`"level":"dpanic"`, false},
+}
+
+// Crashes judges whether nodes died by themselves: findings of panics and
+// exits that no fault caused, and lines in the logs with which Go programs
+// and C libraries report that they die. A kill by a fault writes no such
+// line. It is unknown if there are neither logs nor findings to look at.
+//
+// It does not read logs beyond what was kept of them, and knows no other
+// language's last words.
+func Crashes() Checker {
+	return Func("crashes", func(_ context.Context, e *Evidence) Verdict { return crashes(e) })
+}
+
+func crashes(e *Evidence) Verdict {
+	v := Verdict{Verdict: Valid, Algorithm: "findings and log scan"}
+	var found []node.Finding
+	for _, f := range e.Findings {
+		if isCrash(f) {
+			found = append(found, f)
+		}
+	}
+	if len(found) > 0 {
+		return broken(v, "crash", found)
+	}
+	var nodes []string
+	size := 0
+	for name, log := range e.Logs {
+		nodes = append(nodes, name)
+		size += len(log)
+	}
+	slices.Sort(nodes)
+	for _, name := range nodes {
+		if line, context := lastWords(e.Logs[name]); line != "" {
+			v.Verdict = Invalid
+			v.Reason = fmt.Sprintf("the log of node %s says: %s", name, line)
+			v.Witness = &Witness{Class: "crash", Summary: v.Reason, Lines: context}
+			return v
+		}
+	}
+	if size == 0 && e.Findings == nil {
+		return Verdict{Verdict: Unknown, Reason: "there are neither logs of nodes nor findings"}
+	}
+	v.Reason = fmt.Sprintf("no node died by itself (%d logs, %d bytes)", len(nodes), size)
+	return v
+}
+
+// Bounds of what is quoted from a log.
+const (
+	logLineMax  = 400
+	logLinesMax = 20
+)
+
+// lastWords returns the first line of a log that reports a death, and the
+// lines that follow.
+func lastWords(log []byte) (line string, context []string) {
+	for rest := log; len(rest) > 0; {
+		text, after, _ := bytes.Cut(rest, []byte("\n"))
+		if !reportsDeath(text) {
+			rest = after
+			continue
+		}
+		for len(rest) > 0 && len(context) < logLinesMax {
+			text, rest, _ = bytes.Cut(rest, []byte("\n"))
+			context = append(context, clip(string(text)))
+		}
+		return context[0], context
+	}
+	return "", nil
+}
+
+func reportsDeath(line []byte) bool {
+	for _, m := range crashMarks {
+		if m.atHead && bytes.HasPrefix(line, []byte(m.mark)) || !m.atHead && bytes.Contains(line, []byte(m.mark)) {
+			return true
+		}
+	}
+	return false
+}
+
+func clip(s string) string {
+	if len(s) > logLineMax {
+		s = s[:logLineMax] + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// broken makes an Invalid of findings.
+func broken(v Verdict, class string, found []node.Finding) Verdict {
+	first := found[0]
+	v.Verdict = Invalid
+	v.Reason = fmt.Sprintf("%s on node %s at %s: %s", first.Invariant, first.Node, At(first.At), clip(first.Text))
+	v.Witness = &Witness{Class: class, Summary: v.Reason, From: first.At, To: first.At}
+	for _, f := range found[:min(len(found), logLinesMax)] {
+		v.Witness.Lines = append(v.Witness.Lines, fmt.Sprintf("%s: %s on node %s: %s", At(f.At), f.Invariant, f.Node, clip(f.Text)))
+	}
+	if len(found) > logLinesMax {
+		v.Witness.Lines = append(v.Witness.Lines, fmt.Sprintf("and %d more", len(found)-logLinesMax))
+	}
+	return v
+}
+
+// Invariants judges what white-box invariants found inside the system, apart
+// from what clients saw of it: a violated invariant is invalid even if every
+// read was right. Pass how many invariants watched; with none the verdict is
+// unknown.
+func Invariants(watching int) Checker {
+	return Func("invariants", func(_ context.Context, e *Evidence) Verdict {
+		v := Verdict{Verdict: Valid, Algorithm: "monitors", Measures: map[string]float64{"invariants": float64(watching)}}
+		var found []node.Finding
+		for _, f := range e.Findings {
+			if !isCrash(f) {
+				found = append(found, f)
+			}
+		}
+		slices.SortStableFunc(found, func(a, b node.Finding) int { return cmp.Compare(a.At, b.At) })
+		switch {
+		case len(found) > 0:
+			return broken(v, found[0].Invariant, found)
+		case watching == 0:
+			v.Verdict, v.Reason = Unknown, "no invariant watched this run"
+		default:
+			v.Reason = fmt.Sprintf("%d invariants held throughout", watching)
+		}
+		return v
+	})
+}

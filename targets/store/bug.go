@@ -31,7 +31,7 @@ var catalog = []cluster.Bug{
 	{ID: ackOnAppend, Code: "R6", Where: everywhere,
 		Doc: "the leader acknowledges a write when it is in its own log, before a majority has it, as MongoDB's write concern 1 does"},
 	{ID: sendBeforeFsync, Code: "R7", Where: everywhere,
-		Doc: "votes and append responses leave before the log is synced, so that a power loss takes back what they promised (etcd#14370)"},
+		Doc: "votes and append responses leave before the log is synced, which happens once a second, so that a power loss takes back what they promised, as with NATS JetStream's default of one sync in two minutes"},
 	{ID: voteNotPersisted, Code: "R8", Where: []string{"sim"},
 		Doc: "the vote is left out of the durable state, so that a node that crashes after granting it can vote again in the same term (figure 2 of the Raft paper forbids it)"},
 	{ID: snapshotOffByOne, Code: "R12", Where: everywhere,

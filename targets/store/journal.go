@@ -28,6 +28,7 @@ type journal struct {
 	file  node.File
 	size  int64
 	batch uint64 // number of the last batch
+	dirty bool   // the last batch is not durable yet
 	buf   []byte
 	last  int // where in buf the last record begins
 	state hardState
@@ -41,9 +42,12 @@ type logFile struct {
 	max uint64
 }
 
-// begin starts a batch, in a new file if the present one is full.
+// begin starts a batch, in a new file if the present one is full. What is
+// added while the last batch is not durable belongs to it.
 func (j *journal) begin() (rotated bool, err error) {
-	j.batch++
+	if !j.dirty {
+		j.batch++
+	}
 	j.buf = j.buf[:0]
 	if j.file != nil && j.size < j.limit {
 		return false, nil
@@ -115,6 +119,7 @@ func (j *journal) commit() error {
 		return fmt.Errorf("writing %s at %d: %w", logName(j.current().number), j.size, err)
 	}
 	j.size += int64(len(j.buf))
+	j.dirty = true
 	return nil
 }
 

@@ -21,7 +21,7 @@ func newMonitors() []node.Monitor {
 		&electionSafety{leaders: map[uint64]string{}},
 		&logMatching{},
 		&leaderCompleteness{logs: map[string]*logModel{}},
-		&stateMachineSafety{last: map[string]uint64{}},
+		&stateMachineSafety{last: map[string]uint64{}, diverged: map[string]bool{}},
 		&readIndexSafety{reads: map[string]*readModel{}},
 	}
 }
@@ -209,9 +209,13 @@ func (m *leaderCompleteness) elected(name string, term uint64) error {
 
 // stateMachineSafety: nodes apply equal entries at equal indices, one after
 // the other, and their states are equal after them.
+//
+// A node whose state differs is reported once, for all that follows differs
+// as well, and again after a restart.
 type stateMachineSafety struct {
-	applied ring[application]
-	last    map[string]uint64
+	applied  ring[application]
+	last     map[string]uint64
+	diverged map[string]bool
 }
 
 type application struct {
@@ -230,6 +234,7 @@ func (m *stateMachineSafety) Observe(_ time.Duration, name string, fact node.Fac
 	switch f.Kind {
 	case FactStarted:
 		m.last[name] = f.Applied
+		delete(m.diverged, name)
 		return m.check(name, f.Applied, application{state: f.State, node: name})
 	case FactRestored:
 		m.last[name] = f.Index
@@ -257,6 +262,10 @@ func (m *stateMachineSafety) check(name string, index uint64, a application) err
 		return fmt.Errorf("%s applied entry %d of term %d with digest %x; %s applied one of term %d with digest %x there",
 			name, index, a.term, a.data, known.node, known.term, known.data)
 	case known.state != a.state:
+		if m.diverged[name] {
+			return nil
+		}
+		m.diverged[name] = true
 		return fmt.Errorf("%s has state %x after entry %d; %s has state %x there", name, a.state, index, known.node, known.state)
 	case !known.entry:
 		*known = a

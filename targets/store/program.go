@@ -246,6 +246,7 @@ func (p *Program) Timer(string) {
 			p.raft.ReportSnapshot(uint64(id), raft.SnapshotFailure)
 		}
 	}
+	p.writer.tick()
 	p.writes.expire(now)
 	p.reads.tick(now)
 	p.pump()

@@ -103,7 +103,7 @@ func (w *writer) saved() {
 	w.p.env.Point("snapshot.install")
 	w.inflight = 1
 	w.write(w.queue[:1])
-	if w.p.cfg.Bug == sendBeforeFsync && w.p.halted == "" {
+	if w.idle() && w.p.halted == "" {
 		w.complete()
 	}
 }

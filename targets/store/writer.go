@@ -27,6 +27,8 @@ type writer struct {
 	dropTo   uint64    // log files up to this index can go
 	saving   *saving   // snapshot on its way to the disk
 	oldSnap  []string  // snapshot files that can go once a newer one is durable
+	late     bool      // with the bug send-before-fsync: a sync is due
+	ticks    int
 }
 
 // start takes over what was recovered. What is on the disk may not be durable
@@ -85,6 +87,7 @@ func (w *writer) synced(token uint64) {
 		return // of a snapshot that was given up
 	}
 	if w.idle() {
+		w.journal.dirty = false
 		w.p.env.Point("append.synced")
 		w.complete()
 		w.dropFiles()
@@ -125,7 +128,7 @@ func (w *writer) flush() {
 		}
 		w.inflight = n
 		w.write(w.queue[:n])
-		if w.idle() || w.p.cfg.Bug == sendBeforeFsync {
+		if w.idle() {
 			w.complete()
 		}
 	}
@@ -169,7 +172,22 @@ func (w *writer) write(batch []*pb.Message) {
 	if rotated {
 		w.p.env.Point("segment.created")
 	}
+	if w.p.cfg.Bug == sendBeforeFsync {
+		w.late = true // the caller finds the writer idle, and goes on
+		return
+	}
 	w.sync(rotated)
+}
+
+// lateSyncTicks is how often the bug send-before-fsync syncs.
+const lateSyncTicks = 10
+
+// tick is called at every tick. It has work only with that bug.
+func (w *writer) tick() {
+	if w.ticks++; w.late && w.idle() && w.ticks%lateSyncTicks == 0 {
+		w.late = false
+		w.sync(true)
+	}
 }
 
 // persistent is the hard state as it is written down.

@@ -111,6 +111,12 @@ func (w Who) resolve(ctx context.Context, s *Site) (nodes []string, note string,
 	return nodes, "", nil
 }
 
+// Choose returns the nodes that w selects now, in the cluster's order.
+func (w Who) Choose(ctx context.Context, s *Site) ([]string, error) {
+	nodes, _, err := w.resolve(ctx, s)
+	return nodes, err
+}
+
 func (w Who) byRole(ctx context.Context, s *Site) (nodes []string, note string) {
 	all := s.Cluster.Nodes()
 	leader := Leader(ctx, s.Cluster)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -160,7 +161,13 @@ func (n *machine) run(p payload) {
 		}
 	case kindMessage:
 		w.count(p.kind, n.index, n.epoch, p.b)
-		n.program.Receive(w.ends[p.from], p.msg)
+		m := p.msg
+		if w.options.CarryBytes {
+			if m = n.carry(p); m == nil {
+				return
+			}
+		}
+		n.program.Receive(w.ends[p.from], m)
 	case kindTimer:
 		t := &n.timers[p.a]
 		if !t.fire(w.now) {
@@ -175,6 +182,30 @@ func (n *machine) run(p payload) {
 		w.count(p.kind, n.index, n.epoch, p.b)
 		n.request(p.ref.(*call))
 	}
+}
+
+// carry returns a message as its receiver decodes it, or nil if it would be
+// another one than was sent.
+func (n *machine) carry(p payload) node.Message {
+	var again []byte
+	b, err := p.msg.AppendBinary(nil)
+	if err == nil && digest(b) != p.b {
+		n.w.found(n, "message", fmt.Sprintf("a message of %s was changed after it had been sent: %T", n.w.ends[p.from], p.msg))
+		return nil
+	}
+	var m node.Message
+	if err == nil {
+		m, err = n.program.Decode(b)
+	}
+	if err == nil {
+		again, err = m.AppendBinary(nil)
+	}
+	if err != nil || !bytes.Equal(b, again) {
+		n.w.found(n, "message", fmt.Sprintf("a message of %s does not survive encoding and decoding: %T, %d bytes, then %d: %v",
+			n.w.ends[p.from], p.msg, len(b), len(again), err))
+		return nil
+	}
+	return m
 }
 
 // request hands a client's request to the program.

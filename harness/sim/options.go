@@ -33,6 +33,11 @@ type Options struct {
 	// Findings bounds the findings that are kept, from the first on; 0
 	// stands for 100.
 	Findings int
+	// CarryBytes encodes and decodes every message on its way, as drivers with
+	// sockets do, instead of passing the value. It costs time and finds codecs
+	// that lose something, and messages that were changed after they had been
+	// sent: findings of the name "message". The trace stays the same.
+	CarryBytes bool
 	// Trace asks for a window of the trace in words; its zero value for none.
 	Trace TraceWindow
 }

@@ -1,0 +1,145 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"github.com/cleancut/cleancut/harness/cluster"
+)
+
+// pullTimeout bounds a pull: where no registry can be reached, some networks
+// let connections hang.
+const pullTimeout = 2 * time.Minute
+
+// base is an image that foreign images build on.
+type base struct{ tag, id string }
+
+// suiteName is what Debian calls its releases.
+var suiteName = regexp.MustCompile(`^[a-z]+$`)
+
+// ensureBase finds or makes the base: the local tag, the one that an earlier
+// run made, a pull, debootstrap.
+func (d *daemon) ensureBase(ctx context.Context, img cluster.Image) (base, error) {
+	if img.Base == "" || (img.DebianSuite != "" && !suiteName.MatchString(img.DebianSuite)) {
+		return base{}, fmt.Errorf("docker: a foreign image needs a Base and a DebianSuite, not %q and %q", img.Base, img.DebianSuite)
+	}
+	made := "cleancut/base-" + img.DebianSuite + ":latest"
+	for _, tag := range []string{img.Base, made} {
+		id, there, err := d.imageID(ctx, tag)
+		if err != nil {
+			return base{}, err
+		}
+		if there {
+			return base{tag, id}, nil
+		}
+	}
+	pullErr := d.pull(ctx, img.Base)
+	if ctx.Err() != nil {
+		return base{}, ctx.Err()
+	}
+	tag := img.Base
+	if pullErr != nil {
+		if err := d.debootstrap(ctx, img.DebianSuite, made); err != nil {
+			return base{}, fmt.Errorf("docker: the base image %s can neither be pulled (%w) nor made (%w)", img.Base, pullErr, err)
+		}
+		tag = made
+	}
+	id, there, err := d.imageID(ctx, tag)
+	if err == nil && !there {
+		err = fmt.Errorf("docker: the image %s vanished", tag)
+	}
+	return base{tag, id}, err
+}
+
+func (d *daemon) pull(ctx context.Context, ref string) error {
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	resp, err := d.api.ImagePull(ctx, ref, client.ImagePullOptions{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(resp.Wait(ctx), resp.Close())
+}
+
+func haveDebootstrap() error {
+	for _, tool := range []string{"debootstrap", "tar"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s is not in PATH; apt-get install %s", tool, tool)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("debootstrap needs root; run once as root, or load a Debian image with docker load")
+	}
+	return nil
+}
+
+// debootstrap makes a minimal Debian image from packages. Concurrent
+// processes wait for the first.
+func (d *daemon) debootstrap(ctx context.Context, suite, tag string) (err error) {
+	if suite == "" {
+		return errors.New("the target names no Debian suite to make it from")
+	}
+	if err := haveDebootstrap(); err != nil {
+		return err
+	}
+	unlock, err := lockFile(filepath.Join(os.TempDir(), "cleancut-base-"+suite+".lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, there, err := d.imageID(ctx, tag); err != nil || there {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "cleancut-base-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	root := filepath.Join(dir, "root")
+	if output, err := exec.CommandContext(ctx, "debootstrap", "--variant=minbase", suite, root).CombinedOutput(); err != nil {
+		return fmt.Errorf("debootstrap %s: %w: %s", suite, err, lastLine(output))
+	}
+	return d.importTree(ctx, root, tag)
+}
+
+// importTree makes an image of a directory.
+func (d *daemon) importTree(ctx context.Context, root, tag string) error {
+	cmd := exec.CommandContext(ctx, "tar", "-C", root, "--numeric-owner", "--exclude=./var/cache/apt/archives/*.deb", "-c", ".")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	res, err := d.api.ImageImport(ctx, client.ImageImportSource{Source: stdout, SourceName: "-"}, tag,
+		client.ImageImportOptions{Changes: []string{"LABEL " + labelImage + "=1", "CMD [\"/bin/sh\"]"}})
+	if err == nil {
+		_, err = io.Copy(io.Discard, res)
+		err = errors.Join(err, res.Close())
+	}
+	if waited := cmd.Wait(); err == nil && waited != nil {
+		err = fmt.Errorf("tar: %w: %s", waited, lastLine(stderr.Bytes()))
+	}
+	if err != nil {
+		return fmt.Errorf("importing %s: %w", tag, err)
+	}
+	return nil
+}
+
+func lastLine(b []byte) []byte {
+	b = bytes.TrimSpace(b)
+	return b[bytes.LastIndexByte(b, '\n')+1:]
+}

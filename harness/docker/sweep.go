@@ -1,0 +1,161 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sort"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+)
+
+// SweepOptions says what to sweep.
+type SweepOptions struct {
+	// Images also removes images that this package built, but for the newest
+	// of each target and those in use.
+	Images bool
+	// Log receives what is removed and what is kept, with the reason.
+	Log *slog.Logger
+}
+
+// SweepReport lists what was removed and, with the reason, what was kept.
+type SweepReport struct {
+	Containers []string `json:"containers,omitempty"`
+	Networks   []string `json:"networks,omitempty"`
+	Images     []string `json:"images,omitempty"`
+	Kept       []string `json:"kept,omitempty"`
+}
+
+// Empty tells that nothing was removed.
+func (r SweepReport) Empty() bool { return len(r.Containers)+len(r.Networks)+len(r.Images) == 0 }
+
+// Sweep removes the containers and networks of runs whose process is dead. It
+// touches nothing that lacks this package's labels and nothing whose owner
+// lives or cannot be seen. Several sweeps may run at once.
+func Sweep(ctx context.Context, o SweepOptions) (SweepReport, error) {
+	d, err := connect(ctx)
+	if err != nil {
+		return SweepReport{}, err
+	}
+	defer d.close()
+	return d.sweep(ctx, o)
+}
+
+func (d *daemon) sweep(ctx context.Context, o SweepOptions) (SweepReport, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	me, err := self()
+	if err != nil {
+		return SweepReport{}, err
+	}
+	var report SweepReport
+	doomed := func(kind, name string, labels map[string]string) bool {
+		dead, why := me.dead(labels)
+		if !dead {
+			report.Kept = append(report.Kept, fmt.Sprintf("%s %s of run %s: %s", kind, name, labels[labelRun], why))
+			return false
+		}
+		o.Log.Debug("sweeping", "kind", kind, "name", name, "run", labels[labelRun], "why", why)
+		return true
+	}
+	errs := []error{d.removeContainers(ctx, filter(labelMark, "1"), func(name string, labels map[string]string) bool {
+		if !doomed("container", name, labels) {
+			return false
+		}
+		report.Containers = append(report.Containers, name)
+		return true
+	})}
+	errs = append(errs, d.removeNetworks(ctx, filter(labelMark, "1"), func(name string, labels map[string]string) bool {
+		if !doomed("network", name, labels) {
+			return false
+		}
+		report.Networks = append(report.Networks, name)
+		return true
+	}))
+	if o.Images {
+		errs = append(errs, d.sweepImages(ctx, &report))
+	}
+	return report, errors.Join(errs...)
+}
+
+func filter(label, value string) client.Filters {
+	return make(client.Filters).Add("label", label+"="+value)
+}
+
+// removeContainers removes those that match the filter and the condition.
+func (d *daemon) removeContainers(ctx context.Context, f client.Filters, when func(name string, labels map[string]string) bool) error {
+	list, err := d.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: f})
+	if err != nil {
+		return fmt.Errorf("docker: listing containers: %w", err)
+	}
+	var errs []error
+	for _, c := range list.Items {
+		name := strings.TrimPrefix(strings.Join(c.Names, ","), "/")
+		if !when(name, c.Labels) {
+			continue
+		}
+		_, err := d.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		if err != nil && !goneAlready(err) {
+			errs = append(errs, fmt.Errorf("docker: removing container %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *daemon) removeNetworks(ctx context.Context, f client.Filters, when func(name string, labels map[string]string) bool) error {
+	list, err := d.api.NetworkList(ctx, client.NetworkListOptions{Filters: f})
+	if err != nil {
+		return fmt.Errorf("docker: listing networks: %w", err)
+	}
+	var errs []error
+	for _, n := range list.Items {
+		if !when(n.Name, n.Labels) {
+			continue
+		}
+		_, err := d.api.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
+		if err != nil && !goneAlready(err) {
+			errs = append(errs, fmt.Errorf("docker: removing network %s: %w", n.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// goneAlready tells that somebody else removes it, or has.
+func goneAlready(err error) bool {
+	return errdefs.IsNotFound(err) || errdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress")
+}
+
+// sweepImages removes old images, newest of each repository excepted.
+func (d *daemon) sweepImages(ctx context.Context, report *SweepReport) error {
+	list, err := d.api.ImageList(ctx, client.ImageListOptions{Filters: filter(labelImage, "1")})
+	if err != nil {
+		return fmt.Errorf("docker: listing images: %w", err)
+	}
+	images := list.Items
+	sort.Slice(images, func(i, j int) bool { return images[i].Created > images[j].Created })
+	seen := map[string]bool{}
+	var errs []error
+	for _, i := range images {
+		for _, tag := range i.RepoTags {
+			repo, _, _ := strings.Cut(tag, ":")
+			if !seen[repo] {
+				seen[repo] = true
+				continue
+			}
+			_, err := d.api.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true})
+			switch {
+			case err == nil:
+				report.Images = append(report.Images, tag)
+			case errdefs.IsConflict(err):
+				report.Kept = append(report.Kept, "image "+tag+": it is in use")
+			case !errdefs.IsNotFound(err):
+				errs = append(errs, fmt.Errorf("docker: removing image %s: %w", tag, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

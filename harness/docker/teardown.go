@@ -1,0 +1,160 @@
+package docker
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"testing/fstest"
+	"time"
+
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/cleancut/cleancut/harness/agent"
+)
+
+// Bounds of the evidence.
+const (
+	evidenceLog     = 64 << 20 // bytes of a node's log
+	evidenceTimeout = 20 * time.Second
+)
+
+// Record is what EvidenceDir/<node>/agent.json holds at the end of a run.
+type Record struct {
+	Node    string                  `json:"node"`
+	Address string                  `json:"address"`
+	Image   string                  `json:"image"`
+	State   agent.State             `json:"state"`
+	Exits   []agent.Exit            `json:"exits"`
+	Rules   map[string]agent.Counts `json:"rules,omitempty"` // still in force
+	Errors  []string                `json:"errors,omitempty"`
+}
+
+// collectEvidence writes the logs and final states of all nodes. It works
+// when ctx is cancelled, too; what fails is logged, not returned: evidence
+// must not change a run's end.
+func (c *Cluster) collectEvidence(ctx context.Context) {
+	if c.spec.EvidenceDir == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), evidenceTimeout)
+	defer cancel()
+	err := c.each(func(m *machine) error {
+		dir := filepath.Join(c.spec.EvidenceDir, m.name)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		log, logErr := c.Logs(ctx, m.name, evidenceLog)
+		record, err := json.MarshalIndent(c.record(ctx, m), "", "  ")
+		if err != nil {
+			return err
+		}
+		return errors.Join(logErr,
+			os.WriteFile(filepath.Join(dir, "log"), log, 0o644),
+			os.WriteFile(filepath.Join(dir, "agent.json"), append(record, '\n'), 0o644))
+	})
+	if err != nil {
+		c.log.Warn("evidence is incomplete", "error", err)
+	}
+}
+
+func (c *Cluster) record(ctx context.Context, m *machine) Record {
+	r := Record{Node: m.name, Address: m.ip, Image: c.image}
+	if m.down.Load() {
+		r.Errors = []string{"the machine is off"}
+		return r
+	}
+	note := func(err error) {
+		if err != nil {
+			r.Errors = append(r.Errors, err.Error())
+		}
+	}
+	var err error
+	r.State, err = m.agent.State(ctx)
+	note(err)
+	r.Exits, err = m.agent.Exits(ctx, 0, 0)
+	note(err)
+	r.Rules, err = m.agent.RuleCounts(ctx)
+	note(err)
+	return r
+}
+
+// teardown removes everything that the run made. It has its own time limit,
+// since the run's context may be the reason why it ends.
+func (c *Cluster) teardown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), c.options.Teardown)
+	defer cancel()
+	c.unwatch()
+	c.watching.Wait()
+	c.closeIdle()
+	var errs []error
+	if c.machines != nil {
+		errs = append(errs, c.each(func(m *machine) error {
+			m.agent.Forget()
+			if m.container == nil {
+				return nil
+			}
+			return testcontainers.TerminateContainer(m.container, testcontainers.StopContext(ctx), testcontainers.StopTimeout(0))
+		}))
+	}
+	if c.lan.network != nil {
+		errs = append(errs, c.lan.network.Remove(ctx))
+	}
+	// What a cancelled request made without our learning its name is found by
+	// its labels.
+	if c.labels != nil {
+		mine := func(_ string, labels map[string]string) bool {
+			return labels[labelPID] == c.labels[labelPID] && labels[labelPIDStart] == c.labels[labelPIDStart] &&
+				labels[labelPIDSpace] == c.labels[labelPIDSpace]
+		}
+		left := errors.Join(
+			c.daemon.removeContainers(ctx, filter(labelRun, c.spec.Run), mine),
+			c.daemon.removeNetworks(ctx, filter(labelRun, c.spec.Run), mine))
+		if left == nil {
+			errs = nil // whatever failed above, nothing is left
+		}
+		errs = append(errs, left)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("docker: teardown: %w", err)
+	}
+	return nil
+}
+
+// readDir reads a directory of a container, which need not run.
+func (d *daemon) readDir(ctx context.Context, id, dir string) (fs.FS, error) {
+	res, err := d.api.CopyFromContainer(ctx, id, client.CopyFromContainerOptions{SourcePath: dir})
+	if err != nil {
+		return nil, err
+	}
+	defer closeBody(res.Content)
+	files := fstest.MapFS{}
+	var total int64
+	for r := tar.NewReader(res.Content); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if total += header.Size; total > 2*evidenceLog {
+			return nil, fmt.Errorf("%s exceeds %d bytes", dir, 2*evidenceLog)
+		}
+		var b bytes.Buffer
+		if _, err := io.Copy(&b, r); err != nil {
+			return nil, err
+		}
+		if header.Typeflag == tar.TypeReg {
+			files[path.Base(header.Name)] = &fstest.MapFile{Data: b.Bytes()}
+		}
+	}
+}

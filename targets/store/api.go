@@ -187,7 +187,7 @@ func answerRead(value string, found bool, index uint64) node.Response {
 	if !found {
 		return refuse(404, codeNoKey, "there is no such key")
 	}
-	b := append(make([]byte, 0, 48+len(value)), `{"value":`...)
+	b := append(make([]byte, 0, 48+len(value)), valuePrefix...)
 	b = append(b, value...)
 	b = append(b, `,"index":`...)
 	b = strconv.AppendUint(b, index, 10)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -113,9 +114,18 @@ type answer struct {
 	Session uint64          `json:"session"`
 }
 
+// valuePrefix begins the answer to a read.
+var valuePrefix = []byte(`{"value":`)
+
 // parse reads a body. A body that is not the store's own (a proxy's, say) has
 // no code, and so is taken for a request that may be executed.
 func parse(r node.Response) answer {
+	// Almost all answers are of this one form.
+	if rest, ok := bytes.CutPrefix(r.Body, valuePrefix); ok {
+		if n := bytes.IndexByte(rest, ','); n > 0 && rest[0] != '"' {
+			return answer{Value: rest[:n]}
+		}
+	}
 	var a answer
 	if json.Unmarshal(r.Body, &a) != nil {
 		return answer{Error: "answer with status " + strconv.Itoa(r.Status) + " is not understood"}

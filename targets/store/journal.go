@@ -27,6 +27,7 @@ type journal struct {
 	files []logFile // ascending, the last one is open
 	file  node.File
 	size  int64
+	seed  uint32 // of the file's checksums
 	batch uint64 // number of the last batch
 	dirty bool   // the last batch is not durable yet
 	buf   []byte
@@ -67,45 +68,48 @@ func (j *journal) begin() (rotated bool, err error) {
 	}
 	j.file, j.size = file, 0
 	j.files = append(j.files, logFile{number: next})
-	j.add(recordHeader, func(b []byte) []byte {
-		b = binary.LittleEndian.AppendUint64(b, j.identity)
-		return j.state.append(b)
-	})
+	j.seed = checksumSeed(next)
+	j.open(recordHeader)
+	j.buf = binary.LittleEndian.AppendUint64(j.buf, j.identity)
+	j.buf = j.state.append(j.buf)
+	j.seal()
 	return true, nil
 }
 
-func (j *journal) add(kind recordKind, body func([]byte) []byte) {
+// open begins a record in the batch, which its body and seal complete.
+func (j *journal) open(kind recordKind) {
 	j.last = len(j.buf)
-	j.buf = appendRecord(j.buf, j.current().number, j.batch, kind, body)
+	j.buf = openRecord(j.buf, j.batch, kind)
 }
+
+func (j *journal) seal() { sealRecord(j.buf[j.last:], j.seed) }
 
 func (j *journal) current() *logFile { return &j.files[len(j.files)-1] }
 
 // addState records the hard state. It goes before entries of a new term, so
-// that a torn batch cannot leave entries of a term that the node does not
-// know to have begun.
+// that the log never has entries of a term that the node does not know.
 func (j *journal) addState(h hardState) {
 	j.state = h
-	j.add(recordState, h.append)
+	j.open(recordState)
+	j.buf = h.append(j.buf)
+	j.seal()
 }
 
 func (j *journal) addEntry(e *pb.Entry) {
 	f := j.current()
 	f.max = max(f.max, e.GetIndex())
-	j.last = len(j.buf)
-	j.buf = append(j.buf, 0, 0, 0, 0, 0, 0, 0, 0, byte(recordEntry), 0)
-	j.buf = binary.LittleEndian.AppendUint64(j.buf, j.batch)
+	j.open(recordEntry)
 	j.buf = appendEntryBody(j.buf, e)
-	sealRecord(j.buf[j.last:], checksumSeed(f.number))
+	j.seal()
 }
 
 // addReset records that the log was replaced by a snapshot.
 func (j *journal) addReset(index, term uint64) {
 	f := j.current()
 	f.max = max(f.max, index)
-	j.add(recordReset, func(b []byte) []byte {
-		return binary.AppendUvarint(binary.AppendUvarint(b, index), term)
-	})
+	j.open(recordReset)
+	j.buf = binary.AppendUvarint(binary.AppendUvarint(j.buf, index), term)
+	j.seal()
 }
 
 // commit writes the batch. The caller then calls file.Sync, and SyncDir if
@@ -114,7 +118,7 @@ func (j *journal) commit() error {
 	if len(j.buf) == 0 {
 		return nil
 	}
-	endBatch(j.buf, j.last, j.current().number)
+	endBatch(j.buf, j.last, j.seed)
 	if _, err := j.file.WriteAt(j.buf, j.size); err != nil {
 		return fmt.Errorf("writing %s at %d: %w", logName(j.current().number), j.size, err)
 	}

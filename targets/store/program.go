@@ -54,6 +54,8 @@ type Program struct {
 	// lastIndex and lastTerm name the last entry that Raft has handed out.
 	lastIndex, lastTerm uint64
 
+	fact Fact // reused for each observation: nobody keeps it
+
 	// halted is why the node serves no more, "" while it does. A node whose
 	// disk has failed must not go on: what it wrote may be lost although it
 	// can still be read (see node.Disk). Only a restart helps.
@@ -175,7 +177,7 @@ func (p *Program) recover() error {
 // observeLog tells the invariants what the log of this incarnation holds.
 func (p *Program) observeLog() {
 	base := p.stable.entries[0]
-	p.env.Observe(&Fact{Kind: FactStarted, Index: base.GetIndex(), Term: base.GetTerm(), Applied: p.machine.index, State: p.machine.digest()})
+	p.observe(Fact{Kind: FactStarted, Index: base.GetIndex(), Term: base.GetTerm(), Applied: p.machine.index, State: p.machine.digest()})
 	prev := base.GetTerm()
 	for _, e := range p.stable.entries[1:] {
 		p.observeEntry(e, prev)
@@ -184,7 +186,12 @@ func (p *Program) observeLog() {
 }
 
 func (p *Program) observeEntry(e *pb.Entry, prevTerm uint64) {
-	p.env.Observe(&Fact{Kind: FactAppended, Index: e.GetIndex(), Term: e.GetTerm(), PrevTerm: prevTerm, Data: xxhash.Sum64(e.Data)})
+	p.observe(Fact{Kind: FactAppended, Index: e.GetIndex(), Term: e.GetTerm(), PrevTerm: prevTerm, Data: xxhash.Sum64(e.Data)})
+}
+
+func (p *Program) observe(f Fact) {
+	p.fact = f
+	p.env.Observe(&p.fact)
 }
 
 // halt stops the node for good.

@@ -61,7 +61,7 @@ func (q *reads) begin(request node.RequestID, key string) {
 	q.last++
 	q.count++
 	r := pendingRead{request, key, q.nonce + q.last, p.env.Now() + p.cfg.RequestTimeout}
-	p.env.Observe(&Fact{Kind: FactReadBegan, Read: r.number})
+	p.observe(Fact{Kind: FactReadBegan, Read: r.number})
 	if p.cfg.Bug == staleLocalRead {
 		q.answer(r, p.machine.index)
 		return
@@ -122,7 +122,7 @@ func (q *reads) serve() {
 func (q *reads) answer(r pendingRead, index uint64) {
 	m := q.p.machine
 	q.count--
-	q.p.env.Observe(&Fact{Kind: FactReadServed, Read: r.number, Index: index, Applied: m.index})
+	q.p.observe(Fact{Kind: FactReadServed, Read: r.number, Index: index, Applied: m.index})
 	value, found := m.get(r.key)
 	q.p.env.Reply(r.request, answerRead(value, found, m.index))
 }

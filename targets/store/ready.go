@@ -15,7 +15,7 @@ func (p *Program) pump() {
 		}
 		if s := rd.Snapshot.GetMetadata(); s.GetIndex() > 0 {
 			p.lastIndex, p.lastTerm = s.GetIndex(), s.GetTerm()
-			p.env.Observe(&Fact{Kind: FactReset, Index: p.lastIndex, Term: p.lastTerm})
+			p.observe(Fact{Kind: FactReset, Index: p.lastIndex, Term: p.lastTerm})
 		}
 		for _, e := range rd.Entries {
 			p.appended(e)
@@ -76,7 +76,7 @@ func (p *Program) termBefore(i uint64) uint64 {
 func (p *Program) roleChanged(s *raft.SoftState) {
 	p.leader = s.Lead
 	if s.RaftState == raft.StateLeader && p.state != raft.StateLeader {
-		p.env.Observe(&Fact{Kind: FactElected, Term: p.term})
+		p.observe(Fact{Kind: FactElected, Term: p.term})
 		p.env.Point("leader.elected")
 	}
 	p.state = s.RaftState
@@ -116,7 +116,7 @@ func (p *Program) apply(m *pb.Message) {
 			r := p.machine.apply(index, &c)
 			p.writes.executed(&c, r)
 		}
-		p.env.Observe(&Fact{Kind: FactApplied, Index: index, Term: e.GetTerm(), Data: xxhash.Sum64(e.Data), State: p.machine.digest(), Known: p.term})
+		p.observe(Fact{Kind: FactApplied, Index: index, Term: e.GetTerm(), Data: xxhash.Sum64(e.Data), State: p.machine.digest(), Known: p.term})
 		if due {
 			if snap.data == nil {
 				snap.data = p.machine.encode()

@@ -43,9 +43,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checksumSeed makes records of one file unreadable in another.
 func checksumSeed(file uint64) uint32 {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], file)
-	return crc32.Checksum(b[:], castagnoli)
+	return crc32.Checksum(binary.LittleEndian.AppendUint64(nil, file), castagnoli)
 }
 
 // hardState is what Raft must not forget, by value.
@@ -61,14 +59,11 @@ func (r *reader) hardState() hardState {
 	return hardState{term: r.uvarint(), vote: r.uvarint(), commit: r.uvarint()}
 }
 
-// appendRecord appends a record whose body is added by body.
-func appendRecord(b []byte, file, batch uint64, kind recordKind, body func([]byte) []byte) []byte {
-	start := len(b)
+// openRecord appends the beginning of a record: the caller appends the body,
+// and then seals it.
+func openRecord(b []byte, batch uint64, kind recordKind) []byte {
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0, byte(kind), 0)
-	b = binary.LittleEndian.AppendUint64(b, batch)
-	b = body(b)
-	sealRecord(b[start:], checksumSeed(file))
-	return b
+	return binary.LittleEndian.AppendUint64(b, batch)
 }
 
 // sealRecord fills in length and checksum.
@@ -78,9 +73,9 @@ func sealRecord(b []byte, seed uint32) {
 }
 
 // endBatch marks the record that starts at b[start] as the last of its batch.
-func endBatch(b []byte, start int, file uint64) {
+func endBatch(b []byte, start int, seed uint32) {
 	b[start+recordPrefix+1] |= flagBatchEnds
-	sealRecord(b[start:], checksumSeed(file))
+	sealRecord(b[start:], seed)
 }
 
 // record is a record as read.

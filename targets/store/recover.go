@@ -277,6 +277,7 @@ func (p *replay) openLast() error {
 		return nil
 	}
 	name := logName(j.current().number)
+	j.seed = checksumSeed(j.current().number)
 	f, err := j.disk.Open(name)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", name, err)

@@ -130,6 +130,6 @@ func (w *writer) restore(m *pb.Message) {
 	p.stable.setSnapshot(s.snap)
 	p.machine = s.machine
 	w.dropTo = s.snap.index
-	p.env.Observe(&Fact{Kind: FactRestored, Index: s.snap.index, Term: s.snap.term, State: p.machine.digest(), Known: p.term})
+	p.observe(Fact{Kind: FactRestored, Index: s.snap.index, Term: s.snap.term, State: p.machine.digest(), Known: p.term})
 	p.env.Logf("installed the snapshot at index %d, term %d", s.snap.index, s.snap.term)
 }

@@ -68,10 +68,9 @@ type timer struct {
 	serial uint64 // tells that event from older ones
 }
 
-// forget disarms the timer of a process that died.
+// forget disarms the timer of a process that died, whose epoch voids the event.
 func (t *timer) forget() {
 	t.armed, t.queued = false, false
-	t.serial++
 }
 
 // set arms the timer.

@@ -377,8 +377,11 @@ func TestAPowerLossLeavesEveryKindOfRemains(t *testing.T) {
 			t.Fatalf("seed %d: the receipt says %d bytes, but %d of %d are left", seed, discarded, kept, len(written))
 		}
 		seen[remains(got, written)]++
+		if len(got) > 3*sectorSize && len(bytes.Trim(got[sectorSize:2*sectorSize], "\x00")) == 0 {
+			seen["lost sector"]++
+		}
 	}
-	for _, kind := range []string{"nothing", "everything", "whole writes", "torn", "zeros at the end", "hole"} {
+	for _, kind := range []string{"lost sector", "nothing", "everything", "whole writes", "torn", "zeros at the end", "hole"} {
 		if seen[kind] < 5 {
 			t.Errorf("%q was left %d times in 500, want at least 5; all: %v", kind, seen[kind], seen)
 		}

@@ -165,7 +165,7 @@ func TestAPowerLossDiscardsWhatWasNotSynced(t *testing.T) {
 
 // received lists what n2 got of n1, which sends the numbers from 1 on, one a
 // millisecond.
-func received(numbers *[]int, marks func(n int)) *counterTarget {
+func received(numbers *[]int) *counterTarget {
 	next := 0
 	return &counterTarget{
 		quiet: true,
@@ -188,7 +188,7 @@ func TestACutStopsOneDirectionAndNotWhatIsInFlight(t *testing.T) {
 	var got []int
 	p := calm()
 	p.Latency = Latency{Min: 50 * time.Millisecond}
-	must(t, received(&got, nil), Options{Profile: p}, func(ctx context.Context, w *world) {
+	must(t, received(&got), Options{Profile: p}, func(ctx context.Context, w *world) {
 		_ = w.Sleep(ctx, 2*time.Second-w.Now())
 		before := len(got)
 		rule, err := w.Impair(ctx, link1("n1", "n2"), cut)
@@ -215,7 +215,7 @@ func TestACutStopsOneDirectionAndNotWhatIsInFlight(t *testing.T) {
 
 func TestACutOfTheOtherDirectionStopsNothing(t *testing.T) {
 	var got []int
-	must(t, received(&got, nil), Options{}, func(ctx context.Context, w *world) {
+	must(t, received(&got), Options{}, func(ctx context.Context, w *world) {
 		rule, err := w.Impair(ctx, append(link1("n2", "n1"), link1("n1", "n3")...), cut)
 		if err != nil {
 			t.Fatal(err)
@@ -231,7 +231,7 @@ func TestACutOfTheOtherDirectionStopsNothing(t *testing.T) {
 
 func TestRulesAddUpAndOneCanBeTakenAway(t *testing.T) {
 	var got []int
-	must(t, received(&got, nil), Options{}, func(ctx context.Context, w *world) {
+	must(t, received(&got), Options{}, func(ctx context.Context, w *world) {
 		impair := func(i cluster.Impairment) cluster.Rule {
 			rule, err := w.Impair(ctx, append(link1("n1", "n2"), link1("n1", "n2")...), i)
 			if err != nil {
@@ -268,7 +268,7 @@ func TestOrderedLinksKeepTheOrder(t *testing.T) {
 	p.Latency.Tail = 300_000
 	for _, ordered := range []bool{true, false} {
 		p.Ordered, got = ordered, nil
-		must(t, received(&got, nil), Options{Profile: &p}, func(ctx context.Context, w *world) { _ = w.Sleep(ctx, 5*time.Second) })
+		must(t, received(&got), Options{Profile: &p}, func(ctx context.Context, w *world) { _ = w.Sleep(ctx, 5*time.Second) })
 		if slices.IsSorted(got) != ordered {
 			t.Errorf("ordered is %v, messages arrived in order: %v", ordered, !ordered)
 		}
@@ -516,7 +516,7 @@ func TestWhatCannotBeDoneIsRefusedWithTheReason(t *testing.T) {
 	})
 }
 
-// docker is a target that cannot be simulated.
+// contained is a target that cannot be simulated.
 type contained struct{ cluster.Target }
 
 func (contained) Name() string { return "contained" }
@@ -639,7 +639,7 @@ func (c ceiling) Observe(_ time.Duration, _ string, f node.Fact) error {
 
 func TestMonitorsSeeFactsAndTheirErrorsAreFindings(t *testing.T) {
 	send := func(n int) *counterTarget {
-		target := received(new([]int), nil)
+		target := received(new([]int))
 		target.receive = nil
 		target.monitors = []node.Monitor{ceiling(n)}
 		return target

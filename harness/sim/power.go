@@ -84,17 +84,16 @@ func (d *disk) loseNames() {
 	case wayPrefix, wayTorn:
 		n = below(d.rand, n+1)
 	}
-	lostNames, lostFiles := map[string]bool{}, map[*inode]bool{}
+	// Each change of a file names it as the one before it left it, so that
+	// names are enough to keep the changes of one file in order, too.
+	lost := map[string]bool{}
 	for _, o := range d.ops[:n] {
-		if how == waySubset {
-			lost := below(d.rand, 2) == 0 || lostNames[o.name] || lostNames[o.to] || lostFiles[o.file]
-			if lost {
-				lostNames[o.name], lostFiles[o.file] = true, true
-				if o.kind == nameRename {
-					lostNames[o.to] = true
-				}
-				continue
+		if how == waySubset && (below(d.rand, 2) == 0 || lost[o.name] || lost[o.to]) {
+			lost[o.name] = true
+			if o.kind == nameRename {
+				lost[o.to] = true
 			}
+			continue
 		}
 		o.apply(d.stable)
 	}

@@ -151,7 +151,7 @@ func TestAMachineThatIsKilledLosesWhatIsInFlightToIt(t *testing.T) {
 		var got []int
 		p := calm()
 		p.Latency = Latency{Min: time.Second}
-		must(t, received(&got, nil), Options{Profile: p}, func(ctx context.Context, w *world) {
+		must(t, received(&got), Options{Profile: p}, func(ctx context.Context, w *world) {
 			_ = w.Sleep(ctx, 1500*time.Millisecond)
 			kill, start := w.Kill, w.Start
 			if machine {
@@ -178,7 +178,7 @@ func TestQueuesAreBounded(t *testing.T) {
 		}
 	}
 	var got []int
-	target := received(&got, nil)
+	target := received(&got)
 	target.timer = flood
 	must(t, target, Options{}, func(ctx context.Context, w *world) {
 		_ = w.Sleep(ctx, 2*time.Second)
@@ -290,7 +290,7 @@ func TestARuleLeavesTheLatenciesOfWhatPassesItAsTheyWere(t *testing.T) {
 	run := func(rules int) map[int]time.Duration {
 		at := map[int]time.Duration{}
 		var w *world
-		target := received(new([]int), nil)
+		target := received(new([]int))
 		target.receive = func(_ *counter, _ string, m node.Message) { at[int(m.(number))] = w.Now() }
 		must(t, target, Options{}, func(ctx context.Context, world *world) {
 			w = world
@@ -331,4 +331,56 @@ func TestADeathAtAPointDuringTheStartIsReported(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestWhatArrivesAtTheInstantOfTheResumeDoesNotOvertakeTheBacklog(t *testing.T) {
+	var got []int
+	p := calm()
+	p.Boot, p.Latency = Latency{}, Latency{Min: 10 * time.Millisecond}
+	must(t, received(&got), Options{Profile: p}, func(ctx context.Context, w *world) {
+		_ = w.Sleep(ctx, 1500*time.Millisecond)
+		if err := w.Pause(ctx, "n2"); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Sleep(ctx, 100*time.Millisecond)
+		if _, err := w.Resume(ctx, "n2"); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Sleep(ctx, 100*time.Millisecond)
+	})
+	if len(got) < 600 || !slices.IsSorted(got) {
+		t.Errorf("%d messages, in order: %v", len(got), slices.IsSorted(got))
+	}
+}
+
+func TestAProcessHearsNothingOfWhatTheOneBeforeItStarted(t *testing.T) {
+	p := calm()
+	p.Boot, p.Disk.Sync = Latency{}, Latency{Min: time.Second}
+	boots := 0
+	target := &counterTarget{quiet: true}
+	target.start = func(p *counter) error {
+		if boots++; boots > 3 {
+			return nil
+		}
+		p.log.Sync(77)
+		p.env.SetTimer("old", time.Second)
+		return nil
+	}
+	heard := 0
+	target.timer = func(*counter, string) { heard++ }
+	target.synced = func(_ *counter, token uint64) { heard++ }
+	must(t, target, Options{Profile: p}, func(ctx context.Context, w *world) {
+		for _, name := range w.Nodes() {
+			if _, err := w.Kill(ctx, name); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Start(ctx, name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = w.Sleep(ctx, 10*time.Second)
+	})
+	if heard > 0 {
+		t.Errorf("%d timers and syncs of dead processes were heard of", heard)
+	}
 }

@@ -153,6 +153,23 @@ func TestAnotherProcessGivesTheSameTrace(t *testing.T) {
 	}
 }
 
+func TestRunsGiveTheirMemoryBack(t *testing.T) {
+	heap := func(runs uint64) uint64 {
+		for seed := range runs {
+			eventful(t, seed, Options{})
+		}
+		var m goruntime.MemStats
+		goruntime.GC()
+		goruntime.GC()
+		goruntime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap(5)
+	if after := heap(100); after > before+1<<20 {
+		t.Errorf("%d bytes in use after a few runs, %d after a hundred more", before, after)
+	}
+}
+
 func TestCheckpointsBoundTheFirstDivergence(t *testing.T) {
 	// The runs are equal but for one request at about 2.5 s of 5 s.
 	run := func(odd bool, window TraceWindow) (list []Checkpoint, at uint64) {

@@ -11,7 +11,7 @@
 // All of a run happens strictly one after another: a program's method is
 // never called while another program or an activity runs. One simulation runs
 // at a time per process, since libraries under test may draw from variables
-// of the process; a second Run waits for the first.
+// of the process; a second Run waits for the first, so no body may call Run.
 //
 // It does not model processor time (a handler takes no virtual time),
 // bandwidth, or the inner workings of TCP: a message that the network loses

@@ -43,7 +43,10 @@ func FirstDivergence(a, b []Checkpoint) (from, to uint64, diverged bool) {
 	return from, 0, false
 }
 
-// TraceWindow asks for the events of a run in words, one line each.
+// TraceWindow asks for the events of a run in words, one line each: the number
+// of the event, the time in nanoseconds, what happened, to which process (or
+// end of a link), and a digest of the particulars. What happened within an
+// event follows it under its number.
 type TraceWindow struct {
 	// From and To bound the events, counted from 1, that are written.
 	From, To uint64

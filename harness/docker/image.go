@@ -78,7 +78,7 @@ func (d *daemon) ensureForeign(ctx context.Context, repo string, img cluster.Ima
 		return "", err
 	}
 	files = []contextFile{
-		{"Dockerfile", []byte("FROM " + system + "\nUSER root\nCOPY agent " + agent.BinaryPath + "\nENTRYPOINT [\"" + agent.BinaryPath + "\"]\nCMD []\n"), 0o644},
+		{"Dockerfile", []byte("FROM " + system + "\nUSER 0:0\nCOPY agent " + agent.BinaryPath + "\nENTRYPOINT [\"" + agent.BinaryPath + "\"]\nCMD []\n"), 0o644},
 		{"agent", agentBinary, 0o755},
 	}
 	return d.build(ctx, repo+":"+contentHash(files), files, nil)

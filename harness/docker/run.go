@@ -45,7 +45,11 @@ func (r *runtime) Run(ctx context.Context, spec cluster.Spec, body func(ctx cont
 	}
 	c := &Cluster{spec: spec, target: target, options: options, log: options.Log, daemon: d, networks: map[string]*clientNetwork{}, unwatch: func() {}}
 	// From here on something may exist, whatever happens, a panic included.
-	defer func() { err = errors.Join(err, c.teardown()) }()
+	defer func() {
+		if left := c.teardown(); left != nil {
+			err = errors.Join(err, left)
+		}
+	}()
 	if err := c.provision(ctx); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("docker: interrupted while the cluster started: %w", context.Cause(ctx))

@@ -137,6 +137,9 @@ func checkMessage(m *pb.Message) error {
 	case pb.MsgSnap:
 		meta := m.GetSnapshot().GetMetadata()
 		ok = entries == 0 && meta.GetIndex() > 0 && meta.GetTerm() > 0 && meta.GetTerm() <= m.GetTerm()
+		for i, id := range meta.GetConfState().GetVoters() {
+			ok = ok && id == uint64(i)+1
+		}
 	case pb.MsgAppResp, pb.MsgVote, pb.MsgVoteResp, pb.MsgPreVote, pb.MsgPreVoteResp:
 		ok = entries == 0 && context == 0
 	default:

@@ -229,6 +229,13 @@ func (p *Program) Receive(from string, m node.Message) {
 			return
 		}
 	}
+	if s := r.Snapshot; s != nil {
+		_, err := decodeMachine(s.Data, p.cfg.MaxSessions)
+		if err != nil || len(s.GetMetadata().GetConfState().GetVoters()) != len(p.peers) {
+			p.env.Logf("dropped a snapshot from %s that is not of this cluster's state: %v", from, err)
+			return
+		}
+	}
 	// The error says that a forwarded proposal was dropped: whoever proposed
 	// it times out.
 	_ = p.raft.Step(r)

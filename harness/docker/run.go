@@ -188,7 +188,7 @@ func (c *Cluster) createContainer(ctx context.Context, m *machine) error {
 		Entrypoint: []string{agent.BinaryPath},
 		Networks:   []string{c.lan.network.Name},
 		ConfigModifier: func(cfg *container.Config) {
-			cfg.Hostname = m.name
+			cfg.Hostname, cfg.User = m.name, "0:0" // the agent needs root, whatever the image says
 		},
 		HostConfigModifier: func(h *container.HostConfig) {
 			h.CapDrop, h.CapAdd = []string{"ALL"}, capabilities

@@ -43,4 +43,3 @@ func openCounter(path string) (*counter, error) {
 // add changes the number. The mapping is page aligned, so the access is
 // atomic.
 func (c *counter) add(n int64) { atomic.AddInt64((*int64)(unsafe.Pointer(&c.mem[0])), n) }
-

@@ -40,7 +40,7 @@ func (c checker) Name() string { return Name }
 // violation is a key that cannot be linearized.
 type violation struct {
 	problem *problem
-	closed  []op // illegal and closed
+	zoned   bool // found by zones, not by search
 }
 
 // tally is what the check of all keys found.
@@ -95,15 +95,10 @@ func group(ops []history.Operation) (keys []string, byKey map[string][]int) {
 // decide judges one key.
 func (c checker) decide(ctx context.Context, p *problem, t *tally) {
 	if !c.o.SearchOnly {
-		a, conflict, applies := decideByZones(p.ops, p.initial, len(p.values))
-		if applies {
+		if a, _, applies := decideByZones(p.ops, p.initial, len(p.values)); applies {
 			t.zoned++
 			if a == illegal {
-				closed := make([]op, len(conflict))
-				for i, at := range conflict {
-					closed[i] = p.ops[at]
-				}
-				t.violations = append(t.violations, violation{p, closed})
+				t.violations = append(t.violations, violation{p, true})
 			}
 			return
 		}
@@ -112,7 +107,7 @@ func (c checker) decide(ctx context.Context, p *problem, t *tally) {
 	b := c.budget(ctx)
 	switch search(b, p.ops, p.initial, len(p.values)) {
 	case illegal:
-		t.violations = append(t.violations, violation{p, p.ops})
+		t.violations = append(t.violations, violation{p, false})
 	case undecided:
 		why := fmt.Sprintf("the search of %d operations used up its budget of %d steps and %d MiB", len(p.ops), c.o.Steps, c.o.Memory>>20)
 		if ctx.Err() != nil {
@@ -169,28 +164,41 @@ func (c checker) conclude(ctx context.Context, e *checkers.Evidence, t *tally) c
 	return v
 }
 
-// explain reduces a violation. It reports false if porcupine does not agree
-// that there is one.
+// explain reduces the first violation of a key. It reports false if porcupine
+// does not agree that there is one.
 func (c checker) explain(ctx context.Context, v *violation) (*explanation, bool) {
 	p := v.problem
 	b := c.budget(ctx)
 	r := &reducer{budget: b, initial: p.initial, values: len(p.values)}
 	x := &explanation{problem: p}
-	switch search(b, v.closed, p.initial, len(p.values)) {
+	if !v.zoned {
+		small := r.reduce(r.firstIllegalPrefix(p.ops))
+		x.ops, x.minimal = small.ops, small.minimal
+		x.end = lastReturn(x.ops)
+		return x, true
+	}
+	closed := firstConflict(p)
+	switch search(b, closed, p.initial, len(p.values)) {
 	case legal:
 		return nil, false
 	case undecided: // the zones decided, and time ran out for making it small
-		x.ops = v.closed
+		x.ops = closed
 	default:
-		small := r.reduce(v.closed)
+		small := r.reduce(closed)
 		x.ops, x.minimal = small.ops, small.minimal
 	}
-	for _, o := range x.ops {
+	x.end = lastReturn(x.ops)
+	return x, true
+}
+
+func lastReturn(ops []op) int64 {
+	var last int64
+	for _, o := range ops {
 		if o.ret != never {
-			x.end = max(x.end, o.ret)
+			last = max(last, o.ret)
 		}
 	}
-	return x, true
+	return last
 }
 
 func algorithm(t *tally) string {

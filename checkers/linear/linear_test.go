@@ -409,3 +409,10 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	})
 }
+
+func TestPictureWaitsUntilItIsSeen(t *testing.T) {
+	v := check(seq(t, "1 2 write 4 null ok", "3 4 read null null ok"), history.Nil, Options{})
+	if v.Witness == nil || !strings.Contains(string(v.Witness.Picture), drawSeen) {
+		t.Fatal("porcupine's page is not as expected: it draws at once, which fails in a frame out of sight")
+	}
+}

@@ -20,16 +20,45 @@ const (
 	pictureSteps         = 300_000
 )
 
-// picture draws the key's operations, or only those of the explanation if
+// picture draws the key's operations, or those around the explanation if
 // there are too many, with porcupine's visualization. Faults appear as
 // annotations. It is nil if porcupine cannot draw it.
 func (x *explanation) picture(e *checkers.Evidence) []byte {
-	if len(x.problem.ops) <= pictureOperationsMax {
-		if page := x.draw(e, x.problem.ops); page != nil && len(page) <= pictureBytesMax {
-			return page
-		}
+	if page := x.draw(e, x.surroundings()); page != nil && len(page) <= pictureBytesMax {
+		return page
 	}
 	return x.draw(e, x.ops)
+}
+
+// surroundings returns a closed set of operations that contains those of the
+// explanation: everything about their values, and about the values that were
+// used shortly before the end, as many as can be drawn.
+func (x *explanation) surroundings() []op {
+	all := x.problem.ops
+	if len(all) <= pictureOperationsMax {
+		return all
+	}
+	in := make([]bool, len(x.problem.values))
+	for i := range x.ops {
+		in[x.ops[i].value] = true
+		if x.ops[i].kind == cas {
+			in[x.ops[i].expect] = true
+		}
+	}
+	best := onValues(all, in)
+	for i := len(all) - 1; i >= 0; i-- {
+		v := all[i].value
+		if all[i].call > x.end || in[v] {
+			continue
+		}
+		in[v] = true
+		more := onValues(all, in)
+		if len(more) > pictureOperationsMax {
+			break
+		}
+		best = more
+	}
+	return best
 }
 
 // draw returns porcupine's page, or nil if it finds no violation in ops
@@ -41,6 +70,7 @@ func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
 		in[x.ops[i].source] = true
 	}
 	clock := newStretched(e.Operations, ops)
+	lane := lanes(ops)
 	drawn := make([]porcupine.Operation, len(ops))
 	for i := range ops {
 		o := &ops[i]
@@ -54,7 +84,7 @@ func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
 		if in[o.source] {
 			note += " (part of the witness)"
 		}
-		drawn[i] = porcupine.Operation{ClientId: h.Process, Input: o, Call: clock.of(o.call), Return: clock.of(o.ret), Metadata: note}
+		drawn[i] = porcupine.Operation{ClientId: lane[i], Input: o, Call: clock.of(o.call), Return: clock.of(o.ret), Metadata: note}
 	}
 	m := &meter{budget: &budget{ctx: context.Background(), steps: pictureSteps, memory: DefaultMemory}, configurations: pictureSteps}
 	boxed := boxes(len(p.values))
@@ -71,7 +101,31 @@ func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
 	if err := porcupine.Visualize(plain, info, &page); err != nil {
 		return nil
 	}
-	return page.Bytes()
+	return bytes.Replace(page.Bytes(), []byte(drawNow), []byte(drawSeen), 1)
+}
+
+// Porcupine's page measures its texts when it is loaded. In a frame that is
+// out of sight they would measure nothing, so it must wait until it is seen.
+const (
+	drawNow  = "      render(data)\n"
+	drawSeen = "      requestAnimationFrame(function draw() { innerWidth > 0 ? render(data) : requestAnimationFrame(draw) })\n"
+)
+
+// lanes gives operations, in order of call, the lowest row that is free:
+// porcupine draws a row for every number up to the greatest, and processes
+// are numbered anew after every unknown outcome.
+func lanes(ops []op) []int {
+	var ends []int64
+	lane := make([]int, len(ops))
+	for i := range ops {
+		at := slices.IndexFunc(ends, func(end int64) bool { return end < ops[i].call })
+		if at < 0 {
+			at = len(ends)
+			ends = append(ends, 0)
+		}
+		ends[at], lane[i] = ops[i].ret, at
+	}
+	return lane
 }
 
 func describe(p *problem, o *op) string {

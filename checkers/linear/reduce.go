@@ -42,7 +42,6 @@ func (r *reducer) illegal(ops []op) bool {
 // reduce returns a small illegal closed subset of ops, which must be closed
 // and illegal.
 func (r *reducer) reduce(ops []op) reduced {
-	ops = r.firstIllegalPrefix(ops)
 	for {
 		before := len(ops)
 		ops = r.dropValues(ops)
@@ -56,6 +55,34 @@ func (r *reducer) reduce(ops []op) reduced {
 // firstIllegalPrefix returns the operations that had begun at the first
 // return by which the history was beyond repair, closed again.
 func (r *reducer) firstIllegalPrefix(ops []op) []op {
+	end := firstReturn(ops, r.values, r.illegal)
+	closed := closeOver(ops, prefix(ops, end, r.values), r.values)
+	if !r.illegal(closed) {
+		return ops
+	}
+	return closed
+}
+
+// firstConflict finds by zones the operations that contradict each other at
+// the first return by which the history was beyond repair. The zones must
+// apply to p and call it illegal.
+func firstConflict(p *problem) []op {
+	end := firstReturn(p.ops, len(p.values), func(ops []op) bool {
+		a, _, _ := decideByZones(ops, p.initial, len(p.values))
+		return a == illegal
+	})
+	known := prefix(p.ops, end, len(p.values))
+	_, conflict, _ := decideByZones(known, p.initial, len(p.values))
+	part := make([]op, len(conflict))
+	for i, at := range conflict {
+		part[i] = known[at]
+	}
+	return closeOver(p.ops, part, len(p.values))
+}
+
+// firstReturn finds by bisection the first return at whose prefix ops are
+// illegal. They must be illegal as a whole.
+func firstReturn(ops []op, values int, illegal func([]op) bool) int64 {
 	var returns []int64
 	for i := range ops {
 		if ops[i].ret != never {
@@ -66,35 +93,45 @@ func (r *reducer) firstIllegalPrefix(ops []op) []op {
 	low, high := 0, len(returns)-1 // the answer is in [low, high]
 	for low < high {
 		mid := (low + high) / 2
-		if r.illegal(prefix(ops, returns[mid], r.values)) {
+		if illegal(prefix(ops, returns[mid], values)) {
 			high = mid
 		} else {
 			low = mid + 1
 		}
 	}
 	if high < 0 {
-		return ops
+		return never
 	}
-	begun := map[int]bool{}
-	for _, o := range prefix(ops, returns[low], r.values) {
-		begun[o.source] = true
+	return returns[low]
+}
+
+// closeOver returns the operations that are in part, as they are in ops, and
+// all that may have set a value which one of those returned found.
+func closeOver(ops, part []op, values int) []op {
+	in := map[int]bool{}
+	for _, o := range part {
+		in[o.source] = true
 	}
-	found := make([]bool, r.values)
-	for i := range ops {
-		if v, ok := ops[i].observes(); ok && begun[ops[i].source] {
-			found[v] = true
+	found := make([]bool, values)
+	for grown := true; grown; {
+		grown = false
+		for i := range ops {
+			o := &ops[i]
+			if !in[o.source] && o.kind != read && found[o.value] {
+				in[o.source] = true
+			}
+			if v, ok := o.observes(); ok && in[o.source] && !found[v] {
+				found[v], grown = true, true
+			}
 		}
 	}
-	var kept []op
+	var closed []op
 	for i := range ops {
-		if begun[ops[i].source] || ops[i].kind != read && found[ops[i].value] {
-			kept = append(kept, ops[i])
+		if in[ops[i].source] {
+			closed = append(closed, ops[i])
 		}
 	}
-	if !r.illegal(kept) {
-		return ops
-	}
-	return kept
+	return closed
 }
 
 // prefix returns what was known when the event at index end had happened.

@@ -65,7 +65,7 @@ func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
 		}
 		plan = append(plan, step)
 		if d.Pairs && r.IntN(4) == 0 {
-			if next, ok := d.follower(r, kinds); ok {
+			if next, ok := d.follower(r, kinds); ok && at+next.When.After < end {
 				plan = append(plan, next)
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/cleancut/cleancut/harness/cluster"
 )
@@ -98,15 +99,28 @@ func (s *Site) For(r *rand.Rand, self string, same []string) *Site {
 	return &Site{Cluster: s.Cluster, Rand: r, Self: self, Same: same, holds: s.holds}
 }
 
-// holds counts, by node, how many faults hold it down or paused. The lock is
-// held while the cluster is acted upon, so that a heal and an injection that
-// meet do not undo each other.
+// holds counts, by node, how many faults hold it down or paused. It is locked
+// while the cluster is acted upon, so that a heal and an injection that meet
+// do not undo each other.
 type holds struct {
 	mu     sync.Mutex
 	down   map[string]int
 	up     map[string]starter // undoes what took the node down
 	paused map[string]int
 }
+
+// lock locks the holds. Who finds them locked sleeps and tries again: acting
+// on a simulated cluster lets other activities run on the same thread, which a
+// mutex would block for good.
+func (s *Site) lock(ctx context.Context) (unlock func()) {
+	for !s.holds.mu.TryLock() {
+		_ = s.Cluster.Sleep(context.WithoutCancel(ctx), lockPause)
+	}
+	return s.holds.mu.Unlock
+}
+
+// lockPause is the time between two tries to lock.
+const lockPause = time.Millisecond
 
 // starter starts a node again.
 type starter func(ctx context.Context, node string) (cluster.Receipt, error)
@@ -123,16 +137,13 @@ type Injection struct {
 	heal    func(ctx context.Context) (cluster.Receipt, error)
 	proof   string // the count that must be positive
 
-	mu     sync.Mutex
 	healed bool
 	err    error
 }
 
 // Heal undoes the fault and returns its whole receipt. Healing again returns
-// the same.
+// the same. It is for one activity at a time.
 func (i *Injection) Heal(ctx context.Context) (cluster.Receipt, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	if i.healed {
 		return i.receipt, i.err
 	}

@@ -47,9 +47,8 @@ func (f Pause) Inject(ctx context.Context, s *Site) (*Injection, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.holds.mu.Lock()
-	defer s.holds.mu.Unlock()
-	inj := &Injection{Nodes: nodes, Frozen: Pause{named(nodes)}.String(), proof: "pauses"}
+	defer s.lock(ctx)()
+	inj := &Injection{Nodes: nodes, Frozen: Pause{named(nodes)}.String(), proof: "processes_stopped"}
 	if note != "" {
 		inj.receipt.Note("%s", note)
 	}
@@ -67,8 +66,7 @@ func (f Pause) Inject(ctx context.Context, s *Site) (*Injection, error) {
 		s.holds.paused[n]++
 	}
 	inj.heal = func(ctx context.Context) (sum cluster.Receipt, err error) {
-		s.holds.mu.Lock()
-		defer s.holds.mu.Unlock()
+		defer s.lock(ctx)()
 		for _, n := range nodes {
 			r, nodeErr := s.resume(ctx, p, n)
 			sum.Add(r)
@@ -84,12 +82,15 @@ func (f Pause) Inject(ctx context.Context, s *Site) (*Injection, error) {
 func (s *Site) resume(ctx context.Context, p cluster.Pauser, n string) (r cluster.Receipt, err error) {
 	if s.holds.paused[n]--; s.holds.paused[n] > 0 {
 		r.Note("%s stays paused: another fault holds it", n)
-		r.Count("pauses", 1)
+		r.Count("processes_stopped", 1)
 		return r, nil
 	}
 	if s.holds.down[n] > 0 {
-		r.Note("%s is down", n)
+		r.Note("%s is held down by another fault", n)
+		r.Count("processes_stopped", 1)
 		return r, nil
 	}
-	return p.Resume(ctx, n)
+	r, err = p.Resume(ctx, n)
+	r.Count("processes_stopped", r.Counts["pauses"])
+	return r, err
 }

@@ -25,8 +25,7 @@ func (w Who) takeDown(ctx context.Context, s *Site, t takeDown) (*Injection, err
 	if err != nil {
 		return nil, err
 	}
-	s.holds.mu.Lock()
-	defer s.holds.mu.Unlock()
+	defer s.lock(ctx)()
 	inj := &Injection{Nodes: nodes, Frozen: t.fault(named(nodes)).String(), proof: "processes_stopped"}
 	if note != "" {
 		inj.receipt.Note("%s", note)
@@ -37,7 +36,10 @@ func (w Who) takeDown(ctx context.Context, s *Site, t takeDown) (*Injection, err
 			running = append(running, n)
 		}
 	}
-	r, err := t.down(ctx, running)
+	var r cluster.Receipt
+	if len(running) > 0 {
+		r, err = t.down(ctx, running)
+	}
 	if err != nil {
 		for _, n := range running { // leave nothing broken
 			_, upErr := t.up(context.WithoutCancel(ctx), n)
@@ -67,8 +69,7 @@ func (w Who) takeDown(ctx context.Context, s *Site, t takeDown) (*Injection, err
 // bringUp releases the hold on nodes and starts those that nothing holds any
 // more. A node that another fault keeps paused is paused again.
 func (s *Site) bringUp(ctx context.Context, nodes []string) (r cluster.Receipt, err error) {
-	s.holds.mu.Lock()
-	defer s.holds.mu.Unlock()
+	defer s.lock(ctx)()
 	for _, n := range nodes {
 		if s.holds.down[n]--; s.holds.down[n] > 0 {
 			r.Note("%s stays down: another fault holds it", n)

@@ -73,11 +73,11 @@ func (w Who) resolve(ctx context.Context, s *Site) (nodes []string, note string,
 	case "all":
 		return all, "", nil
 	case "one":
-		return s.pick(all, 1), "", nil
+		return s.pick(ctx, all, 1), "", nil
 	case "minority":
-		return s.pick(all, max(1, (len(all)-1)/2)), "", nil
+		return s.pick(ctx, all, max(1, (len(all)-1)/2)), "", nil
 	case "majority":
-		return s.pick(all, len(all)/2+1), "", nil
+		return s.pick(ctx, all, len(all)/2+1), "", nil
 	case "self":
 		if s.Self == "" {
 			return nil, "", fmt.Errorf("self: this step was not triggered by a node; use it after \"on POINT\"")
@@ -96,7 +96,7 @@ func (w Who) resolve(ctx context.Context, s *Site) (nodes []string, note string,
 		if n > len(all) {
 			return nil, "", fmt.Errorf("%d victims wanted, but there are %d nodes", n, len(all))
 		}
-		return s.pick(all, n), "", nil
+		return s.pick(ctx, all, n), "", nil
 	}
 	for _, name := range all {
 		if slices.Contains(strings.Split(string(w), "+"), name) {
@@ -121,7 +121,7 @@ func (w Who) byRole(ctx context.Context, s *Site) (nodes []string, note string) 
 	all := s.Cluster.Nodes()
 	leader := Leader(ctx, s.Cluster)
 	if leader == "" {
-		leader = s.pick(all, 1)[0]
+		leader = s.pick(ctx, all, 1)[0]
 		note = "there was no leader; " + leader + " was taken for it"
 	}
 	if w == "leader" {
@@ -132,7 +132,7 @@ func (w Who) byRole(ctx context.Context, s *Site) (nodes []string, note string) 
 		return all, "a cluster of one node has no followers"
 	}
 	if w == "follower" {
-		return s.pick(followers, 1), note
+		return s.pick(ctx, followers, 1), note
 	}
 	return followers, note
 }
@@ -152,9 +152,8 @@ func Leader(ctx context.Context, c cluster.Cluster) string {
 
 // pick returns k random nodes of from, in their order, and prefers those that
 // no fault holds down.
-func (s *Site) pick(from []string, k int) []string {
-	s.holds.mu.Lock()
-	defer s.holds.mu.Unlock()
+func (s *Site) pick(ctx context.Context, from []string, k int) []string {
+	defer s.lock(ctx)()
 	order := shuffled(s.Rand, from)
 	slices.SortStableFunc(order, func(a, b string) int { return min(s.holds.down[a], 1) - min(s.holds.down[b], 1) })
 	chosen := order[:k]

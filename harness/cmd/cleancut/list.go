@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cleancut/cleancut/faults"
+	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/suites"
+	"github.com/cleancut/cleancut/workloads"
+)
+
+// table is a list for people and machines.
+type table struct {
+	header []string
+	rows   [][]string
+}
+
+// lists holds what can be listed, by name.
+var lists = map[string]func() table{
+	"targets":   targetTable,
+	"workloads": workloadTable,
+	"faults":    faultTable,
+	"checkers":  checkerTable,
+	"scenarios": scenarioTable,
+	"bugs":      bugTable,
+	"models":    modelTable,
+	"points":    pointTable,
+}
+
+const listNames = "targets, workloads, faults, checkers, scenarios, bugs, models, points"
+
+func listCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list WHAT",
+		Short: "List " + listNames,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, ok := lists[args[0]]
+			if !ok {
+				return usage(fmt.Errorf("there is no list of %q; there are: %s", args[0], listNames))
+			}
+			t := list()
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(t.objects())
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, strings.ToUpper(strings.Join(t.header, "\t")))
+			for _, row := range t.rows {
+				fmt.Fprintln(w, strings.Join(row, "\t"))
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array of objects")
+	return cmd
+}
+
+func (t table) objects() []map[string]string {
+	objects := make([]map[string]string, len(t.rows))
+	for i, row := range t.rows {
+		objects[i] = map[string]string{}
+		for k, cell := range row {
+			objects[i][t.header[k]] = cell
+		}
+	}
+	return objects
+}
+
+func targetTable() table {
+	t := table{header: []string{"target", "runtimes", "operations", "bugs", "what it is"}}
+	for _, x := range suites.Targets() {
+		t.rows = append(t.rows, []string{x.Name(), strings.Join(runtimesOf(x), ","), strings.Join(x.Functions(), ","), fmt.Sprint(len(x.Bugs())), x.Doc()})
+	}
+	return t
+}
+
+func runtimesOf(x cluster.Target) (names []string) {
+	if _, ok := x.(cluster.Contained); ok {
+		names = append(names, "docker")
+	}
+	if _, ok := x.(cluster.Simulated); ok {
+		names = append(names, "sim")
+	}
+	return names
+}
+
+func workloadTable() table {
+	t := table{header: []string{"workload", "operations", "what clients do"}}
+	for _, w := range workloads.Catalog() {
+		t.rows = append(t.rows, []string{w.Name(), strings.Join(w.Functions(), ","), w.Doc()})
+	}
+	return t
+}
+
+func faultTable() table {
+	t := table{header: []string{"fault", "failure model", "example", "what it does"}}
+	for _, d := range faults.Catalog() {
+		t.rows = append(t.rows, []string{d.Name, string(d.Model), d.Usage, d.Doc})
+	}
+	return t
+}
+
+func checkerTable() table {
+	t := table{header: []string{"checker", "used by"}}
+	users := map[string][]string{}
+	for _, s := range suites.Scenarios() {
+		for _, c := range s.Checkers {
+			if users[c.Name()] == nil {
+				t.rows = append(t.rows, []string{c.Name(), ""})
+			}
+			users[c.Name()] = append(users[c.Name()], s.Name)
+		}
+	}
+	for i, row := range t.rows {
+		t.rows[i][1] = fmt.Sprintf("%d scenarios", len(users[row[0]]))
+	}
+	return t
+}
+
+func scenarioTable() table {
+	t := table{header: []string{"scenario", "nodes", "workload", "labels", "what it shows"}}
+	for _, s := range suites.Scenarios() {
+		t.rows = append(t.rows, []string{s.Name, fmt.Sprint(s.Nodes), s.Workload.Name(), strings.Join(s.Labels, " "), s.Doc})
+	}
+	return t
+}
+
+func bugTable() table {
+	t := table{header: []string{"bug", "target", "code", "shows on", "what is wrong"}}
+	for _, x := range suites.Targets() {
+		for _, b := range x.Bugs() {
+			t.rows = append(t.rows, []string{b.ID, x.Name(), b.Code, strings.Join(b.Where, ","), b.Doc})
+		}
+	}
+	return t
+}
+
+func modelTable() table {
+	return table{
+		header: []string{"model", "workloads", "meaning"},
+		rows:   [][]string{{linearizable, "register, cas-register, kv", "each operation takes effect at one instant between invocation and completion"}},
+	}
+}
+
+func pointTable() table {
+	t := table{header: []string{"point", "target"}}
+	for _, x := range suites.Targets() {
+		if s, ok := x.(cluster.Simulated); ok {
+			for _, p := range s.Points() {
+				t.rows = append(t.rows, []string{p, x.Name()})
+			}
+		}
+	}
+	return t
+}

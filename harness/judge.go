@@ -1,0 +1,149 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/rundir"
+	"github.com/cleancut/cleancut/harness/sim"
+)
+
+// judge lets the checkers judge the evidence and draws the conclusion.
+func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, o checkers.Options) {
+	r.Faults = e.Ledger
+	r.Operations = CountOperations(e.Operations)
+	r.Strength = history.Measure(e.Events, e.Operations)
+	r.Checkers = checkers.Check(ctx, &e.Evidence, s.checkersOn(r.Runtime), o)
+	conclude(r, !s.NoFaults)
+}
+
+// checkersOn returns the scenario's checkers and, where the simulator watched
+// the target from inside, that of its invariants.
+func (s Scenario) checkersOn(runtime string) []checkers.Checker {
+	t, ok := s.Target.(cluster.Simulated)
+	if !ok || runtime != sim.Name {
+		return s.Checkers
+	}
+	watching := len(t.Monitors(s.NodeNames()))
+	return append(slices.Clone(s.Checkers), checkers.Invariants(watching))
+}
+
+// Rejudge judges the evidence of an old run with the checkers of s, and
+// changes nothing on disk.
+func Rejudge(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Options) (*rundir.Result, error) {
+	e, err := dir.Evidence()
+	if err != nil {
+		return nil, err
+	}
+	r, err := dir.Result()
+	if errors.Is(err, fs.ErrNotExist) {
+		r, err = &rundir.Result{Scenario: s.Name, Phases: phasesOf(e.Phases), Measures: map[string]float64{}}, nil
+		r.Reasons = []string{"the run was cut off before it was judged"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.Verdict != rundir.Error {
+		r.Verdict, r.Reasons = "", nil
+	}
+	r.Version = Version()
+	judge(ctx, r, e, s, o)
+	return r, nil
+}
+
+// LoadHistory reads a history in JSONL as evidence.
+func LoadHistory(path string) (*checkers.Evidence, error) {
+	events, torn, err := history.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if torn {
+		return nil, fmt.Errorf("%s: the last line is incomplete; remove it if its loss is known", path)
+	}
+	ops, err := history.Operations(events)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &checkers.Evidence{Events: events, Operations: ops, Phases: rundir.Phases(events)}, nil
+}
+
+// CountOperations counts operations by outcome.
+func CountOperations(ops []history.Operation) (n rundir.Operations) {
+	n.Total = len(ops)
+	for _, op := range ops {
+		switch op.Outcome {
+		case history.OK:
+			n.OK++
+		case history.Fail:
+			n.Fail++
+		default:
+			n.Info++
+		}
+	}
+	return n
+}
+
+func phasesOf(list []checkers.Phase) (phases []rundir.Phase) {
+	for _, p := range list {
+		phases = append(phases, rundir.Phase(p))
+	}
+	return phases
+}
+
+// conclude sets the verdict of a run and its reasons from what r holds
+// already: checkers' verdicts, faults with receipts, strength, and reasons
+// that were known before. Invalid beats inconclusive beats valid; nothing is
+// valid without evidence.
+func conclude(r *rundir.Result, faultsWanted bool) {
+	var invalid []string
+	inconclusive := r.Reasons
+	for _, v := range r.Checkers {
+		switch v.Verdict {
+		case checkers.Invalid:
+			invalid = append(invalid, v.Checker+": "+v.Reason)
+		case checkers.Unknown:
+			inconclusive = append(inconclusive, v.Checker+" could not decide: "+v.Reason)
+		}
+	}
+	if len(r.Checkers) == 0 {
+		inconclusive = append(inconclusive, "nothing was checked")
+	}
+	inconclusive = append(inconclusive, unproven(r.Faults, faultsWanted)...)
+	inconclusive = append(inconclusive, r.Strength.Weak(history.DefaultFloor)...)
+	switch {
+	case r.Verdict == rundir.Error:
+		r.Reasons = append(inconclusive, invalid...)
+	case len(invalid) > 0:
+		r.Verdict, r.Reasons = rundir.Invalid, append(invalid, inconclusive...)
+	case len(inconclusive) > 0:
+		r.Verdict, r.Reasons = rundir.Inconclusive, inconclusive
+	default:
+		r.Verdict = rundir.Valid
+		r.Reasons = []string{fmt.Sprintf("%d checkers found nothing wrong in %d operations under %d faults", len(r.Checkers), r.Operations.Total, len(r.Faults))}
+	}
+}
+
+// unproven lists what was planned and left no receipt.
+func unproven(list []rundir.Fault, wanted bool) (reasons []string) {
+	bit := 0
+	for _, f := range list {
+		switch {
+		case f.Bit && f.Error == "":
+			bit++
+		case f.Error != "":
+			reasons = append(reasons, fmt.Sprintf("%s: %s", f.Fault, f.Error))
+		default:
+			reasons = append(reasons, fmt.Sprintf("%s left no receipt: nothing proves that it bit", f.Fault))
+		}
+	}
+	if wanted && bit == 0 {
+		reasons = append(reasons, "no fault bit")
+	}
+	return reasons
+}

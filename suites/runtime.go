@@ -1,0 +1,58 @@
+package suites
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/docker"
+	"github.com/cleancut/cleancut/harness/sim"
+)
+
+// Names of the runtimes.
+const (
+	Docker = "docker"
+	Sim    = sim.Name
+)
+
+// RuntimeNames lists what Choose takes.
+func RuntimeNames() []string { return []string{"auto", Docker, Sim} }
+
+// Choose resolves "auto": docker where a daemon answers, else the simulator.
+// It says why.
+func Choose(ctx context.Context, name string) (chosen, why string, err error) {
+	if !slices.Contains(RuntimeNames(), name) {
+		return "", "", fmt.Errorf("no runtime is named %q; there are: auto, docker, sim", name)
+	}
+	if name == Sim {
+		return name, "it was asked for", nil
+	}
+	_, dockerErr := docker.Probe(ctx)
+	switch {
+	case dockerErr == nil && name == Docker:
+		return name, "it was asked for", nil
+	case dockerErr == nil:
+		return Docker, "a Docker daemon answers", nil
+	case name == Docker:
+		return "", "", fmt.Errorf("the docker runtime was asked for: %w", dockerErr)
+	default:
+		return Sim, fmt.Sprintf("no containers can be had: %v", dockerErr), nil
+	}
+}
+
+// New returns the runtime of that name, set up for one run of s. In the
+// simulator the seed decides how the world behaves where the scenario's
+// faults are drawn as a swarm; else the world is the default one.
+func New(name string, s harness.Scenario, seed uint64) cluster.Runtime {
+	if name == Docker {
+		return docker.New(docker.Options{})
+	}
+	var o sim.Options
+	if s.Drawing.Swarm {
+		p := sim.DrawProfile(seed)
+		o.Profile = &p
+	}
+	return sim.New(o)
+}

@@ -256,13 +256,47 @@ func (s *supervisor) pause() (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("pause: %w", err)
 	}
-	select {
-	case <-stopped:
-		return s.state(), nil
-	case <-p.exited:
-		return State{}, ErrDown
-	case <-time.After(5 * time.Second):
-		return State{}, errors.New("pause: the process did not stop within 5 s of SIGSTOP")
+	limit := time.After(stopTimeout)
+	look := time.NewTicker(stopTimeout / 20)
+	defer look.Stop()
+	for {
+		select {
+		case <-stopped:
+			return s.state(), nil
+		case <-p.exited:
+			return State{}, ErrDown
+		case <-look.C:
+			if frozenInFork(p.pid) {
+				s.mu.Lock()
+				s.markPaused(p)
+				s.mu.Unlock()
+			}
+		case <-limit:
+			return State{}, fmt.Errorf("pause: the process did not stop within %v of SIGSTOP", stopTimeout)
+		}
+	}
+}
+
+// stopTimeout is how long a process may take to stop.
+const stopTimeout = 5 * time.Second
+
+// frozenInFork tells that a process waits in the kernel for a child that it
+// has just made (vfork) and that was stopped with it. Such a process never
+// becomes "stopped", but it cannot run either, until both are continued.
+func frozenInFork(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	i := strings.LastIndex(string(b), ") ")
+	return i >= 0 && i+2 < len(b) && b[i+2] == 'D'
+}
+
+// markPaused notes that the process stands still.
+func (s *supervisor) markPaused(p *process) {
+	if p.paused.IsZero() {
+		p.paused = time.Now()
+		close(p.stopped)
 	}
 }
 
@@ -311,10 +345,7 @@ func (s *supervisor) reap() {
 			continue // an orphan that fell to us
 		}
 		if status.Stopped() {
-			if p.paused.IsZero() {
-				p.paused = time.Now()
-				close(p.stopped)
-			}
+			s.markPaused(p)
 			continue
 		}
 		_ = p.signal(syscall.SIGKILL) // what is left of its group

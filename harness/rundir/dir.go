@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -157,17 +158,69 @@ func (d *Dir) NodeDir(node string) (string, error) {
 // Create.
 func (d *Dir) Scenario(into any) error { return d.readJSON(ScenarioFile, into) }
 
-// WriteResult writes result.json, whole or not at all.
-func (d *Dir) WriteResult(r *Result) error { return d.writeJSON(ResultFile, r) }
+// WriteScenario writes scenario.json anew.
+func (d *Dir) WriteScenario(spec any) error { return d.writeJSON(ScenarioFile, spec) }
 
-// Result reads result.json. The error wraps fs.ErrNotExist if the run was
-// never judged.
+// Remove removes the directory with all that is in it, for a run that never
+// came to pass. The latest links that pointed to it go, too.
+func (d *Dir) Remove() error {
+	err := os.RemoveAll(d.Path)
+	for folder := filepath.Dir(d.Path); ; folder = filepath.Dir(folder) {
+		link := filepath.Join(folder, latestLink)
+		if target, readErr := os.Readlink(link); readErr != nil || filepath.Join(folder, target) != d.Path {
+			return err
+		}
+		err = errors.Join(err, os.Remove(link))
+	}
+}
+
+// WriteResult writes result.json, whole or not at all, and beside it the
+// pictures of witnesses as picture-<checker>.html.
+func (d *Dir) WriteResult(r *Result) error {
+	for _, v := range r.Checkers {
+		if v.Witness == nil || len(v.Witness.Picture) == 0 {
+			continue
+		}
+		name, err := pictureFile(v.Checker)
+		if err != nil {
+			return err
+		}
+		if err := d.WriteFile(name, v.Witness.Picture); err != nil {
+			return err
+		}
+	}
+	return d.writeJSON(ResultFile, r)
+}
+
+// Result reads result.json and the pictures. The error wraps fs.ErrNotExist
+// if the run was never judged.
 func (d *Dir) Result() (*Result, error) {
 	r := &Result{}
 	if err := d.readJSON(ResultFile, r); err != nil {
 		return nil, err
 	}
+	for _, v := range r.Checkers {
+		if v.Witness == nil {
+			continue
+		}
+		name, err := pictureFile(v.Checker)
+		if err != nil {
+			return nil, err
+		}
+		picture, err := readBounded(d.File(name), jsonMax)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("rundir: %w", err)
+		}
+		v.Witness.Picture = picture
+	}
 	return r, nil
+}
+
+func pictureFile(checker string) (string, error) {
+	if !scenarioName.MatchString(checker) || strings.Contains(checker, "/") {
+		return "", fmt.Errorf("rundir: %q cannot be part of a file's name; expected a checker's name such as linearizable", checker)
+	}
+	return "picture-" + checker + ".html", nil
 }
 
 func (d *Dir) writeJSON(name string, v any) error {

@@ -8,7 +8,7 @@
 //	    nodes/<name>/    *.log, final.json (the node's last word)
 //	    findings.json    broken contracts inside the system under test
 //	    result.json      the verdict (type Result)
-//	    report.html, junit.xml
+//	    report.html, junit.xml, picture-<checker>.html
 //	runs/latest          points to the newest run, runs/<scenario>/latest too
 //
 // Evidence is written as it comes to be and survives the death of the

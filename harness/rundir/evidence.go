@@ -130,7 +130,7 @@ func (d *Dir) loadNodes(l *Loaded) error {
 			l.Logs[folder.Name()] = log
 		}
 	}
-	slices.SortFunc(l.Finals, func(a, b checkers.Final) int { return natural(a.Node, b.Node) })
+	slices.SortFunc(l.Finals, func(a, b checkers.Final) int { return CompareNames(a.Node, b.Node) })
 	return nil
 }
 
@@ -141,7 +141,7 @@ func logOf(folder string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rundir: %w", err)
 	}
-	slices.SortFunc(names, natural)
+	slices.SortFunc(names, CompareNames)
 	var log []byte
 	for i := len(names) - 1; i >= 0 && len(log) < LogMax; i-- {
 		part, err := tail(names[i], LogMax-int64(len(log)))
@@ -172,8 +172,8 @@ func tail(path string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// natural compares names so that n2 comes before n10.
-func natural(a, b string) int {
+// CompareNames orders names as people do: n2 comes before n10.
+func CompareNames(a, b string) int {
 	for a != "" && b != "" {
 		i, j := digits(a), digits(b)
 		if i > 0 && j > 0 {

@@ -230,7 +230,7 @@ func TestResultSurvivesJSONWithItsWitness(t *testing.T) {
 	r := &Result{
 		Scenario: "a/b", Seed: 1<<64 - 1, Verdict: Invalid, Reasons: []string{"x"},
 		Checkers: []checkers.Verdict{{Checker: "linearizable", Verdict: checkers.Invalid, Witness: &checkers.Witness{
-			Summary: "s", Operations: []history.Operation{{F: "write", Input: history.Int(4), Outcome: history.Info, Completed: history.Never, Return: -1}},
+			Summary: "s", Picture: []byte("<html>"), Operations: []history.Operation{{F: "write", Input: history.Int(4), Outcome: history.Info, Completed: history.Never, Return: -1}},
 		}}},
 	}
 	if err := d.WriteResult(r); err != nil {
@@ -239,6 +239,9 @@ func TestResultSurvivesJSONWithItsWitness(t *testing.T) {
 	got, err := d.Result()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if string(got.Checkers[0].Witness.Picture) != "<html>" {
+		t.Error("the picture is lost")
 	}
 	a, _ := json.Marshal(r)
 	b, _ := json.Marshal(got)

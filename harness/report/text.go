@@ -1,0 +1,87 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/rundir"
+)
+
+// Text writes a short account of a result for a terminal. Where is the
+// report's path, "" if none was written.
+func Text(w io.Writer, r *rundir.Result, where string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s on %s, seed %d\n", strings.ToUpper(string(r.Verdict)), r.Scenario, r.Runtime, r.Seed)
+	for _, reason := range r.Reasons {
+		fmt.Fprintf(&b, "  because  %s\n", firstLine(reason))
+	}
+	for _, c := range r.Checkers {
+		if c.Witness == nil {
+			continue
+		}
+		fmt.Fprintf(&b, "  witness  %s\n", c.Witness.Summary)
+		for _, line := range c.Witness.Lines[:min(len(c.Witness.Lines), 12)] {
+			fmt.Fprintf(&b, "           %s\n", line)
+		}
+	}
+	for _, f := range r.Findings[:min(len(r.Findings), 5)] {
+		fmt.Fprintf(&b, "  finding  %s on node %s at %s: %s\n", f.Invariant, f.Node, checkers.At(f.At), firstLine(f.Text))
+	}
+	for _, c := range r.Checkers {
+		fmt.Fprintf(&b, "  %-8s %s: %s\n", c.Verdict, c.Checker, firstLine(c.Reason))
+	}
+	o := r.Operations
+	fmt.Fprintf(&b, "  history  %d operations: %d ok, %d failed, %d of unknown outcome\n", o.Total, o.OK, o.Fail, o.Info)
+	if line := faultsLine(r.Faults); line != "" {
+		fmt.Fprintf(&b, "  faults   %s\n", line)
+	}
+	for _, u := range r.Unavailable {
+		fmt.Fprintf(&b, "  left out %s\n", u)
+	}
+	if r.TraceHash != "" {
+		fmt.Fprintf(&b, "  trace    %s\n", r.TraceHash)
+	}
+	if where != "" {
+		fmt.Fprintf(&b, "  report   %s\n", where)
+	}
+	if r.Reproduce != "" {
+		fmt.Fprintf(&b, "  again    %s\n", r.Reproduce)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// faultsLine counts faults and receipts by kind: "3 kill (3 with receipt)".
+func faultsLine(faults []rundir.Fault) string {
+	type count struct{ all, bit int }
+	counts := map[string]*count{}
+	var kinds []string
+	for _, f := range faults {
+		if counts[f.Kind] == nil {
+			counts[f.Kind] = &count{}
+			kinds = append(kinds, f.Kind)
+		}
+		counts[f.Kind].all++
+		if f.Bit {
+			counts[f.Kind].bit++
+		}
+	}
+	slices.Sort(kinds)
+	parts := make([]string, len(kinds))
+	for i, k := range kinds {
+		c := counts[k]
+		parts[i] = fmt.Sprintf("%d %s", c.all, k)
+		if c.bit < c.all {
+			parts[i] += fmt.Sprintf(" (%d without receipt)", c.all-c.bit)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

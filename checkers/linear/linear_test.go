@@ -56,6 +56,29 @@ func TestBothAlgorithmsAgreeWithBruteForceOnSmallHistories(t *testing.T) {
 	}
 }
 
+func TestZonesAgreeWithPorcupineOnLongerHistories(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	judged := map[checkers.Validity]int{}
+	for range rounds(3_000) {
+		k := randomSketch(r, 80)
+		k.unique, k.deletes, k.infos, k.lies = true, 0, r.IntN(15), r.IntN(4)
+		k.anyCAS = false
+		ops, initial := randomHistory(r, k)
+		zones, searched := check(ops, initial, Options{}), check(ops, initial, Options{SearchOnly: true, Steps: 200_000})
+		if searched.Verdict == checkers.Unknown {
+			continue
+		}
+		judged[searched.Verdict]++
+		if zones.Verdict != searched.Verdict {
+			t.Fatalf("zones say %s (%s), porcupine %s\n%s", zones.Verdict, zones.Reason, searched.Verdict, show(ops))
+		}
+	}
+	t.Log(judged)
+	if judged[checkers.Valid] < rounds(1_000) || judged[checkers.Invalid] < rounds(500) {
+		t.Errorf("the generator is lopsided: %v", judged)
+	}
+}
+
 func all(ops []history.Operation) []int {
 	indices := make([]int, len(ops))
 	for i := range indices {

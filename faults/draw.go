@@ -60,6 +60,9 @@ func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
 			Fault: def.draw(r, nodes),
 			For:   min(d.lasting(r), end-at+d.ForMin).Round(time.Millisecond),
 		}
+		if def.chancy {
+			step.For = max(step.For, chancyMin)
+		}
 		if len(d.Points) > 0 && r.IntN(3) == 0 {
 			step = d.triggered(r, kinds, step)
 		}
@@ -75,6 +78,10 @@ func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
 	}
 	return plan
 }
+
+// chancyMin is how long faults last at least that strike packets with a
+// probability, so that they leave a receipt.
+const chancyMin = 1500 * time.Millisecond
 
 func (d *Drawing) defaults(length time.Duration) {
 	if d.Every == 0 {

@@ -53,7 +53,7 @@ func (f Pause) Inject(ctx context.Context, s *Site) (*Injection, error) {
 		inj.receipt.Note("%s", note)
 	}
 	for i, n := range nodes {
-		if s.holds.down[n] == 0 {
+		if s.holds.down[n] == 0 && s.holds.paused[n] == 0 {
 			err = p.Pause(ctx, n)
 		}
 		if err != nil {

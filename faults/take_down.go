@@ -77,6 +77,12 @@ func (s *Site) bringUp(ctx context.Context, nodes []string) (r cluster.Receipt, 
 		}
 		up, upErr := s.holds.up[n](ctx, n)
 		r.Add(up)
+		if errors.Is(upErr, cluster.ErrDown) {
+			// It ran and died: by a trigger that struck meanwhile, whose fault
+			// starts it again, or by itself, which checkers will see.
+			r.Note("%v", upErr)
+			continue
+		}
 		err = errors.Join(err, upErr)
 		if p, ok := s.Cluster.(cluster.Pauser); ok && s.holds.paused[n] > 0 && upErr == nil {
 			err = errors.Join(err, p.Pause(ctx, n))

@@ -62,7 +62,8 @@ type Crasher interface {
 	Kill(ctx context.Context, node string) (Receipt, error)
 	// Start starts the node's process again and returns when the process
 	// runs, not when the node is ready. Starting a node that runs is no
-	// error. The receipt counts "boots" and notes the old and new boot ids.
+	// error. It fails with ErrDown if the process was started and died at
+	// once. The receipt counts "boots" and notes the old and new boot ids.
 	Start(ctx context.Context, node string) (Receipt, error)
 }
 
@@ -84,7 +85,9 @@ type PowerCutter interface {
 
 // Pauser can stop a node's process so that it neither computes nor answers,
 // and let it go on as if nothing had happened (SIGSTOP and SIGCONT). The
-// receipt of Resume counts "milliseconds_paused" and "pauses".
+// receipt of Resume counts "milliseconds_paused" and "pauses". Callers pause a
+// node once before they resume it: package faults keeps count of faults that
+// overlap.
 type Pauser interface {
 	Pause(ctx context.Context, node string) error
 	Resume(ctx context.Context, node string) (Receipt, error)

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cleancut/cleancut/harness/node"
@@ -24,7 +23,8 @@ type tinyWorld struct {
 	wire  []tinyMessage // in flight, in order
 	// sent, if set, is called before a message leaves.
 	sent func(from *tinyNode, to string, m Message)
-	out  strings.Builder
+	// reached, if set, is called at each point.
+	reached func(n *tinyNode, point string)
 }
 
 type tinyMessage struct {
@@ -52,8 +52,6 @@ type tinyNode struct {
 	now     time.Duration
 	request node.RequestID
 	replies map[node.RequestID]node.Response
-	points  []string
-	facts   []Fact
 }
 
 func (n *tinyNode) boot() error {
@@ -148,9 +146,14 @@ func (n *tinyNode) Rand() *rand.Rand                { return n.rand }
 func (n *tinyNode) SetTimer(string, time.Duration)  {}
 func (n *tinyNode) StopTimer(string)                {}
 func (n *tinyNode) Disk() node.Disk                 { return n.disk }
-func (n *tinyNode) Point(name string)               { n.points = append(n.points, name) }
 func (n *tinyNode) Logf(format string, args ...any) {}
-func (n *tinyNode) Observe(f node.Fact)             { n.facts = append(n.facts, *f.(*Fact)) }
+func (n *tinyNode) Observe(node.Fact)               {}
+
+func (n *tinyNode) Point(name string) {
+	if n.w.reached != nil {
+		n.w.reached(n, name)
+	}
+}
 
 func (n *tinyNode) Send(to string, m node.Message) {
 	if n.w.sent != nil {

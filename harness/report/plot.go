@@ -202,9 +202,11 @@ func fillBox(c draw.Canvas, fill color.Color, x0, y0, x1, y1 vg.Length) {
 	c.FillPolygon(fill, []vg.Point{{X: x0, Y: y0}, {X: x1, Y: y0}, {X: x1, Y: y1}, {X: x0, Y: y1}})
 }
 
-// bar is a box in a lane with a label in it.
+// bar is a box in a lane with a label in it. Bars of a lane that overlap are
+// drawn in rows of the lane.
 type bar struct {
 	lane     int
+	row      int
 	from, to time.Duration
 	label    string
 	fill     color.NRGBA
@@ -219,8 +221,11 @@ type bars struct {
 
 func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
+	rows := b.stack()
 	for _, r := range b.bars {
-		low, high := y(float64(b.lanes-r.lane)-0.9), y(float64(b.lanes-r.lane)-0.1)
+		top, height := float64(b.lanes-r.lane)-0.1, 0.8/float64(rows[r.lane])
+		high := y(top - height*float64(r.row))
+		low := y(top - height*(float64(r.row)+0.94))
 		x0, x1 := x(r.from.Seconds()), x(r.to.Seconds())
 		fillBox(c, r.fill, x0, low, x1, high)
 		style := b.style
@@ -231,12 +236,38 @@ func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
+// rowsMax bounds the rows of a lane; beyond it bars are drawn over others.
+const rowsMax = 4
+
+// stack gives each bar the lowest free row of its lane and returns how many
+// rows each lane has.
+func (b bars) stack() []int {
+	ends := make([][]time.Duration, b.lanes)
+	rows := make([]int, b.lanes)
+	for i := range b.bars {
+		r := &b.bars[i]
+		lane := ends[r.lane]
+		r.row = slices.IndexFunc(lane, func(end time.Duration) bool { return end <= r.from })
+		switch {
+		case r.row >= 0:
+			lane[r.row] = r.to
+		case len(lane) < rowsMax:
+			r.row = len(lane)
+			ends[r.lane] = append(lane, r.to)
+		default:
+			r.row = rowsMax - 1
+		}
+		rows[r.lane] = max(1, len(ends[r.lane]))
+	}
+	return rows
+}
+
 func lanesPlot(e *checkers.Evidence, end time.Duration) (*plot.Plot, error) {
 	p := newPlot(e, end, "Phases and faults", false)
 	names := []string{"phase"}
 	var all []bar
 	for _, ph := range e.Phases {
-		all = append(all, bar{0, ph.Start, ph.End, ph.Name, faded(phaseColor, 60+uint8(len(all)%2)*40)})
+		all = append(all, bar{from: ph.Start, to: ph.End, label: ph.Name, fill: faded(phaseColor, 60+uint8(len(all)%2)*40)})
 	}
 	lane := map[string]int{}
 	for i, w := range e.Faults {
@@ -256,7 +287,7 @@ func lanesPlot(e *checkers.Evidence, end time.Duration) (*plot.Plot, error) {
 		if !w.Bit {
 			fill = faded(idleColor, 150)
 		}
-		all = append(all, bar{at, w.Start, w.End, strings.Join(w.Nodes, " "), fill})
+		all = append(all, bar{lane: at, from: w.Start, to: w.End, label: strings.Join(w.Nodes, " "), fill: fill})
 	}
 	p.Y.Min, p.Y.Max = 0, float64(len(names))
 	ticks := make([]plot.Tick, len(names))

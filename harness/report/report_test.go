@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
 
@@ -98,13 +99,22 @@ func TestTextSaysWhatHappenedAndHowToSeeItAgain(t *testing.T) {
 	ok(t, Text(&b, r, "runs/x/report.html"))
 	for _, want := range []string{
 		"INVALID  replication/raft-partitions on sim, seed 7\n", "\n  because  linearizable: 6 of 6 keys cannot be linearized",
-		"\n  witness  the read of key", "\n  finding  read index on node n2", "\n  valid    convergence: all 3 nodes",
+		"\n  witness  the read of key", "\n  witness  read index on node n2", "\n  valid    convergence: all 3 nodes",
 		"\n  history  1600 operations: 1486 ok, 0 failed, 114 of unknown outcome\n", "\n  faults   1 delay, 1 kill, 1 partition, 1 pause (1 without receipt)\n",
 		"\n  report   runs/x/report.html\n", "\n  again    cleancut run replication/raft-partitions --runtime sim --seed 7\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, b.String())
 		}
+	}
+}
+
+func TestTextShowsFindingsThatNoWitnessTellsOf(t *testing.T) {
+	found := node.Finding{At: time.Second, Node: "n1", Invariant: "log matching", Text: "entry 7 differs"}
+	var b strings.Builder
+	ok(t, Text(&b, &rundir.Result{Verdict: rundir.Invalid, Findings: []node.Finding{found}}, ""))
+	if !strings.Contains(b.String(), "\n  finding  log matching on node n1 at 1.000 s: entry 7 differs\n") {
+		t.Error(b.String())
 	}
 }
 

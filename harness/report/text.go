@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
 
@@ -27,7 +28,7 @@ func Text(w io.Writer, r *rundir.Result, where string) error {
 			fmt.Fprintf(&b, "           %s\n", line)
 		}
 	}
-	for _, f := range r.Findings[:min(len(r.Findings), 5)] {
+	for _, f := range unexplained(r) {
 		fmt.Fprintf(&b, "  finding  %s on node %s at %s: %s\n", f.Invariant, f.Node, checkers.At(f.At), firstLine(f.Text))
 	}
 	for _, c := range r.Checkers {
@@ -52,6 +53,20 @@ func Text(w io.Writer, r *rundir.Result, where string) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// findingsShown bounds the findings in the text.
+const findingsShown = 5
+
+// unexplained returns the first findings, unless a witness tells of them
+// already.
+func unexplained(r *rundir.Result) []node.Finding {
+	for _, c := range r.Checkers {
+		if c.Witness != nil && len(r.Findings) > 0 && strings.Contains(c.Witness.Summary, firstLine(r.Findings[0].Text)) {
+			return nil
+		}
+	}
+	return r.Findings[:min(len(r.Findings), findingsShown)]
 }
 
 // faultsLine counts faults and receipts by kind: "3 kill (3 with receipt)".

@@ -13,9 +13,9 @@ import (
 // the same state (Status.StateHash). Nodes that have applied equally much and
 // differ in state are invalid without regard to the others.
 //
-// A node that gave no status in the end is invalid, too, since it never came
-// back, unless nodes without status are expected of this system. The verdict
-// is unknown if no node gave a status, or if a status has no hash.
+// A node that gave no status although others did is invalid, too: it never
+// came back. The verdict is unknown if no node gave a status, or if a status
+// has no hash.
 //
 // It does not check that the common state is the right one: that is for the
 // final reads.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -92,24 +93,60 @@ func (d *daemon) debootstrap(ctx context.Context, suite, tag string) (err error)
 	if err := haveDebootstrap(); err != nil {
 		return err
 	}
-	unlock, err := lockFile(filepath.Join(os.TempDir(), "cleancut-base-"+suite+".lock"))
+	if err := os.MkdirAll(cacheDir(), 0o755); err != nil {
+		return err
+	}
+	lock, err := lockFile(baseDir(suite)+".lock", true)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer func() { _ = lock.Close() }()
 	if _, there, err := d.imageID(ctx, tag); err != nil || there {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "cleancut-base-")
+	dir := baseDir(suite)
+	if err := removeTree(dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeTree(dir)) }()
+	cmd := exec.CommandContext(ctx, "debootstrap", "--variant=minbase", suite, dir)
+	// Should this process be killed, debootstrap goes on, and holds the lock.
+	cmd.ExtraFiles = []*os.File{lock}
+	killWithChildren(cmd)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("debootstrap %s: %w: %s", suite, err, lastLine(output))
+	}
+	return d.importTree(ctx, dir, tag)
+}
+
+// baseDir is where a base is made. It is always the same, so that the next
+// one finds what a killed process left.
+func baseDir(suite string) string { return filepath.Join(cacheDir(), "base-"+suite) }
+
+// sweepBases removes what killed processes left of bases.
+func sweepBases() error {
+	locks, err := filepath.Glob(baseDir("*") + ".lock")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	root := filepath.Join(dir, "root")
-	if output, err := exec.CommandContext(ctx, "debootstrap", "--variant=minbase", suite, root).CombinedOutput(); err != nil {
-		return fmt.Errorf("debootstrap %s: %w: %s", suite, err, lastLine(output))
+	var errs []error
+	for _, path := range locks {
+		lock, err := lockFile(path, false)
+		if err != nil {
+			continue // somebody is at it
+		}
+		errs = append(errs, removeTree(strings.TrimSuffix(path, ".lock")), lock.Close())
 	}
-	return d.importTree(ctx, root, tag)
+	return errors.Join(errs...)
+}
+
+// removeTree removes a base that may be half made: debootstrap mounts /proc
+// and /sys in it, which must not be entered.
+func removeTree(dir string) error {
+	for _, mount := range []string{"proc", "sys"} {
+		_ = unmount(filepath.Join(dir, mount)) // it is not mounted, mostly
+	}
+	return os.RemoveAll(dir)
 }
 
 // importTree makes an image of a directory.

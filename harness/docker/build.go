@@ -25,6 +25,15 @@ func haveGo() error {
 	return nil
 }
 
+// cacheDir is where this package keeps what can be made again.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil { // no home
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "cleancut")
+}
+
 // buildBinary builds a command statically for Linux and returns its bytes.
 // The result is kept in the user's cache directory, where the go tool sees
 // that it is up to date; a lock keeps concurrent processes from reading it
@@ -37,21 +46,17 @@ func buildBinary(ctx context.Context, pkg, arch string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	cache = filepath.Join(cache, "cleancut", "bin")
+	cache := filepath.Join(cacheDir(), "bin")
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return nil, fmt.Errorf("building %s: %w", pkg, err)
 	}
 	key := sha256.Sum256([]byte(dir + "\x00" + pkg + "\x00" + arch))
 	out := filepath.Join(cache, filepath.Base(pkg)+"-"+hex.EncodeToString(key[:6]))
-	unlock, err := lockFile(out + ".lock")
+	lock, err := lockFile(out+".lock", true)
 	if err != nil {
 		return nil, fmt.Errorf("building %s: %w", pkg, err)
 	}
-	defer unlock()
+	defer func() { _ = lock.Close() }()
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, pkg)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -124,6 +125,10 @@ func (d *daemon) info(ctx context.Context) (Info, error) {
 	res, err := d.api.Info(ctx, client.InfoOptions{})
 	if err != nil {
 		return Info{}, noDaemon("at "+d.host, err)
+	}
+	if slices.ContainsFunc(res.Info.SecurityOptions, func(s string) bool { return strings.Contains(s, "rootless") }) {
+		return Info{}, fmt.Errorf("docker is %w: the daemon at %s is rootless, and its containers' addresses cannot be reached from the host; use a daemon that runs as root, or --runtime sim",
+			cluster.ErrUnavailable, d.host)
 	}
 	i := Info{
 		Host: d.host, Version: version.Version, API: version.APIVersion, System: res.Info.OperatingSystem,

@@ -28,7 +28,7 @@ func (c *Cluster) CanImpair(i cluster.Impairment) error {
 		why    string
 	}{
 		{i.Loss == cluster.Million, "cutting links", c.can.Cut},
-		{i.Loss > 0, "packet loss", c.can.Loss},
+		{i.Loss > 0 && i.Loss < cluster.Million, "packet loss", c.can.Loss},
 		{i.Delay > 0 || i.Jitter > 0, "packet delay", c.can.Delay},
 		{i.Duplicate > 0, "packet duplication", c.can.Duplicate},
 	} {

@@ -1,6 +1,17 @@
-//go:build !unix
+//go:build !linux
 
 package docker
 
-// lockFile does nothing where this runtime is not available anyway.
-func lockFile(string) (unlock func(), err error) { return func() {}, nil }
+import (
+	"os"
+	"os/exec"
+)
+
+// lockFile locks nothing where this runtime is not available anyway.
+func lockFile(path string, _ bool) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+}
+
+func unmount(string) error { return nil }
+
+func killWithChildren(*exec.Cmd) {}

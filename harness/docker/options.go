@@ -32,9 +32,10 @@ type Options struct {
 	// Log receives what the runtime does at debug level, and what it could
 	// not clean up as warnings. Spec.Log takes precedence. Default: nothing.
 	Log *slog.Logger
-	// Subnets is the range from which each run takes a free /24 for its
-	// network. Default: 10.128.0.0/9.
-	Subnets netip.Prefix
+	// Subnets are the ranges from which each run takes a free /24 for its
+	// network, in order of preference. Default: 10.128.0.0/9, 172.16.0.0/12,
+	// 192.168.0.0/16.
+	Subnets []netip.Prefix
 	// Memory bounds each container, in bytes. Default: 768 MiB.
 	Memory int64
 	// Processes bounds the processes and threads of each container. Default:
@@ -53,8 +54,10 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if !o.Subnets.IsValid() {
-		o.Subnets = netip.MustParsePrefix("10.128.0.0/9")
+	if len(o.Subnets) == 0 {
+		for _, p := range []string{"10.128.0.0/9", "172.16.0.0/12", "192.168.0.0/16"} {
+			o.Subnets = append(o.Subnets, netip.MustParsePrefix(p))
+		}
 	}
 	if o.Memory == 0 {
 		o.Memory = 768 << 20
@@ -74,10 +77,12 @@ func (o Options) withDefaults() Options {
 
 // Validate says what is wrong with options.
 func (o Options) Validate() error {
-	switch {
-	case o.Subnets.IsValid() && (!o.Subnets.Addr().Is4() || o.Subnets.Bits() > 24):
-		return fmt.Errorf("docker: the subnet range %v is not an IPv4 prefix of at most 24 bits", o.Subnets)
-	case o.Memory < 0 || o.Processes < 0 || o.Build < 0 || o.Ready < 0 || o.Teardown < 0:
+	for _, p := range o.Subnets {
+		if !p.Addr().Is4() || p.Bits() < 0 || p.Bits() > 24 {
+			return fmt.Errorf("docker: the subnet range %v is not an IPv4 prefix of at most 24 bits", p)
+		}
+	}
+	if o.Memory < 0 || o.Processes < 0 || o.Build < 0 || o.Ready < 0 || o.Teardown < 0 {
 		return errors.New("docker: limits must not be negative")
 	}
 	return nil

@@ -7,7 +7,11 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/moby/moby/api/types/image"
+
+	"github.com/cleancut/cleancut/harness/agent"
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/docker/internal/testnode"
 )
@@ -78,7 +82,7 @@ func TestTheDaemonSaysWhatItIs(t *testing.T) {
 }
 
 func TestSubnetsAreChosenApartFromWhatIsTaken(t *testing.T) {
-	pool := netip.MustParsePrefix("10.9.0.0/22")
+	pool := []netip.Prefix{netip.MustParsePrefix("10.9.0.0/23"), netip.MustParsePrefix("10.77.0.0/23")}
 	var taken []netip.Prefix
 	for range 4 {
 		p, err := freeSubnet(pool, taken, "run")
@@ -86,7 +90,7 @@ func TestSubnetsAreChosenApartFromWhatIsTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, old := range taken {
-			if p.Overlaps(old) || !pool.Contains(p.Addr()) {
+			if p.Overlaps(old) || !pool[0].Contains(p.Addr()) && !pool[1].Contains(p.Addr()) {
 				t.Fatalf("%v was chosen although %v is taken", p, taken)
 			}
 		}
@@ -103,7 +107,7 @@ func TestSubnetsAreChosenApartFromWhatIsTaken(t *testing.T) {
 func TestARunWithoutAFreeSubnetSaysSo(t *testing.T) {
 	requireDocker(t)
 	spec := specOf(t, 1)
-	bridge := New(Options{Subnets: bridgeSubnet(t)})
+	bridge := New(Options{Subnets: []netip.Prefix{bridgeSubnet(t)}})
 	err := bridge.Run(t.Context(), spec, func(context.Context, cluster.Cluster) error {
 		t.Error("the body was called")
 		return nil
@@ -115,7 +119,7 @@ func TestARunWithoutAFreeSubnetSaysSo(t *testing.T) {
 		t.Errorf("the run left %v", left)
 	}
 	spec = specOf(t, 1)
-	if err := New(Options{Subnets: netip.MustParsePrefix("10.1.2.0/25")}).Run(t.Context(), spec, nil); err == nil || !strings.Contains(err.Error(), "10.1.2.0/25") {
+	if err := New(Options{Subnets: []netip.Prefix{netip.MustParsePrefix("10.1.2.0/25")}}).Run(t.Context(), spec, nil); err == nil || !strings.Contains(err.Error(), "10.1.2.0/25") {
 		t.Errorf("a range that holds no /24 says %v", err)
 	}
 }
@@ -162,6 +166,45 @@ func TestOwnersAreJudgedDeadOnlyIfTheyCertainlyAre(t *testing.T) {
 		c.change(l)
 		if dead, why := me.dead(l); dead != c.dead || why == "" {
 			t.Errorf("%s: dead is %v (%s), want %v", c.name, dead, why, c.dead)
+		}
+	}
+}
+
+func TestOldImagesAreTheOnesWithANewerOfTheSameTarget(t *testing.T) {
+	old := oldImages([]image.Summary{
+		{Created: 1, RepoTags: []string{"cleancut/store:a"}},
+		{Created: 3, RepoTags: []string{"cleancut/store:c"}},
+		{Created: 2, RepoTags: []string{"cleancut/store:b", "cleancut/etcd:b"}},
+		{Created: 9},
+	})
+	if got := strings.Join(old, " "); got != "cleancut/store:b cleancut/store:a" {
+		t.Errorf("old are %q", got)
+	}
+}
+
+func TestImpairmentsThatTheKernelLacksAreNotAvailable(t *testing.T) {
+	all := agent.Capabilities{}
+	delay := cluster.Impairment{Delay: time.Second}
+	for _, c := range []struct {
+		can  agent.Capabilities
+		i    cluster.Impairment
+		want string
+	}{
+		{all, cut, ""},
+		{all, delay, ""},
+		{agent.Capabilities{Delay: "no NFQUEUE"}, delay, "packet delay is not available in these containers: no NFQUEUE"},
+		{agent.Capabilities{Delay: "no NFQUEUE"}, cut, ""},
+		{agent.Capabilities{Loss: "no numgen"}, cluster.Impairment{Loss: 1}, "no numgen"},
+		{agent.Capabilities{Loss: "no numgen"}, cut, ""},
+		{agent.Capabilities{Cut: "no nftables", Loss: "no nftables"}, cut, "no nftables"},
+		{agent.Capabilities{Duplicate: "no raw sockets"}, cluster.Impairment{Duplicate: 1, Loss: 1}, "no raw sockets"},
+	} {
+		err := (&Cluster{can: c.can}).CanImpair(c.i)
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%+v with %+v is refused: %v", c.i, c.can, err)
+		case c.want != "" && (!errors.Is(err, cluster.ErrUnavailable) || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%+v with %+v says %v, want %q", c.i, c.can, err, c.want)
 		}
 	}
 }

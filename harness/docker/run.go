@@ -142,6 +142,9 @@ func (c *Cluster) plan() error {
 		if m.command, err = c.target.Command(m.config); err != nil {
 			return fmt.Errorf("docker: command of node %s: %w", name, err)
 		}
+		if len(m.command.Args) == 0 {
+			return fmt.Errorf("docker: the target %s gives no command for node %s", c.target.Name(), name)
+		}
 		for port, number := range m.command.Ports {
 			if number < 1 || number > 65535 || number == agent.Port {
 				return fmt.Errorf("docker: port %q of node %s is %d, which is not in 1…65535 or the agent's (%d)", port, name, number, agent.Port)
@@ -163,9 +166,6 @@ func (c *Cluster) boot(ctx context.Context, m *machine) error {
 	if err := c.awaitAgent(ctx, m); err != nil {
 		return err
 	}
-	if len(m.command.Args) == 0 {
-		return nil // a machine without a node, to examine what the host can do
-	}
 	if _, err := m.agent.Start(ctx, m.start()); err != nil {
 		return fmt.Errorf("docker: node %s: %w", m.name, err)
 	}
@@ -182,6 +182,7 @@ func (c *Cluster) createContainer(ctx context.Context, m *machine) error {
 		hosts = append(hosts, name+":"+m.config.Peers[name])
 	}
 	ctr, err := c.daemon.provider.CreateContainer(ctx, testcontainers.ContainerRequest{
+		Name:       "cleancut-" + repository(c.spec.Run) + "-" + m.name,
 		Image:      c.image,
 		Labels:     labels,
 		Env:        map[string]string{agent.TokenEnv: c.token, agent.AddressEnv: m.ip},

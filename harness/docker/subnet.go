@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/moby/moby/api/types/network"
@@ -37,16 +38,16 @@ func (l lan) node(i int) netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
-// createNetwork makes the network of a run on a free subnet of the pool. The
+// createNetwork makes the network of a run on a free subnet of the pools. The
 // first candidate depends on the run's id, so that runs that start at the
 // same time seldom meet; if they do, the daemon lets one of them win.
-func (d *daemon) createNetwork(ctx context.Context, pool netip.Prefix, run string, labels map[string]string) (lan, error) {
+func (d *daemon) createNetwork(ctx context.Context, pools []netip.Prefix, run string, labels map[string]string) (lan, error) {
 	taken, err := d.takenSubnets(ctx)
 	if err != nil {
 		return lan{}, err
 	}
 	for range subnetAttempts {
-		subnet, err := freeSubnet(pool, taken, run)
+		subnet, err := freeSubnet(pools, taken, run)
 		if err != nil {
 			return lan{}, err
 		}
@@ -63,7 +64,7 @@ func (d *daemon) createNetwork(ctx context.Context, pool netip.Prefix, run strin
 		}
 		taken = append(taken, subnet)
 	}
-	return lan{}, fmt.Errorf("docker: %w in %v after %d attempts: others took each before us", errNoSubnet, pool, subnetAttempts)
+	return lan{}, fmt.Errorf("docker: %w in %v after %d attempts: others took each before us", errNoSubnet, pools, subnetAttempts)
 }
 
 // takenSubnets lists what Docker's networks and the host's routes cover.
@@ -96,25 +97,22 @@ func (d *daemon) takenSubnets(ctx context.Context) ([]netip.Prefix, error) {
 	return taken, nil
 }
 
-// freeSubnet returns a /24 of the pool that overlaps with none that is taken.
-func freeSubnet(pool netip.Prefix, taken []netip.Prefix, run string) (netip.Prefix, error) {
+// freeSubnet returns a /24 of the pools that overlaps with none that is taken.
+func freeSubnet(pools, taken []netip.Prefix, run string) (netip.Prefix, error) {
 	h := fnv.New32a()
 	h.Write([]byte(run)) // never fails, by its contract
-	base := pool.Masked().Addr().As4()
-	count := uint32(1) << (24 - pool.Bits())
-	first := h.Sum32() % count
-	start := uint32(base[0])<<16 | uint32(base[1])<<8 | uint32(base[2])
-	for i := range count {
-		n := start + (first+i)%count
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(n >> 16), byte(n >> 8), byte(n), 0}), 24)
-		free := true
-		for _, t := range taken {
-			free = free && !t.Overlaps(p)
-		}
-		if free {
-			return p, nil
+	for _, pool := range pools {
+		base := pool.Masked().Addr().As4()
+		start := uint32(base[0])<<16 | uint32(base[1])<<8 | uint32(base[2])
+		count := uint32(1) << (24 - pool.Bits())
+		first := h.Sum32() % count
+		for i := range count {
+			n := start + (first+i)%count
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(n >> 16), byte(n >> 8), byte(n), 0}), 24)
+			if !slices.ContainsFunc(taken, p.Overlaps) {
+				return p, nil
+			}
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("docker: %w in %v: remove networks that are not needed (cleancut gc, docker network prune) or give another range",
-		errNoSubnet, pool)
+	return netip.Prefix{}, fmt.Errorf("docker: %w in %v: remove networks that are not needed (cleancut gc, docker network prune)", errNoSubnet, pools)
 }

@@ -1,14 +1,17 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"sort"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 )
 
@@ -32,6 +35,9 @@ type SweepReport struct {
 // Empty tells that nothing was removed.
 func (r SweepReport) Empty() bool { return len(r.Containers)+len(r.Networks)+len(r.Images) == 0 }
 
+// sweepTimeout bounds a sweep.
+const sweepTimeout = time.Minute
+
 // Sweep removes the containers and networks of runs whose process is dead. It
 // touches nothing that lacks this package's labels and nothing whose owner
 // lives or cannot be seen. Several sweeps may run at once.
@@ -45,6 +51,8 @@ func Sweep(ctx context.Context, o SweepOptions) (SweepReport, error) {
 }
 
 func (d *daemon) sweep(ctx context.Context, o SweepOptions) (SweepReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+	defer cancel()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -129,33 +137,41 @@ func goneAlready(err error) bool {
 	return errdefs.IsNotFound(err) || errdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress")
 }
 
-// sweepImages removes old images, newest of each repository excepted.
+// sweepImages removes old images and what a base that was never finished
+// left.
 func (d *daemon) sweepImages(ctx context.Context, report *SweepReport) error {
 	list, err := d.api.ImageList(ctx, client.ImageListOptions{Filters: filter(labelImage, "1")})
 	if err != nil {
 		return fmt.Errorf("docker: listing images: %w", err)
 	}
-	images := list.Items
-	sort.Slice(images, func(i, j int) bool { return images[i].Created > images[j].Created })
-	seen := map[string]bool{}
-	var errs []error
-	for _, i := range images {
-		for _, tag := range i.RepoTags {
-			repo, _, _ := strings.Cut(tag, ":")
-			if !seen[repo] {
-				seen[repo] = true
-				continue
-			}
-			_, err := d.api.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true})
-			switch {
-			case err == nil:
-				report.Images = append(report.Images, tag)
-			case errdefs.IsConflict(err):
-				report.Kept = append(report.Kept, "image "+tag+": it is in use")
-			case !errdefs.IsNotFound(err):
-				errs = append(errs, fmt.Errorf("docker: removing image %s: %w", tag, err))
-			}
+	errs := []error{sweepBases()}
+	for _, tag := range oldImages(list.Items) {
+		_, err := d.api.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true})
+		switch {
+		case err == nil:
+			report.Images = append(report.Images, tag)
+		case errdefs.IsConflict(err):
+			report.Kept = append(report.Kept, "image "+tag+": it is in use")
+		case !errdefs.IsNotFound(err):
+			errs = append(errs, fmt.Errorf("docker: removing image %s: %w", tag, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// oldImages lists the tags of all images but the newest of each repository.
+func oldImages(images []image.Summary) []string {
+	images = slices.SortedStableFunc(slices.Values(images), func(a, b image.Summary) int { return cmp.Compare(b.Created, a.Created) })
+	seen := map[string]bool{}
+	var old []string
+	for _, i := range images {
+		for _, tag := range i.RepoTags {
+			repo, _, _ := strings.Cut(tag, ":")
+			if seen[repo] {
+				old = append(old, tag)
+			}
+			seen[repo] = true
+		}
+	}
+	return old
 }

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
 )
 
 // SweepOptions says what to sweep.
@@ -100,19 +102,31 @@ func (d *daemon) removeContainers(ctx context.Context, f client.Filters, when fu
 	if err != nil {
 		return fmt.Errorf("docker: listing containers: %w", err)
 	}
+	var g errgroup.Group
+	g.SetLimit(removeAtOnce)
 	var errs []error
+	var mu sync.Mutex
 	for _, c := range list.Items {
 		name := strings.TrimPrefix(strings.Join(c.Names, ","), "/")
 		if !when(name, c.Labels) {
 			continue
 		}
-		_, err := d.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-		if err != nil && !goneAlready(err) {
-			errs = append(errs, fmt.Errorf("docker: removing container %s: %w", name, err))
-		}
+		g.Go(func() error {
+			_, err := d.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+			if err != nil && !goneAlready(err) {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, fmt.Errorf("docker: removing container %s: %w", name, err))
+			}
+			return nil
+		})
 	}
+	_ = g.Wait() // never fails: one error must not hide the others
 	return errors.Join(errs...)
 }
+
+// removeAtOnce is how many containers are removed side by side.
+const removeAtOnce = 8
 
 func (d *daemon) removeNetworks(ctx context.Context, f client.Filters, when func(name string, labels map[string]string) bool) error {
 	list, err := d.api.NetworkList(ctx, client.NetworkListOptions{Filters: f})

@@ -156,21 +156,21 @@ func TestFiveNodesAreReadyWithinThreeSeconds(t *testing.T) {
 	if _, err := d.ensureImage(t.Context(), spec.Target.Name(), testnode.Target{}.Image(), info.Architecture); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
-	err = New(Options{}).Run(t.Context(), spec, func(ctx context.Context, c cluster.Cluster) error {
-		took := time.Since(began)
-		t.Logf("five nodes were ready after %v", took)
-		// Other tests share this machine; the promise is for one that is free.
-		if took > 3*time.Second && os.Getenv("CI") != "true" {
-			t.Logf("this machine took longer than 3 s")
+	// Other tests share this machine, so one good time of three will do.
+	best := time.Hour
+	for attempt := 0; attempt < 3 && best > 3*time.Second; attempt++ {
+		began := time.Now()
+		err := New(Options{}).Run(t.Context(), spec, func(context.Context, cluster.Cluster) error {
+			best = min(best, time.Since(began))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if took > 10*time.Second {
-			t.Errorf("five nodes were ready after %v", took)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	}
+	t.Logf("five nodes were ready after %v", best)
+	if best > 3*time.Second {
+		t.Errorf("five nodes were ready after %v at best", best)
 	}
 }
 

@@ -60,15 +60,20 @@ func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
 			Fault: def.draw(r, nodes),
 			For:   min(d.lasting(r), end-at+d.ForMin).Round(time.Millisecond),
 		}
-		if def.chancy {
+		switch f := step.Fault.(type) {
+		case Loss, Duplicate:
 			step.For = max(step.For, chancyMin)
+		case Partition:
+			if f.Shape == Clients {
+				step.For = max(step.For, chancyMin)
+			}
 		}
 		if len(d.Points) > 0 && r.IntN(3) == 0 {
 			step = d.triggered(r, kinds, step)
 		}
 		plan = append(plan, step)
 		if d.Pairs && r.IntN(4) == 0 {
-			if next, ok := d.follower(r, kinds); ok && at+next.When.After < end {
+			if next, ok := d.follower(r, kinds, step.Fault); ok && at+next.When.After < end {
 				plan = append(plan, next)
 			}
 		}
@@ -80,7 +85,7 @@ func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
 }
 
 // chancyMin is how long faults last at least that strike packets with a
-// probability, so that they leave a receipt.
+// probability, or only packets of clients, so that they leave a receipt.
 const chancyMin = 1500 * time.Millisecond
 
 func (d *Drawing) defaults(length time.Duration) {
@@ -137,7 +142,13 @@ func (d Drawing) triggered(r *rand.Rand, kinds []Definition, step Step) Step {
 }
 
 // follower draws a step that strikes the victims of the one before again.
-func (d Drawing) follower(r *rand.Rand, kinds []Definition) (Step, bool) {
+// Nodes that are down, paused or cut off already are not cut off as well:
+// nobody could tell.
+func (d Drawing) follower(r *rand.Rand, kinds []Definition, before Fault) (Step, bool) {
+	switch before.(type) {
+	case Kill, Reboot, PowerLoss, Pause, Partition:
+		kinds = slices.DeleteFunc(slices.Clone(kinds), func(def Definition) bool { return def.Name == "partition" })
+	}
 	fault, ok := chooseFor("same", r, kinds)
 	return Step{
 		When:  Trigger{Then: true, After: time.Duration(20+r.IntN(400)) * time.Millisecond},

@@ -44,8 +44,6 @@ type Definition struct {
 	Model Model
 	Doc   string // one sentence
 	Usage string // an example of its text
-	// chancy tells that the fault strikes with a probability.
-	chancy bool
 	// parse makes the fault from the arguments between its parentheses.
 	parse func(args []string) (Fault, error)
 	// draw draws one for a cluster of that many nodes.

@@ -13,7 +13,7 @@ import (
 
 // Failure model: omission, with a probability.
 var lossDefinition = Definition{
-	Name: "loss", Model: Omission, chancy: true, Usage: "loss(20%,leader)",
+	Name: "loss", Model: Omission, Usage: "loss(20%,leader)",
 	Doc: "drops packets between the victims and all other nodes, in both directions, with a probability",
 	parse: func(args []string) (Fault, error) {
 		p, who, err := parseShare(args)
@@ -108,7 +108,7 @@ func parseDelay(args []string) (Fault, error) {
 // Failure model: timing. A packet arrives twice, as after a spurious
 // retransmission below the transport.
 var duplicateDefinition = Definition{
-	Name: "duplicate", Model: Timing, chancy: true, Usage: "duplicate(30%,all)",
+	Name: "duplicate", Model: Timing, Usage: "duplicate(30%,all)",
 	Doc: "delivers packets between the victims and all other nodes twice, with a probability",
 	parse: func(args []string) (Fault, error) {
 		p, who, err := parseShare(args)

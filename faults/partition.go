@@ -265,7 +265,7 @@ func (f Partition) links(ctx context.Context, s *Site) (links []cluster.Link, no
 			nodes = append(nodes, l.From, l.To)
 		}
 	default:
-		links, nodes = f.Shape.drawLinks(s, all)
+		links, nodes = f.Shape.drawLinks(s, all, Leader(ctx, s.Cluster))
 	}
 	if err != nil {
 		return nil, nil, "", err
@@ -303,10 +303,14 @@ func (f Partition) victimLinks(all, victims []string) (links []cluster.Link) {
 	return dedup(links)
 }
 
-// drawLinks decides the shapes that leave open who is where.
-func (shape Shape) drawLinks(s *Site, all []string) (links []cluster.Link, nodes []string) {
+// drawLinks decides the shapes that leave open who is where. The leader is
+// never the bridge: from there it would see everyone, and nobody else talks.
+func (shape Shape) drawLinks(s *Site, all []string, leader string) (links []cluster.Link, nodes []string) {
 	order := shuffled(s.Rand, all)
 	n := len(order)
+	if shape == Bridge && order[0] == leader {
+		order[0], order[n-1] = order[n-1], order[0]
+	}
 	switch shape {
 	case Halves:
 		return between([][]string{order[:n/2], order[n/2:]}), order[:n/2]

@@ -31,6 +31,9 @@ const (
 // that needs no foreign image.
 const Tour = "tour"
 
+// SimOnly marks scenarios that make sense in the simulator only.
+const SimOnly = "only:sim"
+
 // Targets lists all systems under test.
 func Targets() []cluster.Target {
 	return []cluster.Target{store.New(), etcd.New()}

@@ -56,3 +56,16 @@ func New(name string, s harness.Scenario, seed uint64) cluster.Runtime {
 	}
 	return sim.New(o)
 }
+
+// RuntimesOf lists the runtimes on which a scenario can run: those of its
+// target, without containers where faults are triggered on points of a
+// program and nothing else.
+func RuntimesOf(s harness.Scenario) (names []string) {
+	if _, ok := s.Target.(cluster.Contained); ok && !slices.Contains(s.Labels, SimOnly) {
+		names = append(names, Docker)
+	}
+	if _, ok := s.Target.(cluster.Simulated); ok {
+		names = append(names, Sim)
+	}
+	return names
+}

@@ -55,9 +55,10 @@ func replication() []harness.Scenario {
 			harness.Scenario{Rate: 150, Workload: workloads.KV(), Drawing: faults.Drawing{
 				Kinds: []string{"kill", "partition"}, Every: 3 * time.Second, ForMin: 2 * time.Second, ForMax: 5 * time.Second}}),
 		raft("votes", "nodes die at the very moment at which they granted a vote; simulator only",
-			[]string{Full, "fault:kill"},
+			[]string{Full, SimOnly, "fault:kill"},
 			harness.Scenario{Drawing: faults.Drawing{
-				Kinds: []string{"kill", "power-loss", "partition"}, Points: []string{"vote.granted"}, Every: time.Second, Swarm: true}}),
+				Kinds: []string{"kill", "power-loss"}, Points: []string{"vote.granted"},
+				Every: 700 * time.Millisecond, ForMax: 1500 * time.Millisecond}}),
 		raft("swarm", "everything at once, drawn anew by each seed",
 			[]string{Full, "fault:all"},
 			harness.Scenario{Time: 30 * time.Second, Drawing: faults.Drawing{

@@ -117,9 +117,10 @@ type Impairment struct {
 // Million is certainty, where probabilities are given in millionths.
 const Million = 1_000_000
 
-// Linker can impair links. Rules add up: a packet passes each rule on its
-// link in turn, so faults may overlap freely, and taking one rule away leaves
-// the others in force. Rules survive the restart of a node and of its
+// Linker can impair links. Rules add up: each rule on a packet's link decides
+// on it and counts, whatever the others decide, so faults may overlap freely,
+// the receipt of one does not hide that of another, and taking one rule away
+// leaves the others in force. Rules survive the restart of a node and of its
 // machine. The control traffic of the harness is never hit.
 type Linker interface {
 	// CanImpair says whether an impairment of this kind can be had, and if

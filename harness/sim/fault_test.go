@@ -247,17 +247,19 @@ func TestRulesAddUpAndOneCanBeTakenAway(t *testing.T) {
 		ra, _ := a.Receipt(ctx)
 		rb, _ := b.Remove(ctx)
 		rt, _ := twice.Remove(ctx)
-		seen, passed := ra.Counts["packets_seen"], ra.Counts["packets_seen"]-ra.Counts["packets_dropped"]
-		if rb.Counts["packets_seen"] != passed {
-			t.Errorf("the second rule saw %d, the first let %d pass", rb.Counts["packets_seen"], passed)
+		seen := ra.Counts["packets_seen"]
+		for _, r := range []cluster.Receipt{ra, rb} {
+			if n := r.Counts["packets_dropped"]; r.Counts["packets_seen"] != seen || n < seen*2/5 || n > seen*3/5 {
+				t.Errorf("each rule decides on all %d packets and drops half of them: %v", seen, r)
+			}
 		}
-		through := passed - rb.Counts["packets_dropped"]
-		if through < seen/5 || through > seen*3/10 {
-			t.Errorf("two rules that each drop half let %d of %d pass", through, seen)
+		counts(t, rt, nil, map[string]int64{"packets_seen": seen, "packets_delayed": seen, "packets_duplicated": seen})
+		through := seen / 4
+		if int64(first) < 2*(through-seen/20) || int64(first) > 2*(through+seen/20) {
+			t.Errorf("of %d packets that two rules halve and one doubles, %d arrived", seen, first)
 		}
-		counts(t, rt, nil, map[string]int64{"packets_seen": through, "packets_delayed": through, "packets_duplicated": through})
-		if int64(first) < 2*through-60 || slices.IsSorted(got) {
-			t.Errorf("%d arrived of %d that were doubled; sorted: %v", first, through, slices.IsSorted(got))
+		if slices.IsSorted(got) {
+			t.Error("jitter left all packets in order")
 		}
 	})
 }

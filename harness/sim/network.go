@@ -75,16 +75,18 @@ func (w *world) transmit(l *link, stream *rand.PCG, noisy bool, p payload) {
 			copies = 2
 		}
 	}
+	lost := false
 	for _, u := range l.rules {
-		lost, extra, twice := u.apply(remix(r^saltRules), noisy)
-		if lost {
-			w.note(kindDrop, p.node, p.epoch, p.b)
-			return
-		}
+		drop, extra, twice := u.apply(remix(r^saltRules), noisy)
+		lost = lost || drop
 		delay += extra
 		if twice {
 			copies = 2
 		}
+	}
+	if lost {
+		w.note(kindDrop, p.node, p.epoch, p.b)
+		return
 	}
 	w.forward(l, p, w.now+delay)
 	if copies == 2 {
@@ -112,7 +114,9 @@ func chance(r uint64, millionths int) bool {
 	return scale(r, cluster.Million) < uint64(millionths)
 }
 
-// apply decides what the rule does to a message. Connections hide doubled
+// apply decides what the rule does to a message. All rules of a link decide on
+// each message, whatever the others decide, so that the receipt of one does
+// not depend on what else is in force. Connections hide doubled
 // packets, so messages of clients, which are not noisy, are never doubled.
 func (u *rule) apply(r uint64, noisy bool) (lost bool, extra int64, twice bool) {
 	u.seen++

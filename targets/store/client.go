@@ -28,8 +28,13 @@ const (
 	backoffMax           = 500 * time.Millisecond
 )
 
-// client talks to one node and moves on to another when that one does not
-// serve. Writes are sent again under the same session and sequence number
+// roam is how many operations a client sends to a node, on average, before it
+// draws a node anew.
+const roam = 4
+
+// client talks to one node at a time. It moves on to another when that one
+// does not serve, and now and then for no reason: any node must serve, and
+// what one client sees on two nodes must fit together. Writes are sent again under the same session and sequence number
 // until the timeout, which is safe since the store executes them once.
 type client struct {
 	net   cluster.Network
@@ -51,6 +56,9 @@ func (c *client) Close() error { return nil }
 
 // Invoke implements cluster.Client.
 func (c *client) Invoke(ctx context.Context, op cluster.Op, timeout time.Duration) cluster.Completion {
+	if c.net.Intn(roam) == 0 {
+		c.node = c.net.Intn(len(c.nodes))
+	}
 	t := &try{c: c, ctx: ctx, deadline: c.net.Now() + timeout, each: max(timeout/attemptsPerOperation, time.Millisecond)}
 	var done cluster.Completion
 	if op.F == fRead {

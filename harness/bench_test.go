@@ -1,0 +1,45 @@
+package harness_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/sim"
+)
+
+// BenchmarkScenario runs the reference store under all faults, with all
+// checkers, in the simulator: one scenario of 30 s per iteration, each with
+// another seed. simulated-s/s is the speed-up over real time.
+func BenchmarkScenario(b *testing.B) {
+	for _, load := range []struct {
+		nodes int
+		rate  float64
+	}{{3, 30}, {5, 50}} {
+		b.Run(fmt.Sprintf("nodes=%d/rate=%g", load.nodes, load.rate), func(b *testing.B) {
+			s := scenario()
+			s.Nodes, s.Rate, s.Time = load.nodes, load.rate, 30*time.Second
+			b.ReportAllocs()
+			var seconds, events float64
+			operations, seed := 0, uint64(0)
+			for b.Loop() {
+				seed++
+				p := sim.DrawProfile(seed)
+				f, err := harness.Run(context.Background(), s, harness.Options{Seed: seed, Runtime: sim.New(sim.Options{Profile: &p})})
+				if err != nil {
+					b.Fatal(err)
+				}
+				seconds += f.Result.Measures["run_seconds"]
+				events += f.Result.Measures["events"]
+				operations += f.Result.Operations.Total
+			}
+			took := b.Elapsed().Seconds()
+			b.ReportMetric(seconds/took, "simulated-s/s")
+			b.ReportMetric(events/took, "events/s")
+			b.ReportMetric(float64(operations)/took, "operations/s")
+			b.ReportMetric(float64(operations)/seconds, "operations/simulated-s")
+		})
+	}
+}

@@ -303,7 +303,7 @@ func (w world) soak(t testing.TB, d time.Duration, l *load, breaking bool) (o ou
 		}
 		o.trace = c.TraceHash()
 	})
-	o.invalid = porcupine.CheckOperationsTimeout(register, l.history, 10*time.Second) == porcupine.Illegal
+	o.invalid = porcupine.CheckOperationsTimeout(register, l.history, 1*time.Second) == porcupine.Illegal
 	return o
 }
 

@@ -43,14 +43,14 @@ type logFile struct {
 	max uint64
 }
 
-// begin starts a batch, in a new file if the present one is full. What is
-// added while the last batch is not durable belongs to it.
+// begin starts a batch, in a new file if the present one is full and durable.
+// What is added while the last batch is not durable belongs to it.
 func (j *journal) begin() (rotated bool, err error) {
 	if !j.dirty {
 		j.batch++
 	}
 	j.buf = j.buf[:0]
-	if j.file != nil && j.size < j.limit {
+	if j.file != nil && (j.size < j.limit || j.dirty) {
 		return false, nil
 	}
 	next := uint64(1)

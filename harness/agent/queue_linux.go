@@ -20,7 +20,7 @@ import (
 // Numbers of nfnetlink_queue (linux/netfilter/nfnetlink_queue.h).
 const (
 	nfqSubsystem = 3 << 8
-	nfqPacket    = nfqSubsystem | 0
+	nfqPacket    = nfqSubsystem
 	nfqVerdict   = nfqSubsystem | 1
 	nfqConfig    = nfqSubsystem | 2
 

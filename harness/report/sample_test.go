@@ -76,7 +76,6 @@ func (s *sampler) run(operations int) {
 	type client struct {
 		process int
 		busy    bool
-		until   time.Duration
 		f, key  string
 		value   history.Value
 		out     history.Outcome

@@ -563,8 +563,7 @@ func TestPanicsAndFailedStartsAreFindings(t *testing.T) {
 		quiet: true,
 		request: func(_ *counter, _ node.RequestID, r node.Request) bool {
 			if r.Path == "/panic" {
-				var m map[string]int
-				m["x"] = 1
+				panic("the program gave up")
 			}
 			return false
 		},

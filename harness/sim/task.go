@@ -41,8 +41,8 @@ type waiter struct {
 	turn uint64
 }
 
-// unwound is what an activity panics with that goes on after the end.
-var unwound = errors.New("the simulation has ended")
+// errUnwound is what an activity panics with that goes on after the end.
+var errUnwound = errors.New("the simulation has ended")
 
 // newTask makes an activity; it runs once it has been queued.
 func (w *world) newTask(name string, f func(context.Context)) *task {
@@ -65,7 +65,7 @@ func (t *task) run(f func(context.Context)) {
 	defer func() {
 		switch r := recover(); r {
 		case nil:
-		case any(unwound):
+		case any(errUnwound):
 			t.w.fail(fmt.Errorf("%w: %q does not end although it was stopped: %d blocking calls since", ErrActivity, t.name, t.unwinds))
 		default:
 			t.w.fail(fmt.Errorf("%w: %q panicked at %v: %v\n%s", ErrActivity, t.name, t.w.Now(), r, debug.Stack()))
@@ -119,7 +119,7 @@ func (w *world) begin(ctx context.Context) (waiter, error) {
 	}
 	if w.ended {
 		if t.unwinds++; t.unwinds > unwindMax {
-			panic(unwound)
+			panic(errUnwound)
 		}
 		return waiter{}, w.over(ctx)
 	}
@@ -151,7 +151,7 @@ func (w *world) over(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %w", unwound, context.Canceled)
+	return fmt.Errorf("%w: %w", errUnwound, context.Canceled)
 }
 
 // wake resumes a task soon, if it is still in that blocking call.
@@ -209,7 +209,7 @@ func (w *world) shutdown() {
 	w.ended = true
 	cause := w.fatal
 	if cause == nil {
-		cause = unwound
+		cause = errUnwound
 	}
 	w.cancel(cause)
 	complete := false

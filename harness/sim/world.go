@@ -43,17 +43,16 @@ type world struct {
 	current *task
 	foreign []waiter // parked under contexts other than their own
 
-	outer     context.Context // the caller's
-	root      context.Context // the activities'
-	cancel    context.CancelCauseFunc
-	canceled  bool // outer's cancellation was passed on
-	body      *task
-	bodyErr   error
-	booting   int // nodes whose first boot is outstanding
-	fatal     error
-	ended     bool
-	scratch   []byte
-	callCount uint64
+	outer    context.Context // the caller's
+	root     context.Context // the activities'
+	cancel   context.CancelCauseFunc
+	canceled bool // outer's cancellation was passed on
+	body     *task
+	bodyErr  error
+	booting  int // nodes whose first boot is outstanding
+	fatal    error
+	ended    bool
+	scratch  []byte
 }
 
 var (

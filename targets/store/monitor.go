@@ -9,7 +9,7 @@ import (
 
 // window is how many of the newest indices, terms and reads a monitor
 // remembers. What is older is not checked any more.
-const window = 8192
+const window = 4096
 
 // newMonitors returns the invariants of figure 3 of the Raft paper (Ongaro
 // and Ousterhout, "In Search of an Understandable Consensus Algorithm", ATC

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -79,6 +80,9 @@ func (q *reads) ask(now time.Duration) {
 	b := &readBatch{id: q.batch, sent: now, reads: q.fresh}
 	q.fresh = nil
 	q.open[b.id] = b
+	if len(q.asked) >= 2*readBatchesMax {
+		q.asked = slices.DeleteFunc(q.asked, func(b *readBatch) bool { return q.open[b.id] == nil })
+	}
 	q.asked = append(q.asked, b)
 	ctx := binary.LittleEndian.AppendUint64(make([]byte, 0, readContextSize), q.nonce)
 	q.p.raft.ReadIndex(binary.LittleEndian.AppendUint64(ctx, b.id))

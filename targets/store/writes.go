@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -35,6 +36,9 @@ func (w *writes) propose(request node.RequestID, c *call) {
 	cmd := command{op: c.op, origin: p.id, id: w.next, session: c.session, seq: c.seq, key: []byte(c.key), value: c.value, expected: c.expected}
 	open := &pendingWrite{id: w.next, request: request, deadline: p.env.Now() + p.cfg.RequestTimeout}
 	w.open[open.id] = open
+	if len(w.order) >= 2*p.cfg.MaxPending {
+		w.order = slices.DeleteFunc(w.order, func(o *pendingWrite) bool { return w.open[o.id] == nil })
+	}
 	w.order = append(w.order, open)
 	data := cmd.append(make([]byte, 0, 32+len(c.key)+len(c.value)+len(c.expected)))
 	if err := p.raft.Propose(data); err != nil {

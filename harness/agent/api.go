@@ -128,7 +128,9 @@ const (
 )
 
 // Rule impairs packets between this container and one address. Rules add up:
-// a packet passes each that matches it.
+// each decides on every packet that matches it and counts, whatever the others
+// decide. (A rule that both loses and delays counts as delayed what it lost,
+// too.)
 type Rule struct {
 	ID        string        `json:"id"`   // unique among the rules in force
 	Peer      string        `json:"peer"` // IPv4 address of the other end

@@ -15,9 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packetMark marks packets that the agent itself injects (duplicates). No rule
-// matches them.
-const packetMark = 0x636c6e63
+// Marks of packets. No rule matches those that the agent itself injects
+// (duplicates); those that a rule has doomed pass all other rules, which count
+// them, and are dropped behind the last.
+const (
+	packetMark = 0x636c6e63
+	doomMark   = 0x636c6e64
+)
 
 // queueNumber is the NFQUEUE that delayed packets pass. Queues belong to the
 // network namespace, which is the container's own.
@@ -25,14 +29,15 @@ const queueNumber = 0
 
 // firewall keeps the agent's nftables rules in a table of its own.
 //
-// Per direction there are two chains, one after the other: "loss", where each
-// rule counts and drops, and "delay", which sends what is left to the queue.
-// They come before everything else that the container may have. Packets are
-// dropped where they arrive or, on their way to the clients, where they
-// leave; a drop at the sender would tell its TCP about it.
+// Per direction there are three chains, one after the other: "loss", where each
+// rule counts and marks what it drops, "delay", which sends packets to the
+// queue, and "drop", where those with a mark end. So no rule hides a packet
+// from another one. The chains come before everything else that the container
+// may have. Packets are dropped where they arrive or, on their way to the
+// clients, where they leave; a drop at the sender would tell its TCP about it.
 //
 // A rule in the kernel is found by its user data: a letter (s: seen, d:
-// dropped, q: queue) and the id, or for the queue the peer.
+// doomed, q: queue) and the id, or for the queue the peer.
 type firewall struct {
 	port   int
 	table  *nftables.Table
@@ -57,7 +62,7 @@ func (f *firewall) setUp(conn *nftables.Conn) error {
 		if dir == Out {
 			hook, device, portOffset = nftables.ChainHookOutput, expr.MetaKeyOIFNAME, 0
 		}
-		for i, kind := range []string{"loss", "delay"} {
+		for i, kind := range []string{"loss", "delay", "drop"} {
 			c := conn.AddChain(&nftables.Chain{
 				Name: kind + "_" + string(dir), Table: table, Type: nftables.ChainTypeFilter,
 				Hooknum: hook, Priority: nftables.ChainPriorityRef(nftables.ChainPriority(-300 + i)),
@@ -75,6 +80,7 @@ func (f *firewall) setUp(conn *nftables.Conn) error {
 				conn.AddRule(&nftables.Rule{Table: table, Chain: c, Exprs: append(match, accept)})
 			}
 		}
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chains["drop_"+string(dir)], Exprs: dropDoomed()})
 	}
 	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("nftables: making the table: %w", explain(err))
@@ -133,17 +139,30 @@ func matchPeer(r Rule) []expr.Any {
 	}
 }
 
-// lossExprs drops with a probability in millionths, and counts.
+// lossExprs dooms packets with a probability in millionths, and counts them.
 func lossExprs(loss int) []expr.Any {
-	drop := []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}}
+	doom := []expr.Any{
+		&expr.Counter{},
+		&expr.Immediate{Register: 1, Data: binaryutil.NativeEndian.PutUint32(doomMark)},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: 1},
+	}
 	if loss >= million {
-		return drop
+		return doom
 	}
 	return append([]expr.Any{
 		&expr.Numgen{Register: 1, Modulus: million, Type: unix.NFT_NG_RANDOM},
 		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
 		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: binary.BigEndian.AppendUint32(nil, uint32(loss))},
-	}, drop...)
+	}, doom...)
+}
+
+// dropDoomed drops what a rule has doomed.
+func dropDoomed() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Cmp{Register: 1, Data: binaryutil.NativeEndian.PutUint32(doomMark)},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}
 }
 
 // queueExpr sends packets to the queue by the xtables target: some kernels

@@ -29,6 +29,7 @@ const (
 	nfqaCfgMaxLength = 3
 	nfqaPacketHeader = 1
 	nfqaVerdict      = 2
+	nfqaMark         = 3
 	nfqaPayload      = 10
 
 	nfAccept = 1
@@ -178,12 +179,14 @@ func (q *queue) hold(attributes []byte) {
 		return
 	}
 	var id uint32
-	var in, haveID bool
+	var in, haveID, doomed bool
 	var payload []byte
 	for _, a := range attrs {
 		switch {
 		case a.Type == nfqaPacketHeader && len(a.Data) >= 7:
 			id, in, haveID = binary.BigEndian.Uint32(a.Data), a.Data[6] == hookIn, true
+		case a.Type == nfqaMark && len(a.Data) >= 4:
+			doomed = binary.BigEndian.Uint32(a.Data) == doomMark
 		case a.Type == nfqaPayload:
 			payload = a.Data
 		}
@@ -196,6 +199,9 @@ func (q *queue) hold(attributes []byte) {
 	defer q.mu.Unlock()
 	if len(payload) >= 20 {
 		q.impair(&p, in, payload)
+	}
+	if doomed { // it was to be counted; the kernel drops it once it goes on
+		p.due, p.copies, p.data = time.Now(), 0, nil
 	}
 	q.last++
 	p.order = q.last

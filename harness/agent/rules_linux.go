@@ -7,15 +7,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/nftables/expr"
 )
 
 // rules are the network rules in force in this network namespace.
 //
-// Each rule has a counter and, if it loses packets, a drop rule in nftables
-// (see firewall). Rules that delay or duplicate share one queue to user space
-// (see queue), which adds up what all rules that match a packet do to it.
-// Loss comes before delay, whatever the order in which rules came.
+// Each rule has a counter and, if it loses packets, a rule that dooms them in
+// nftables (see firewall). Rules that delay or duplicate share one queue to
+// user space (see queue), which adds up what all rules that match a packet do
+// to it. Each rule decides on each packet on its link and counts, whatever the
+// others decide and whatever the order in which they came.
 type rules struct {
 	mu      sync.Mutex
 	fw      *firewall
@@ -169,7 +169,7 @@ func (rs *rules) capabilities() Capabilities {
 		return err.Error()
 	}
 	var c Capabilities
-	c.Cut = reason(tryRule(&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}))
+	c.Cut = reason(errors.Join(tryRule(lossExprs(million)...), tryRule(dropDoomed()...)))
 	c.Loss = c.Cut
 	if c.Loss == "" {
 		c.Loss = reason(tryRule(lossExprs(million / 2)...))

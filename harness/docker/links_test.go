@@ -28,6 +28,7 @@ func TestLinks(t *testing.T) {
 			{"a lossy link loses some packets and carries the others", loss},
 			{"a delay is added to every packet, and gone when removed", delay},
 			{"rules add up, and taking one away leaves the others", overlap},
+			{"rules on one link do not hide packets from each other", noneHides},
 			{"duplicates arrive and are counted", duplicate},
 			{"clients can be cut off while the harness is not", clientCut},
 			{"rules and their counts survive the restart of a machine", rulesSurvive},
@@ -134,6 +135,34 @@ func overlap(b bed) {
 	if took := b.bestPing("n1", "n2"); took >= 30*time.Millisecond {
 		b.Errorf("with no rule left the best round trip takes %v", took)
 	}
+}
+
+func noneHides(b bed) {
+	rules := map[string][]cluster.Rule{}
+	for range 2 { // once before and once after the cut
+		rules["packets_delayed"] = append(rules["packets_delayed"], b.impair(cluster.Impairment{Delay: time.Minute}, link("n1>n2")))
+		rules["packets_duplicated"] = append(rules["packets_duplicated"], b.impair(cluster.Impairment{Duplicate: cluster.Million}, link("n1>n2")))
+		rules["packets_dropped"] = append(rules["packets_dropped"],
+			b.impair(cut, link("n1>n2")), b.impair(cluster.Impairment{Loss: 900_000}, link("n1>n2")))
+	}
+	before := b.seen("n2", "n1")
+	for range 5 {
+		if _, err := b.ping("n1", "n2", 300*time.Millisecond); err == nil {
+			b.Error("a ping came back over a link that is cut twice")
+		}
+	}
+	if n := b.seen("n2", "n1") - before; n != 0 {
+		b.Errorf("%d messages arrived over a link that is cut twice", n)
+	}
+	for count, list := range rules {
+		for _, r := range list {
+			n := b.remove(r)
+			b.wantCount(n, count, 1, 10_000)
+			b.wantCount(n, "packets_seen", n.Counts[count], 10_000)
+		}
+	}
+	// Doomed packets are not held: nothing arrives a minute late, or twice.
+	b.connected("n1", "n2")
 }
 
 func duplicate(b bed) {

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
 )
 
 // rules are the network rules in force in this network namespace.

@@ -30,8 +30,12 @@ type Fault interface {
 	String() string
 	// Name is the name under which Catalog lists it.
 	Name() string
+	// Victims is whom it hits, "" if its own text decides that otherwise.
+	Victims() Who
 	// Available returns nil if this cluster can suffer the fault, or an
-	// error that wraps cluster.ErrUnavailable and says why not.
+	// error that says why not. It wraps cluster.ErrUnavailable where the
+	// runtime lacks something, cluster.ErrNoNode where the fault names nodes
+	// that the cluster has not.
 	Available(c cluster.Cluster) error
 	// Inject brings the fault about and returns when it is fully in force. If
 	// it fails, nothing is left broken.

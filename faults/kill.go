@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 
@@ -26,13 +27,16 @@ type Kill struct{ Who Who }
 // Name implements Fault.
 func (Kill) Name() string { return "kill" }
 
+// Victims implements Fault.
+func (f Kill) Victims() Who { return f.Who }
+
 // String implements Fault.
 func (f Kill) String() string { return fmt.Sprintf("kill(%s)", f.Who) }
 
 // Available implements Fault.
-func (Kill) Available(c cluster.Cluster) error {
+func (f Kill) Available(c cluster.Cluster) error {
 	_, err := need[cluster.Crasher](c, "kill processes")
-	return err
+	return errors.Join(err, f.Who.exist(c))
 }
 
 // Inject implements Fault.
@@ -65,13 +69,16 @@ type Reboot struct{ Who Who }
 // Name implements Fault.
 func (Reboot) Name() string { return "reboot" }
 
+// Victims implements Fault.
+func (f Reboot) Victims() Who { return f.Who }
+
 // String implements Fault.
 func (f Reboot) String() string { return fmt.Sprintf("reboot(%s)", f.Who) }
 
 // Available implements Fault.
-func (Reboot) Available(c cluster.Cluster) error {
+func (f Reboot) Available(c cluster.Cluster) error {
 	_, err := need[cluster.Rebooter](c, "kill whole machines")
-	return err
+	return errors.Join(err, f.Who.exist(c))
 }
 
 // Inject implements Fault.
@@ -103,17 +110,18 @@ type PowerLoss struct{ Who Who }
 // Name implements Fault.
 func (PowerLoss) Name() string { return "power-loss" }
 
+// Victims implements Fault.
+func (f PowerLoss) Victims() Who { return f.Who }
+
 // String implements Fault.
 func (f PowerLoss) String() string { return fmt.Sprintf("power-loss(%s)", f.Who) }
 
 // Available implements Fault. Whether the target keeps unsynced writes where
 // a power loss can take them is known to the runtime.
-func (PowerLoss) Available(c cluster.Cluster) error {
-	if _, err := need[cluster.Crasher](c, "start processes again"); err != nil {
-		return err
-	}
-	_, err := need[cluster.PowerCutter](c, "cut the power of this target's nodes")
-	return err
+func (f PowerLoss) Available(c cluster.Cluster) error {
+	_, start := need[cluster.Crasher](c, "start processes again")
+	_, cut := need[cluster.PowerCutter](c, "cut the power of this target's nodes")
+	return errors.Join(start, cut, f.Who.exist(c))
 }
 
 // Inject implements Fault.

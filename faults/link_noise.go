@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -33,13 +34,18 @@ type Loss struct {
 // Name implements Fault.
 func (Loss) Name() string { return "loss" }
 
+// Victims implements Fault.
+func (f Loss) Victims() Who { return f.Who }
+
 // String implements Fault.
 func (f Loss) String() string { return fmt.Sprintf("loss(%s,%s)", percent(f.Millionths), f.Who) }
 
 func (f Loss) impairment() cluster.Impairment { return cluster.Impairment{Loss: f.Millionths} }
 
 // Available implements Fault.
-func (f Loss) Available(c cluster.Cluster) error { return canImpair(c, f.impairment()) }
+func (f Loss) Available(c cluster.Cluster) error {
+	return errors.Join(canImpair(c, f.impairment()), f.Who.exist(c))
+}
 
 // Inject implements Fault.
 func (f Loss) Inject(ctx context.Context, s *Site) (*Injection, error) {
@@ -68,6 +74,9 @@ type Delay struct {
 // Name implements Fault.
 func (Delay) Name() string { return "delay" }
 
+// Victims implements Fault.
+func (f Delay) Victims() Who { return f.Who }
+
 // String implements Fault.
 func (f Delay) String() string { return fmt.Sprintf("delay(%v,%v,%s)", f.Fixed, f.Jitter, f.Who) }
 
@@ -76,7 +85,9 @@ func (f Delay) impairment() cluster.Impairment {
 }
 
 // Available implements Fault.
-func (f Delay) Available(c cluster.Cluster) error { return canImpair(c, f.impairment()) }
+func (f Delay) Available(c cluster.Cluster) error {
+	return errors.Join(canImpair(c, f.impairment()), f.Who.exist(c))
+}
 
 // Inject implements Fault.
 func (f Delay) Inject(ctx context.Context, s *Site) (*Injection, error) {
@@ -128,6 +139,9 @@ type Duplicate struct {
 // Name implements Fault.
 func (Duplicate) Name() string { return "duplicate" }
 
+// Victims implements Fault.
+func (f Duplicate) Victims() Who { return f.Who }
+
 // String implements Fault.
 func (f Duplicate) String() string {
 	return fmt.Sprintf("duplicate(%s,%s)", percent(f.Millionths), f.Who)
@@ -138,7 +152,9 @@ func (f Duplicate) impairment() cluster.Impairment {
 }
 
 // Available implements Fault.
-func (f Duplicate) Available(c cluster.Cluster) error { return canImpair(c, f.impairment()) }
+func (f Duplicate) Available(c cluster.Cluster) error {
+	return errors.Join(canImpair(c, f.impairment()), f.Who.exist(c))
+}
 
 // Inject implements Fault.
 func (f Duplicate) Inject(ctx context.Context, s *Site) (*Injection, error) {

@@ -34,6 +34,9 @@ func Parse(text string) (Plan, error) {
 		if step.When.Then && len(plan) == 0 {
 			return nil, fmt.Errorf("step %d, %q: \"then\" needs a step before it", i+1, part)
 		}
+		if err := step.dangling(); err != nil {
+			return nil, fmt.Errorf("step %d, %q: %w", i+1, part, err)
+		}
 		plan = append(plan, step)
 	}
 	if len(plan) == 0 {
@@ -43,6 +46,19 @@ func Parse(text string) (Plan, error) {
 		return nil, fmt.Errorf("a plan of %d steps is longer than %d", len(plan), planStepsMax)
 	}
 	return plan, nil
+}
+
+// dangling returns an error if a step's victims refer to what it has not.
+func (s Step) dangling() error {
+	switch who := s.Fault.Victims(); {
+	case who == "self" && s.When.Point == "":
+		return errors.New("self is the node that tripped a trigger: it needs \"on POINT\"")
+	case who == "same" && !s.When.Then:
+		return errors.New("same are the victims of the step before: it needs \"then\"")
+	case s.When.Of == "self" || s.When.Of == "same":
+		return fmt.Errorf("of %s: expected nodes whose points count, such as leader or n1", s.When.Of)
+	}
+	return nil
 }
 
 // ParseFault reads the text of one fault.

@@ -67,6 +67,9 @@ type Partition struct {
 // Name implements Fault.
 func (Partition) Name() string { return "partition" }
 
+// Victims implements Fault.
+func (f Partition) Victims() Who { return f.Who }
+
 // String implements Fault.
 func (f Partition) String() string {
 	args := []string{string(f.Shape)}
@@ -174,7 +177,7 @@ func drawPartition(r *rand.Rand, nodes int) Fault {
 }
 
 // Available implements Fault.
-func (Partition) Available(c cluster.Cluster) error {
+func (f Partition) Available(c cluster.Cluster) error {
 	if len(c.Nodes()) < 2 {
 		return fmt.Errorf("a partition needs two nodes or more, this cluster has %d: %w", len(c.Nodes()), cluster.ErrUnavailable)
 	}
@@ -182,7 +185,13 @@ func (Partition) Available(c cluster.Cluster) error {
 	if err != nil {
 		return err
 	}
-	return l.CanImpair(cut)
+	return errors.Join(l.CanImpair(cut), f.Who.exist(c), f.named().exist(c))
+}
+
+// named selects the nodes that Spec names.
+func (f Partition) named() Who {
+	names := strings.FieldsFunc(f.Spec, func(r rune) bool { return r == '+' || r == '|' || r == '>' })
+	return named(slices.DeleteFunc(names, func(n string) bool { return n == cluster.ClientEnd }))
 }
 
 var cut = cluster.Impairment{Loss: cluster.Million}
@@ -269,11 +278,6 @@ func (f Partition) links(ctx context.Context, s *Site) (links []cluster.Link, no
 	}
 	if err != nil {
 		return nil, nil, "", err
-	}
-	for _, n := range nodes {
-		if n != cluster.ClientEnd && !slices.Contains(all, n) {
-			return nil, nil, "", fmt.Errorf("%s: %w: %q; there are %s", f, cluster.ErrNoNode, n, join(all))
-		}
 	}
 	nodes = slices.DeleteFunc(slices.Clone(all), func(n string) bool { return !slices.Contains(nodes, n) })
 	if len(links) == 0 {

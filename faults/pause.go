@@ -27,13 +27,16 @@ type Pause struct{ Who Who }
 // Name implements Fault.
 func (Pause) Name() string { return "pause" }
 
+// Victims implements Fault.
+func (f Pause) Victims() Who { return f.Who }
+
 // String implements Fault.
 func (f Pause) String() string { return fmt.Sprintf("pause(%s)", f.Who) }
 
 // Available implements Fault.
-func (Pause) Available(c cluster.Cluster) error {
+func (f Pause) Available(c cluster.Cluster) error {
 	_, err := need[cluster.Pauser](c, "pause processes")
-	return err
+	return errors.Join(err, f.Who.exist(c))
 }
 
 // Inject implements Fault. A node that is down is paused as soon as it comes

@@ -92,23 +92,34 @@ func (w Who) resolve(ctx context.Context, s *Site) (nodes []string, note string,
 		nodes, note = w.byRole(ctx, s)
 		return nodes, note, nil
 	}
+	if err := w.exist(s.Cluster); err != nil {
+		return nil, "", err
+	}
 	if n, err := strconv.Atoi(string(w)); err == nil {
-		if n > len(all) {
-			return nil, "", fmt.Errorf("%d victims wanted, but there are %d nodes", n, len(all))
-		}
 		return s.pick(ctx, all, n), "", nil
 	}
-	for _, name := range all {
-		if slices.Contains(strings.Split(string(w), "+"), name) {
-			nodes = append(nodes, name)
+	names := strings.Split(string(w), "+")
+	return slices.DeleteFunc(slices.Clone(all), func(n string) bool { return !slices.Contains(names, n) }), "", nil
+}
+
+// exist returns an error if w asks for nodes that the cluster has not.
+func (w Who) exist(c cluster.Cluster) error {
+	all := c.Nodes()
+	if slices.Contains(roles, string(w)) || w == "" {
+		return nil
+	}
+	if n, err := strconv.Atoi(string(w)); err == nil {
+		if n > len(all) {
+			return fmt.Errorf("%d victims wanted, but there are %d nodes: %w", n, len(all), cluster.ErrNoNode)
 		}
+		return nil
 	}
 	for _, name := range strings.Split(string(w), "+") {
 		if !slices.Contains(all, name) {
-			return nil, "", fmt.Errorf("%w: %q; there are %s", cluster.ErrNoNode, name, join(all))
+			return fmt.Errorf("%w: %q; there are %s", cluster.ErrNoNode, name, join(all))
 		}
 	}
-	return nodes, "", nil
+	return nil
 }
 
 // Choose returns the nodes that w selects now, in the cluster's order.

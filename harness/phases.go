@@ -49,6 +49,7 @@ type trial struct {
 	ledger   *rundir.Ledger
 	progress *Progress
 	undo     string
+	keepLogs bool // the runtime writes them nowhere
 	onPlan   func(faults.Plan) error // told when the plan is settled
 
 	load    *load
@@ -167,7 +168,7 @@ func knownPoint(target cluster.Target, point string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s has no point %q; there are: %s: %w", target.Name(), point, strings.Join(s.Points(), ", "), cluster.ErrUnavailable)
+	return fmt.Errorf("%s has no point %q; there are: %s", target.Name(), point, strings.Join(s.Points(), ", "))
 }
 
 // warmUp starts the clients and waits until each of them was served.
@@ -275,6 +276,14 @@ func (t *trial) converged(ctx context.Context) bool {
 	return true
 }
 
+func (t *trial) logOf(ctx context.Context, node string) []byte {
+	log, err := t.cluster.Logs(ctx, node, logBytesMax)
+	if err != nil {
+		log = fmt.Appendf(log, "cleancut: the log of %s could not be read: %v\n", node, err)
+	}
+	return log
+}
+
 // collect gathers what the nodes have to say, while they still stand.
 func (t *trial) collect(ctx context.Context) {
 	t.logs = map[string][]byte{}
@@ -286,11 +295,9 @@ func (t *trial) collect(ctx context.Context) {
 		}
 		final.Status = st
 		t.finals = append(t.finals, final)
-		log, err := t.cluster.Logs(ctx, n, logBytesMax)
-		if err != nil {
-			log = fmt.Appendf(log, "cleancut: the log of %s could not be read: %v\n", n, err)
+		if t.keepLogs {
+			t.logs[n] = t.logOf(ctx, n)
 		}
-		t.logs[n] = log
 	}
 	if o, ok := t.cluster.(cluster.Observer); ok {
 		t.findings = o.Findings()

@@ -3,6 +3,7 @@ package harness_test
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -12,8 +13,10 @@ import (
 
 // BenchmarkScenario runs the reference store under all faults, with all
 // checkers, in the simulator: one scenario of 30 s per iteration, each with
-// another seed. simulated-s/s is the speed-up over real time.
+// another seed. simulated-s/s is the speed-up over real time. The garbage
+// collector is set as in worker processes of sweeps.
 func BenchmarkScenario(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	for _, load := range []struct {
 		nodes int
 		rate  float64

@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -216,8 +217,12 @@ type Memory struct {
 // otherwise: about 200 bytes each.
 const DefaultMemoryLimit = 4_000_000
 
-// Append keeps e.
+// Append keeps e. Room grows by doubling: events are large, and append alone
+// would copy each of them several times.
 func (m *Memory) Append(e *Event) error {
+	if len(m.events) == cap(m.events) {
+		m.events = slices.Grow(m.events, max(256, len(m.events)))
+	}
 	m.events = append(m.events, *e)
 	return nil
 }

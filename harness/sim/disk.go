@@ -107,9 +107,13 @@ func resize(b []byte, size int64) []byte {
 	return b
 }
 
-// put writes p at off into b, which grows as needed.
+// put writes p at off into b, which grows as needed: by doubling, for files
+// are written in many small pieces.
 func put(b []byte, p []byte, off int64) []byte {
 	if off == int64(len(b)) {
+		if len(b)+len(p) > cap(b) {
+			b = slices.Grow(b, max(len(p), len(b), sectorSize))
+		}
 		return append(b, p...)
 	}
 	if end := off + int64(len(p)); end > int64(len(b)) {

@@ -9,7 +9,7 @@ import (
 
 // window is how many of the newest indices, terms and reads a monitor
 // remembers. What is older is not checked any more.
-const window = 4096
+const window = 8192
 
 // newMonitors returns the invariants of figure 3 of the Raft paper (Ongaro
 // and Ousterhout, "In Search of an Understandable Consensus Algorithm", ATC
@@ -26,18 +26,37 @@ func newMonitors() []node.Monitor {
 	}
 }
 
-// ring keeps one T for each of the newest indices.
-type ring[T any] struct {
-	slots [window]struct {
-		index uint64
-		value T
+// pageSize is how many slots are allocated at once: short runs, of which
+// there are many, touch few.
+const pageSize = 128
+
+// paged is an array of window slots, whose pages come into being when they
+// are first used.
+type paged[T any] struct {
+	pages [window / pageSize]*[pageSize]T
+}
+
+// slot returns the place of an index, modulo window.
+func (a *paged[T]) slot(index uint64) *T {
+	page := &a.pages[index%window/pageSize]
+	if *page == nil {
+		*page = new([pageSize]T)
 	}
+	return &(*page)[index%pageSize]
+}
+
+// ring keeps one T for each of the newest indices.
+type ring[T any] struct{ slots paged[indexed[T]] }
+
+type indexed[T any] struct {
+	index uint64
+	value T
 }
 
 // at returns the place of an index; fresh tells that it was not used yet, and
 // is zero. It returns nil if the index has left the window.
 func (r *ring[T]) at(index uint64) (value *T, fresh bool) {
-	s := &r.slots[index%window]
+	s := r.slots.slot(index)
 	if index < s.index {
 		return nil, false
 	}
@@ -50,7 +69,7 @@ func (r *ring[T]) at(index uint64) (value *T, fresh bool) {
 
 // get returns what is known of an index, nil for nothing.
 func (r *ring[T]) get(index uint64) *T {
-	if s := &r.slots[index%window]; s.index == index && index > 0 {
+	if s := r.slots.slot(index); s.index == index && index > 0 {
 		return &s.value
 	}
 	return nil
@@ -282,7 +301,7 @@ type readIndexSafety struct {
 	reads  map[string]*readModel
 }
 
-type readModel struct{ began [window]readStart }
+type readModel struct{ began paged[readStart] }
 
 type readStart struct{ number, newest uint64 }
 
@@ -302,14 +321,18 @@ func (m *readIndexSafety) Observe(_ time.Duration, name string, fact node.Fact) 
 			r = &readModel{}
 			m.reads[name] = r
 		}
-		r.began[f.Read%window] = readStart{f.Read, m.newest}
+		*r.began.slot(f.Read) = readStart{f.Read, m.newest}
 	case FactReadServed:
 		r := m.reads[name]
-		if r == nil || r.began[f.Read%window].number != f.Read {
+		if r == nil {
 			return nil
 		}
-		if newest := r.began[f.Read%window].newest; f.Index < newest {
-			return fmt.Errorf("%s serves a read at index %d, although %d had been applied when the read began", name, f.Index, newest)
+		began := r.began.slot(f.Read)
+		if began.number != f.Read {
+			return nil
+		}
+		if f.Index < began.newest {
+			return fmt.Errorf("%s serves a read at index %d, although %d had been applied when the read began", name, f.Index, began.newest)
 		}
 		if f.Applied < f.Index {
 			return fmt.Errorf("%s serves a read at index %d, but has applied only up to %d", name, f.Index, f.Applied)

@@ -45,6 +45,7 @@ func (s Scenario) setup(runtimeName string, seed uint64, plan faults.Plan) Setup
 // Apply returns s, which has the setup's target and workload already, as the
 // setup ran it.
 func (u Setup) Apply(s Scenario) (Scenario, error) {
+	s = s.WithDefaults()
 	s.Nodes, s.Clients, s.Rate, s.Time, s.OpTimeout = u.Nodes, u.Clients, u.Rate, u.Time, u.OpTimeout
 	s.Bug, s.Drawing, s.NoFaults, s.Plan = u.Bug, u.Drawing, u.Plan == "", nil
 	if u.Plan != "" {

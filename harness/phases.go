@@ -49,7 +49,7 @@ type trial struct {
 	ledger   *rundir.Ledger
 	progress *Progress
 	undo     string
-	keepLogs bool // the runtime writes them nowhere
+	keepLogs bool                    // the runtime writes them nowhere
 	onPlan   func(faults.Plan) error // told when the plan is settled
 
 	load    *load

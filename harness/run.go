@@ -86,7 +86,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
 		return nil, err
 	}
 	t := &trial{
-		scenario: s, seed: o.Seed, plan: plan, strict: s.Plan != nil,
+		scenario: s, seed: o.Seed, plan: plan, strict: s.Plan != nil, keepLogs: keep.dir == nil,
 		progress: o.Progress, measures: map[string]float64{},
 	}
 	t.onPlan = func(kept faults.Plan) error { return keep.setup(s.setup(o.Runtime.Name(), o.Seed, kept)) }
@@ -209,9 +209,6 @@ func (k *keeper) evidence(t *trial) error {
 	err := errors.Join(k.ledger.Close(), k.dir.WriteFindings(t.findings))
 	for _, f := range t.finals {
 		err = errors.Join(err, k.dir.WriteFinal(f))
-	}
-	for node, log := range t.logs {
-		err = errors.Join(err, k.dir.WriteLog(node, "node", log))
 	}
 	return err
 }

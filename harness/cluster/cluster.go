@@ -49,6 +49,9 @@ type Runtime interface {
 	Run(ctx context.Context, spec Spec, body func(ctx context.Context, c Cluster) error) error
 }
 
+// LogFile is the name of a node's log in its folder of Spec.EvidenceDir.
+const LogFile = "node.log"
+
 // Spec says what to start.
 type Spec struct {
 	Run    string   // identifies the run; unique on this machine
@@ -56,8 +59,9 @@ type Spec struct {
 	Nodes  []string // names, in order: n1, n2, …
 	Seed   uint64
 	Bug    string // id of a planted bug to switch on, "" for none
-	// EvidenceDir is where logs and final states of nodes go, one folder per
-	// node; "" keeps none (simulated sweeps).
+	// EvidenceDir is where the runtime leaves what it knows of each node when
+	// the run is over, one folder per node, with its log in LogFile; "" keeps
+	// none (simulated sweeps).
 	EvidenceDir string
 	Log         *slog.Logger
 }

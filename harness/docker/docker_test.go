@@ -188,7 +188,7 @@ func TestEvidenceOutlivesTheClusterAndNothingElseDoes(t *testing.T) {
 	if err != wanted {
 		t.Fatalf("the body's error came back as %v", err)
 	}
-	log, err := os.ReadFile(spec.EvidenceDir + "/n1/log")
+	log, err := os.ReadFile(spec.EvidenceDir + "/n1/" + cluster.LogFile)
 	if err != nil || !strings.Contains(string(log), "started with 0 bytes") || !strings.HasPrefix(string(log), "=== boot 1 (") {
 		t.Errorf("the log is %q (%v)", log, err)
 	}
@@ -208,7 +208,7 @@ func leftovers(t *testing.T, run string) []string {
 	var left []string
 	list := func(name string, _ map[string]string) bool { left = append(left, name); return false }
 	if err := errors.Join(
-		d.removeContainers(context.Background(), filter(labelRun, run), list),
+		d.removeContainers(context.Background(), filter(labelRun, run), list, nil),
 		d.removeNetworks(context.Background(), filter(labelRun, run), list)); err != nil {
 		t.Fatal(err)
 	}

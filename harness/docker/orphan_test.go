@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,13 +22,14 @@ import (
 const (
 	orphanEnv    = "CLEANCUT_TEST_ORPHAN" // what it does when its cluster is up
 	orphanRunEnv = "CLEANCUT_TEST_RUN"
+	orphanDirEnv = "CLEANCUT_TEST_EVIDENCE"
 )
 
 // orphanMain starts a cluster, says so, and ends in the way that how names.
 func orphanMain(how string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT)
 	defer stop()
-	spec := cluster.Spec{Run: os.Getenv(orphanRunEnv), Target: testnode.Target{}, Nodes: []string{"n1", "n2"}}
+	spec := cluster.Spec{Run: os.Getenv(orphanRunEnv), Target: testnode.Target{}, Nodes: []string{"n1", "n2"}, EvidenceDir: os.Getenv(orphanDirEnv)}
 	err := New(Options{}).Run(ctx, spec, func(ctx context.Context, c cluster.Cluster) error {
 		fmt.Println("up")
 		if how == "panic" {
@@ -44,12 +47,13 @@ type orphan struct {
 	cmd *exec.Cmd
 	out *bufio.Scanner
 	run string
+	dir string // for its evidence
 }
 
 func startOrphan(t *testing.T, how string) orphan {
 	t.Helper()
-	o := orphan{cmd: exec.Command(os.Args[0]), run: fmt.Sprintf("orphan-%s-%d", how, os.Getpid())}
-	o.cmd.Env = append(os.Environ(), orphanEnv+"="+how, orphanRunEnv+"="+o.run)
+	o := orphan{cmd: exec.Command(os.Args[0]), run: fmt.Sprintf("orphan-%s-%d", how, os.Getpid()), dir: t.TempDir()}
+	o.cmd.Env = append(os.Environ(), orphanEnv+"="+how, orphanRunEnv+"="+o.run, orphanDirEnv+"="+o.dir)
 	out, err := o.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +103,15 @@ func TestAHarnessThatDiesLeavesNothingThatASweepDoesNotRemove(t *testing.T) {
 	}
 	if left := leftovers(t, killed.run); len(left) > 0 {
 		t.Errorf("after the sweep, the killed harness has left %v", left)
+	}
+	for _, n := range []string{"n1", "n2"} {
+		path := filepath.Join(killed.dir, n, cluster.LogFile)
+		if log, err := os.ReadFile(path); err != nil || !strings.Contains(string(log), "started with") || !slices.Contains(report.Logs, path) {
+			t.Errorf("the log of %s was not saved before its container was removed: %q (%v), report %v", n, log, err, report.Logs)
+		}
+	}
+	if files, err := os.ReadDir(interrupted.dir); err != nil || len(files) > 0 {
+		t.Errorf("the sweep wrote into the directory of a run that lives: %v (%v)", files, err)
 	}
 	if left := leftovers(t, interrupted.run); len(left) != 3 {
 		t.Errorf("the sweep hit a run that lives: only %v is left", left)

@@ -13,6 +13,7 @@ const (
 	labelMark      = "cleancut"               // "1" on containers and networks
 	labelRun       = "cleancut.run"           // id of the run
 	labelNode      = "cleancut.node"          // name of the node
+	labelEvidence  = "cleancut.evidence"      // on containers: where the run keeps its evidence
 	labelPID       = "cleancut.pid"           // the owner's process
 	labelPIDStart  = "cleancut.pid-start"     // its start time in clock ticks, against reuse of the id
 	labelPIDSpace  = "cleancut.pid-namespace" // where that id means something

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -93,6 +95,11 @@ func (c *Cluster) provision(ctx context.Context) error {
 	began = time.Now()
 	ctx, cancel = context.WithTimeout(ctx, c.options.Ready)
 	defer cancel()
+	if c.spec.EvidenceDir != "" { // a sweep saves into it what a dead run cannot
+		if err := os.MkdirAll(c.spec.EvidenceDir, 0o755); err != nil {
+			return fmt.Errorf("docker: directory for evidence: %w", err)
+		}
+	}
 	me, err := self()
 	if err != nil {
 		return err
@@ -174,6 +181,13 @@ func (c *Cluster) boot(ctx context.Context, m *machine) error {
 
 func (c *Cluster) createContainer(ctx context.Context, m *machine) error {
 	labels := map[string]string{labelNode: m.name}
+	if c.spec.EvidenceDir != "" {
+		evidence, err := filepath.Abs(c.spec.EvidenceDir)
+		if err != nil {
+			return err
+		}
+		labels[labelEvidence] = evidence
+	}
 	for k, v := range c.labels {
 		labels[k] = v
 	}

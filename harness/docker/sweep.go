@@ -29,9 +29,11 @@ type SweepOptions struct {
 // SweepReport lists what was removed and, with the reason, what was kept.
 type SweepReport struct {
 	Containers []string `json:"containers,omitempty"`
-	Networks   []string `json:"networks,omitempty"`
-	Images     []string `json:"images,omitempty"`
-	Kept       []string `json:"kept,omitempty"`
+	// Logs are the files into which logs of nodes were saved.
+	Logs     []string `json:"logs,omitempty"`
+	Networks []string `json:"networks,omitempty"`
+	Images   []string `json:"images,omitempty"`
+	Kept     []string `json:"kept,omitempty"`
 }
 
 // Empty tells that nothing was removed.
@@ -40,7 +42,8 @@ func (r SweepReport) Empty() bool { return len(r.Containers)+len(r.Networks)+len
 // sweepTimeout bounds a sweep.
 const sweepTimeout = time.Minute
 
-// Sweep removes the containers and networks of runs whose process is dead. It
+// Sweep removes the containers and networks of runs whose process is dead,
+// and saves the logs of their nodes for their run directories before. It
 // touches nothing that lacks this package's labels and nothing whose owner
 // lives or cannot be seen. Several sweeps may run at once.
 func Sweep(ctx context.Context, o SweepOptions) (SweepReport, error) {
@@ -72,13 +75,26 @@ func (d *daemon) sweep(ctx context.Context, o SweepOptions) (SweepReport, error)
 		o.Log.Debug("sweeping", "kind", kind, "name", name, "run", labels[labelRun], "why", why)
 		return true
 	}
+	var saving sync.Mutex
+	save := func(id, name string, labels map[string]string) {
+		path, err := d.salvage(ctx, id, labels)
+		if err != nil {
+			o.Log.Warn("the log of a dead run's node is lost", "container", name, "error", err)
+		}
+		if path != "" {
+			saving.Lock()
+			defer saving.Unlock()
+			report.Logs = append(report.Logs, path)
+		}
+	}
 	errs := []error{d.removeContainers(ctx, filter(labelMark, "1"), func(name string, labels map[string]string) bool {
 		if !doomed("container", name, labels) {
 			return false
 		}
 		report.Containers = append(report.Containers, name)
 		return true
-	})}
+	}, save)}
+	slices.Sort(report.Logs)
 	errs = append(errs, d.removeNetworks(ctx, filter(labelMark, "1"), func(name string, labels map[string]string) bool {
 		if !doomed("network", name, labels) {
 			return false
@@ -96,8 +112,9 @@ func filter(label, value string) client.Filters {
 	return make(client.Filters).Add("label", label+"="+value)
 }
 
-// removeContainers removes those that match the filter and the condition.
-func (d *daemon) removeContainers(ctx context.Context, f client.Filters, when func(name string, labels map[string]string) bool) error {
+// removeContainers removes those that match the filter and the condition. What
+// is to be done first with each of them is done for several at once.
+func (d *daemon) removeContainers(ctx context.Context, f client.Filters, when func(name string, labels map[string]string) bool, first func(id, name string, labels map[string]string)) error {
 	list, err := d.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: f})
 	if err != nil {
 		return fmt.Errorf("docker: listing containers: %w", err)
@@ -112,6 +129,7 @@ func (d *daemon) removeContainers(ctx context.Context, f client.Filters, when fu
 			continue
 		}
 		g.Go(func() error {
+			first(c.ID, name, c.Labels)
 			_, err := d.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 			if err != nil && !goneAlready(err) {
 				mu.Lock()

@@ -19,11 +19,12 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/cleancut/cleancut/harness/agent"
+	"github.com/cleancut/cleancut/harness/cluster"
 )
 
 // Bounds of the evidence.
 const (
-	evidenceLog     = 64 << 20 // bytes of a node's log
+	evidenceLog     = 16 << 20 // bytes of a node's log
 	evidenceTimeout = 20 * time.Second
 )
 
@@ -53,12 +54,15 @@ func (c *Cluster) collectEvidence(ctx context.Context) {
 			return err
 		}
 		log, logErr := c.Logs(ctx, m.name, evidenceLog)
+		if logErr != nil {
+			log = fmt.Appendf(log, "cleancut: the log of %s could not be read: %v\n", m.name, logErr)
+		}
 		record, err := json.MarshalIndent(c.record(ctx, m), "", "  ")
 		if err != nil {
 			return err
 		}
 		return errors.Join(logErr,
-			os.WriteFile(filepath.Join(dir, "log"), log, 0o644),
+			os.WriteFile(filepath.Join(dir, cluster.LogFile), log, 0o644),
 			os.WriteFile(filepath.Join(dir, "agent.json"), append(record, '\n'), 0o644))
 	})
 	if err != nil {
@@ -116,7 +120,7 @@ func (c *Cluster) teardown() error {
 				labels[labelPIDSpace] == c.labels[labelPIDSpace]
 		}
 		left := errors.Join(
-			c.daemon.removeContainers(ctx, filter(labelRun, c.spec.Run), mine),
+			c.daemon.removeContainers(ctx, filter(labelRun, c.spec.Run), mine, func(string, string, map[string]string) {}),
 			c.daemon.removeNetworks(ctx, filter(labelRun, c.spec.Run), mine))
 		if left == nil {
 			errs = nil // whatever failed above, nothing is left

@@ -29,15 +29,6 @@ func (d *Dir) WriteFinal(f checkers.Final) error {
 	return d.writeJSON(filepath.Join(nodesFolder, f.Node, finalFile), f)
 }
 
-// WriteLog keeps a node's log as <name>.log in its folder.
-func (d *Dir) WriteLog(node, name string, content []byte) error {
-	folder, err := d.NodeDir(node)
-	if err != nil {
-		return err
-	}
-	return replace(filepath.Join(folder, name+".log"), content)
-}
-
 // WriteFindings keeps what was found inside the system under test.
 func (d *Dir) WriteFindings(f []node.Finding) error {
 	if f == nil {

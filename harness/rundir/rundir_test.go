@@ -196,7 +196,8 @@ func TestEvidenceIsReadBackAsItWasWritten(t *testing.T) {
 	final := checkers.Final{Node: "n1", Status: node.Status{Node: "n1", Applied: 3, StateHash: "ab"}}
 	for _, err := range []error{
 		d.WriteFinal(checkers.Final{Node: "n10", Err: "down"}), d.WriteFinal(final), d.WriteFinal(checkers.Final{Node: "n2"}),
-		d.WriteLog("n1", "boot-2", []byte("second\n")), d.WriteLog("n1", "boot-10", []byte("tenth\n")),
+		os.WriteFile(filepath.Join(d.NodesDir(), "n1", "boot-2.log"), []byte("second\n"), 0o644),
+		os.WriteFile(filepath.Join(d.NodesDir(), "n1", "boot-10.log"), []byte("tenth\n"), 0o644),
 		d.WriteFindings([]node.Finding{{Node: "n1", Invariant: "panic", Text: "index out of range"}}),
 	} {
 		if err != nil {

@@ -697,11 +697,11 @@ func TestLogsAreKeptFromTheEndAndWrittenAsEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "n1", "log"))
+	b, err := os.ReadFile(filepath.Join(dir, "n1", cluster.LogFile))
 	if err != nil || len(b) > 2000 || len(b) < 1900 || !bytes.HasSuffix(b, []byte("0 adds in the log\n")) {
 		t.Errorf("%d bytes, %v", len(b), err)
 	}
-	if b, err := os.ReadFile(filepath.Join(dir, "n2", "log")); err != nil || !bytes.Contains(b, []byte("=== boot n2.1\n")) {
+	if b, err := os.ReadFile(filepath.Join(dir, "n2", cluster.LogFile)); err != nil || !bytes.Contains(b, []byte("=== boot n2.1\n")) {
 		t.Errorf("%s, %v", b, err)
 	}
 }

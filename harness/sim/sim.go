@@ -101,7 +101,7 @@ func (w *world) keepEvidence() error {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return fmt.Errorf("evidence of %s: %w", n.name, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "log"), n.log.tail(w.options.LogBytes), 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, cluster.LogFile), n.log.tail(w.options.LogBytes), 0o666); err != nil {
 			return fmt.Errorf("evidence of %s: %w", n.name, err)
 		}
 	}

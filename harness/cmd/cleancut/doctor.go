@@ -103,7 +103,8 @@ func gcCommand() *cobra.Command {
 		Use:   "gc",
 		Short: "Remove what dead runs left: containers and networks",
 		Long: `gc removes containers and networks that carry cleancut's label and whose owner
-is dead. It never touches what lacks the label or belongs to a run that lives.`,
+is dead, and saves the logs of their nodes in their run directories. It never
+touches what lacks the label or belongs to a run that lives.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			swept, err := docker.Sweep(cmd.Context(), docker.SweepOptions{Images: images})
@@ -125,7 +126,7 @@ func printSwept(w io.Writer, r docker.SweepReport) {
 	for _, list := range []struct {
 		what  string
 		names []string
-	}{{"removed container", r.Containers}, {"removed network", r.Networks}, {"removed image", r.Images}, {"kept", r.Kept}} {
+	}{{"saved log", r.Logs}, {"removed container", r.Containers}, {"removed network", r.Networks}, {"removed image", r.Images}, {"kept", r.Kept}} {
 		for _, name := range list.names {
 			fmt.Fprintln(w, list.what, name)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 
@@ -35,7 +36,7 @@ var lists = map[string]func() table{
 const listNames = "targets, workloads, faults, checkers, scenarios, bugs, models, points"
 
 func listCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, asMarkdown bool
 	cmd := &cobra.Command{
 		Use:   "list WHAT",
 		Short: "List " + listNames,
@@ -49,6 +50,10 @@ func listCommand() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(t.objects())
 			}
+			if asMarkdown {
+				_, err := io.WriteString(cmd.OutOrStdout(), t.markdown())
+				return err
+			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, strings.ToUpper(strings.Join(t.header, "\t")))
 			for _, row := range t.rows {
@@ -58,6 +63,7 @@ func listCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array of objects")
+	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print a table in Markdown, as the README has it")
 	return cmd
 }
 
@@ -70,6 +76,23 @@ func (t table) objects() []map[string]string {
 		}
 	}
 	return objects
+}
+
+// markdown prints the table for documents.
+func (t table) markdown() string {
+	var b strings.Builder
+	line := func(cells []string) {
+		for _, c := range cells {
+			b.WriteString("| " + strings.ReplaceAll(c, "|", "\\|") + " ")
+		}
+		b.WriteString("|\n")
+	}
+	line(t.header)
+	b.WriteString(strings.Repeat("|---", len(t.header)) + "|\n")
+	for _, row := range t.rows {
+		line(row)
+	}
+	return b.String()
 }
 
 func targetTable() table {

@@ -71,6 +71,10 @@ func TestBadInputIsRefusedInOneSentenceAndLeavesNothing(t *testing.T) {
 		{"sweep replication/raft-trio --seeds 9..1", "expected A..B with A ≤ B"},
 		{"sweep replication/raft-trio --shard 3/2", "expected I/N"},
 		{"sweep replication/raft-trio --workers 0", "expected 1 to 256"},
+		{"sweep etcd/partitions", "cannot be swept"},
+		{"sweep replication/raft-trio --junit nowhere/all.xml", "--junit"},
+		{"run --runtime sim --junit nowhere/all.xml", "--junit"},
+		{"run --runtime sim --out /dev/null/runs", "give another place with --out"},
 		{"sweep", "requires at least 1 arg"},
 		{"frobnicate", `there is no command "frobnicate"`},
 	} {

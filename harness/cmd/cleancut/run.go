@@ -81,6 +81,9 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	if err != nil {
 		return usage(err)
 	}
+	if err := f.prepare(); err != nil {
+		return err
+	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "runtime %s: %s\n", name, why)
 	seed := f.seed.orClock()
 	jobs := make([]job, len(scenarios))
@@ -88,6 +91,15 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 		jobs[i] = job{s, name, seed, f.scenario.arguments()}
 	}
 	return f.all(cmd, jobs)
+}
+
+// prepare finds out before anything is started whether the results can be
+// written.
+func (f *runFlags) prepare() error {
+	if f.junit == "" {
+		return nil
+	}
+	return writeJUnit(f.junit, nil)
 }
 
 // all makes the runs one after the other; the worst of them decides.

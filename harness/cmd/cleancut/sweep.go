@@ -104,17 +104,23 @@ func (f *sweepFlags) sweep(cmd *cobra.Command, names []string) error {
 	if err != nil {
 		return usage(err)
 	}
+	if err := f.run.prepare(); err != nil {
+		return err
+	}
 	worst := rundir.Valid
 	var results []*rundir.Result
 	for _, s := range scenarios {
 		if s, err = f.run.scenario.apply(s); err != nil {
 			return usage(err)
 		}
+		if !slices.Contains(suites.RuntimesOf(s), suites.Sim) {
+			return usage(fmt.Errorf("%s cannot be swept: its target %s cannot be simulated; run it with --runtime docker", s.Name, s.Target.Name()))
+		}
 		sum, err := f.scenario(cmd, s, seeds)
+		fmt.Fprintln(cmd.ErrOrStderr(), sum)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.ErrOrStderr(), sum)
 		worst = worse(worst, sum.worst())
 		if sum.find == nil {
 			continue
@@ -262,7 +268,7 @@ func (f *sweepFlags) scenario(cmd *cobra.Command, s harness.Scenario, seeds seed
 	}
 	sum.took = time.Since(begun)
 	if failed == nil && cmd.Context().Err() != nil && sum.find == nil {
-		failed = fmt.Errorf("%s: interrupted after %d seeds", s.Name, sum.runs)
+		failed = &exit{exitInconclusive, fmt.Errorf("%s: interrupted after %d seeds", s.Name, sum.runs)}
 	}
 	return sum, failed
 }

@@ -60,20 +60,18 @@ func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
 			Fault: def.draw(r, nodes),
 			For:   min(d.lasting(r), end-at+d.ForMin).Round(time.Millisecond),
 		}
-		switch f := step.Fault.(type) {
-		case Loss, Duplicate:
+		if chancy(step.Fault) {
+			step.When.After = max(0, min(step.When.After, length-chancyMin))
 			step.For = max(step.For, chancyMin)
-		case Partition:
-			if f.Shape == Clients {
-				step.For = max(step.For, chancyMin)
-			}
 		}
 		if len(d.Points) > 0 && r.IntN(3) == 0 {
 			step = d.triggered(r, kinds, step)
 		}
+		step.For = min(step.For, length-step.When.After)
 		plan = append(plan, step)
 		if d.Pairs && r.IntN(4) == 0 {
-			if next, ok := d.follower(r, kinds, step.Fault); ok && at+next.When.After < end {
+			if next, ok := d.follower(r, kinds, step.Fault); ok && step.When.After+next.When.After < end {
+				next.For = min(next.For, length-step.When.After-next.When.After)
 				plan = append(plan, next)
 			}
 		}
@@ -84,9 +82,21 @@ func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
 	return plan
 }
 
-// chancyMin is how long faults last at least that strike packets with a
-// probability, or only packets of clients, so that they leave a receipt.
+// chancyMin is how long chancy faults last at least, so that they leave a
+// receipt.
 const chancyMin = 1500 * time.Millisecond
+
+// chancy tells faults that strike packets with a probability, or only packets
+// of clients.
+func chancy(f Fault) bool {
+	switch f := f.(type) {
+	case Loss, Duplicate:
+		return true
+	case Partition:
+		return f.Shape == Clients
+	}
+	return false
+}
 
 func (d *Drawing) defaults(length time.Duration) {
 	if d.Every == 0 {

@@ -119,6 +119,23 @@ func TestDrawnPlansArePureInTheirSeedAndParseBack(t *testing.T) {
 	g.Expect(kinds).To(HaveLen(len(Catalog())))
 }
 
+func TestDrawnPlansFitIntoTheirTime(t *testing.T) {
+	for seed := range uint64(2000) {
+		for _, length := range []time.Duration{100 * time.Millisecond, 2 * time.Second, 10 * time.Second, 30 * time.Second} {
+			d := Drawing{Points: []string{"vote.granted"}, Pairs: true, Swarm: seed%2 == 0}
+			p := d.Draw(seed, 5, length)
+			if p.End() > length {
+				t.Fatalf("seed %d: a plan for %v lasts %v: %s", seed, length, p.End(), p)
+			}
+			for _, s := range p {
+				if s.For <= 0 || s.When.After < 0 {
+					t.Fatalf("seed %d: a plan for %v has a step without time: %s", seed, length, s)
+				}
+			}
+		}
+	}
+}
+
 func TestADrawingKeepsToTheKindsThatItIsGiven(t *testing.T) {
 	g := NewWithT(t)
 	d := Drawing{Kinds: []string{"loss", "pause"}, Points: []string{"fsync"}, Pairs: true}

@@ -19,8 +19,17 @@ func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, 
 	r.Faults = e.Ledger
 	r.Operations = CountOperations(e.Operations)
 	r.Strength = history.Measure(e.Events, e.Operations)
+	budget := s.Target.Budget(s.Nodes)
+	most, beyond := exceeded(e.Faults, budget.Down)
+	r.Measures["nodes_hit_max"], r.Measures["nodes_tolerated"] = float64(most), float64(budget.Down)
+	r.Measures["beyond_budget_seconds"] = beyond.Seconds()
 	r.Checkers = checkers.Check(ctx, &e.Evidence, s.checkersOn(r.Runtime), o)
 	conclude(r, !s.NoFaults)
+	if r.Verdict == rundir.Invalid && !budget.Safe && beyond > 0 {
+		r.Verdict = rundir.Inconclusive
+		r.Reasons = append([]string{fmt.Sprintf("the plan hit %d nodes at once, and %s claims nothing beyond %d: what follows is no one's fault but the plan's",
+			most, s.Target.Name(), budget.Down)}, r.Reasons...)
+	}
 }
 
 // checkersOn returns the scenario's checkers and, where the simulator watched
@@ -43,18 +52,57 @@ func Rejudge(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Option
 	}
 	r, err := dir.Result()
 	if errors.Is(err, fs.ErrNotExist) {
-		r, err = &rundir.Result{Scenario: s.Name, Phases: phasesOf(e.Phases), Measures: map[string]float64{}}, nil
-		r.Reasons = []string{"the run was cut off before it was judged"}
+		r, err = cutOff(dir, e)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if r.Verdict != rundir.Error {
-		r.Verdict, r.Reasons = "", nil
+		r.Verdict, r.Reasons = "", unfinished(r, e)
 	}
 	r.Version = Version()
 	judge(ctx, r, e, s, o)
 	return r, nil
+}
+
+// Recover judges a run whose harness died before it did so, and writes the
+// result and the report, whose path it returns.
+func Recover(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Options) (path string, err error) {
+	r, err := Rejudge(ctx, dir, s, o)
+	if err != nil {
+		return "", err
+	}
+	return dir.File(rundir.ReportFile), errors.Join(dir.WriteResult(r), writeReports(dir, r))
+}
+
+// unfinished says what a run did not come to: such a run proves nothing, even
+// if nothing is wrong.
+func unfinished(r *rundir.Result, e *rundir.Loaded) (reasons []string) {
+	if n := len(e.Phases); n == 0 || e.Phases[n-1].Name != PhaseFinal {
+		last := PhaseProvision
+		if n > 0 {
+			last = e.Phases[n-1].Name
+		}
+		reasons = append(reasons, "the run was cut off in phase "+last)
+	}
+	if len(r.Checkers) == 0 {
+		reasons = append(reasons, "the run was never judged before: its harness died")
+		reasons = append(reasons, e.Notes...)
+	}
+	return reasons
+}
+
+// cutOff is what is known of a run whose harness died before it judged.
+func cutOff(dir *rundir.Dir, e *rundir.Loaded) (*rundir.Result, error) {
+	var u Setup
+	if err := dir.Scenario(&u); err != nil {
+		return nil, err
+	}
+	return &rundir.Result{
+		Scenario: u.Scenario, Runtime: u.Runtime, Seed: u.Seed, Began: u.Began, Started: u.Began,
+		Phases: phasesOf(e.Phases), Measures: map[string]float64{}, Findings: e.Findings,
+		Reproduce: "cleancut replay " + dir.Path,
+	}, nil
 }
 
 // LoadHistory reads a history in JSONL as evidence.

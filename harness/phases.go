@@ -51,6 +51,7 @@ type trial struct {
 	undo     string
 	keepLogs bool                    // the runtime writes them nowhere
 	onPlan   func(faults.Plan) error // told when the plan is settled
+	began    time.Time               // wall clock at the zero of the cluster's, in real time
 
 	load    *load
 	nemesis *nemesis

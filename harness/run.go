@@ -17,6 +17,7 @@ import (
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/report"
 	"github.com/cleancut/cleancut/harness/rundir"
+	"github.com/cleancut/cleancut/harness/sim"
 )
 
 // Options say where and how a scenario is run.
@@ -89,7 +90,14 @@ func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
 		scenario: s, seed: o.Seed, plan: plan, strict: s.Plan != nil, keepLogs: keep.dir == nil,
 		progress: o.Progress, measures: map[string]float64{},
 	}
-	t.onPlan = func(kept faults.Plan) error { return keep.setup(s.setup(o.Runtime.Name(), o.Seed, kept)) }
+	t.onPlan = func(kept faults.Plan) error {
+		u := s.setup(o.Runtime.Name(), o.Seed, kept)
+		if u.Runtime != sim.Name {
+			t.began = time.Now().Add(-t.cluster.Now()).UTC()
+			u.Began = t.began
+		}
+		return keep.setup(u)
+	}
 	runErr := start(ctx, s, o, keep, t)
 	if errors.Is(runErr, ErrRefused) || (errors.Is(runErr, cluster.ErrUnavailable) && t.recorder == nil) {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrRefused, runErr), keep.discard())
@@ -116,7 +124,7 @@ func finish(ctx context.Context, s Scenario, o Options, keep *keeper, t *trial, 
 	r := rundir.Result{
 		Scenario: s.Name, Runtime: o.Runtime.Name(), Seed: o.Seed, TraceHash: t.traceHash,
 		Measures: t.measures, Phases: t.phases, Unavailable: t.unavailable,
-		Reproduce: o.Reproduce, Started: started, Version: Version(), Findings: t.findings,
+		Reproduce: o.Reproduce, Started: started, Began: t.began, Version: Version(), Findings: t.findings,
 	}
 	switch {
 	case wasInterrupted(ctx, runErr):
@@ -167,7 +175,7 @@ func newKeeper(out, scenario string, seed uint64, started time.Time, setup Setup
 	}
 	dir, err := rundir.Create(out, scenario, seed, started, setup)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	k := &keeper{dir: dir}
 	if k.ledger, err = dir.Ledger(); err != nil {

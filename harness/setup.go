@@ -29,6 +29,9 @@ type Setup struct {
 	Version   string         `json:"version"`
 	Go        string         `json:"go"`
 	Platform  string         `json:"platform"`
+	// Began is the wall clock at the zero of the run's clock, where the run is
+	// in real time: it gives logs a place on the run's clock.
+	Began time.Time `json:"began,omitzero"`
 }
 
 // setup describes a run of s with the plan that is carried out.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Bounds of the logs: each boot keeps its newest logFile to 2·logFile bytes,
@@ -136,11 +137,11 @@ func (l *logger) rotate() {
 	l.f, l.size = f, 0
 }
 
-// mark writes a line of the agent's own.
+// mark writes a line of the agent's own, with the wall clock in UTC.
 func (l *logger) mark(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	line := "=== " + fmt.Sprintf(format, args...) + " ===\n"
+	line := time.Now().UTC().Format("=== 2006-01-02T15:04:05.000000Z ") + fmt.Sprintf(format, args...) + " ===\n"
 	if !l.lineEnd {
 		line = "\n" + line
 	}

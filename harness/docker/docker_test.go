@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -189,7 +190,7 @@ func TestEvidenceOutlivesTheClusterAndNothingElseDoes(t *testing.T) {
 		t.Fatalf("the body's error came back as %v", err)
 	}
 	log, err := os.ReadFile(spec.EvidenceDir + "/n1/" + cluster.LogFile)
-	if err != nil || !strings.Contains(string(log), "started with 0 bytes") || !strings.HasPrefix(string(log), "=== boot 1 (") {
+	if err != nil || !strings.Contains(string(log), "started with 0 bytes") || !regexp.MustCompile(`^=== \d{4}-\d\d-\d\dT[\d:.]+Z boot 1 \(`).Match(log) {
 		t.Errorf("the log is %q (%v)", log, err)
 	}
 	if left := leftovers(t, spec.Run); len(left) > 0 {

@@ -30,8 +30,8 @@ type nodeLog struct {
 // excerpts picks from each log the lines around the span from…to, or its end
 // where lines carry no time that can be compared with the run's: either
 // seconds since the run began (the simulator), or a date and time, for which
-// started, the wall clock at the beginning of the run, must be known.
-func excerpts(logs map[string][]byte, sim bool, started time.Time, from, to time.Duration, violated bool) []nodeLog {
+// began, the wall clock at the zero of the run's clock, must be known.
+func excerpts(logs map[string][]byte, sim bool, began time.Time, from, to time.Duration, violated bool) []nodeLog {
 	var nodes []string
 	for n := range logs {
 		nodes = append(nodes, n)
@@ -43,7 +43,7 @@ func excerpts(logs map[string][]byte, sim bool, started time.Time, from, to time
 		lines := strings.Split(strings.TrimRight(string(bytes.ToValidUTF8(logs[n], []byte("\uFFFD"))), "\n"), "\n")
 		l := nodeLog{Node: n, Lines: len(lines), Note: "the end"}
 		if violated {
-			if near := around(lines, sim, started, from-logAround, to+logAround); near != nil {
+			if near := around(lines, sim, began, from-logAround, to+logAround); near != nil {
 				lines, l.Note = near, "around the violation"
 			}
 		}
@@ -62,11 +62,11 @@ func excerpts(logs map[string][]byte, sim bool, started time.Time, from, to time
 
 // around returns the lines of the span, with lines without a time that
 // follow one; nil if there are none.
-func around(lines []string, sim bool, started time.Time, from, to time.Duration) []string {
+func around(lines []string, sim bool, began time.Time, from, to time.Duration) []string {
 	var near []string
 	in := false
 	for _, line := range lines {
-		if t, ok := timeOf(line, sim, started); ok {
+		if t, ok := timeOf(line, sim, began); ok {
 			in = t >= from && t <= to
 		}
 		if in {
@@ -84,7 +84,7 @@ var (
 // stampWithin is how far into a line a date may begin.
 const stampWithin = 40
 
-func timeOf(line string, sim bool, started time.Time) (time.Duration, bool) {
+func timeOf(line string, sim bool, began time.Time) (time.Duration, bool) {
 	if sim {
 		m := elapsed.FindStringSubmatch(line)
 		if m == nil {
@@ -93,14 +93,14 @@ func timeOf(line string, sim bool, started time.Time) (time.Duration, bool) {
 		s, err := strconv.ParseFloat(m[1], 64)
 		return time.Duration(s * float64(time.Second)), err == nil
 	}
-	if started.IsZero() {
+	if began.IsZero() {
 		return 0, false
 	}
 	text := stamp.FindString(line[:min(len(line), stampWithin+35)])
 	text = strings.Replace(text, " ", "T", 1)
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04:05.999999999"} {
 		if t, err := time.Parse(layout, text); err == nil {
-			return t.Sub(started), true
+			return t.Sub(began), true
 		}
 	}
 	return 0, false

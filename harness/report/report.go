@@ -53,7 +53,7 @@ func Write(d *rundir.Dir) (string, error) {
 	r, err := d.Result()
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("report: the run was never judged (%w); run `cleancut check %s` first", err, d.Path)
+			return "", fmt.Errorf("report: the run was never judged (%w); `cleancut report` does so first", err)
 		}
 		return "", fmt.Errorf("report: %w", err)
 	}
@@ -174,7 +174,7 @@ func modelOf(r *rundir.Result, e *rundir.Loaded) (*model, error) {
 	m.MoreFound = max(0, len(r.Findings)-findingsMax)
 	m.Strength = strengthFigures(r.Strength)
 	m.Measures = measures(r)
-	m.Logs = excerpts(e.Logs, r.Runtime == "sim", r.Started, from, to, violated)
+	m.Logs = excerpts(e.Logs, r.Runtime == "sim", r.Began, from, to, violated)
 	return m, nil
 }
 

@@ -73,7 +73,7 @@ func TestRunsThatWereCutOffHaveAReportToo(t *testing.T) {
 	start := time.Date(2026, 11, 23, 20, 15, 0, 0, time.UTC)
 	d, err := rundir.Create(t.TempDir(), "a/b", 1, start, nil)
 	ok(t, err)
-	if _, err := Write(d); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "cleancut check") {
+	if _, err := Write(d); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "cleancut report") {
 		t.Errorf("without a result: %v", err)
 	}
 	ok(t, d.WriteResult(&rundir.Result{Scenario: "a/b", Verdict: rundir.Error, Reasons: []string{"docker went away"}}))

@@ -46,6 +46,9 @@ type Result struct {
 	// Reproduce is the command line that runs it again.
 	Reproduce string    `json:"reproduce"`
 	Started   time.Time `json:"started"` // wall clock, for people only
+	// Began is the wall clock at the zero of the run's clock, by which lines of
+	// logs are found; none in the simulator.
+	Began time.Time `json:"began,omitzero"`
 	// Version is the version of cleancut.
 	Version string `json:"version"`
 }

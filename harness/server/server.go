@@ -215,7 +215,11 @@ func (e *env) Send(to string, m node.Message) {
 	p.send(frame)
 }
 
-// Logf prints a line with the seconds since the start before it.
+// logTime is the time in front of each line of the log: date and time of day,
+// so that lines of several processes and boots can be put in order.
+const logTime = "2006-01-02T15:04:05.000000Z"
+
+// Logf prints a line with the wall clock, in UTC, before it.
 func (e *env) Logf(format string, args ...any) {
-	fmt.Fprintf(e.log, "%10.6f %s %s\n", e.Now().Seconds(), e.cfg.Name, fmt.Sprintf(format, args...))
+	fmt.Fprintf(e.log, "%s %s %s\n", time.Now().UTC().Format(logTime), e.cfg.Name, fmt.Sprintf(format, args...))
 }

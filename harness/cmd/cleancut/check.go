@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -63,15 +65,7 @@ and judged by --workload and --model.`,
 
 // checkRun judges the evidence in a run directory.
 func (f *checkFlags) checkRun(cmd *cobra.Command, path string) error {
-	dir, err := rundir.Open(path)
-	if err != nil {
-		return usage(err)
-	}
-	var setup harness.Setup
-	if err := dir.Scenario(&setup); err != nil {
-		return usage(err)
-	}
-	s, err := suites.Rebuild(setup)
+	dir, s, err := openRun(path)
 	if err != nil {
 		return usage(err)
 	}
@@ -83,6 +77,29 @@ func (f *checkFlags) checkRun(cmd *cobra.Command, path string) error {
 		return err
 	}
 	return codeFor(result.Verdict)
+}
+
+// openRun opens a run directory and rebuilds the scenario that was run.
+func openRun(path string) (*rundir.Dir, harness.Scenario, error) {
+	dir, err := rundir.Open(path)
+	if err != nil {
+		return nil, harness.Scenario{}, err
+	}
+	var setup harness.Setup
+	if err := dir.Scenario(&setup); err != nil {
+		return nil, harness.Scenario{}, err
+	}
+	s, err := suites.Rebuild(setup)
+	return dir, s, err
+}
+
+// recoverRun judges and reports a run that was never judged.
+func recoverRun(ctx context.Context, path string) (string, error) {
+	dir, s, err := openRun(path)
+	if err != nil {
+		return "", err
+	}
+	return harness.Recover(ctx, dir, s, checkers.Options{})
 }
 
 // checkHistory judges a history by a model.
@@ -130,7 +147,7 @@ func (f *checkFlags) print(cmd *cobra.Command, r *rundir.Result) error {
 func reportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "report RUN",
-		Short: "Write the report of a run again",
+		Short: "Write the report of a run again; judge it if its harness died before",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := rundir.Open(args[0])
@@ -138,6 +155,9 @@ func reportCommand() *cobra.Command {
 				return usage(err)
 			}
 			path, err := report.Write(dir)
+			if errors.Is(err, fs.ErrNotExist) {
+				path, err = recoverRun(cmd.Context(), args[0])
+			}
 			if err != nil {
 				return usage(err)
 			}

@@ -18,45 +18,56 @@ import (
 	"github.com/cleancut/cleancut/workloads"
 )
 
-// Connect implements cluster.Target. A client talks to one member, drawn from
-// its random stream, and moves to another one when that fails it.
+// roam is how many operations a client sends to a member, on average, before
+// it draws a member anew.
+const roam = 4
+
+// Connect implements cluster.Target. A client talks to one member at a time,
+// drawn from its random stream. It moves on to another when that one fails it,
+// and now and then for no reason: any member must serve, and what one client
+// sees on two members must fit together.
 func (Target) Connect(net cluster.Network, bug string) (cluster.Client, error) {
 	if bug != "" {
 		return nil, fmt.Errorf("etcd has no planted bugs, so there is no %q", bug)
 	}
-	c := &client{net: net, at: net.Intn(len(net.Nodes()))}
-	return c, nil
+	nodes := net.Nodes()
+	return &client{net: net, nodes: nodes, at: net.Intn(len(nodes)), conns: map[string]*clientv3.Client{}}, nil
 }
 
 type client struct {
-	net  cluster.Network
-	at   int // index of the member that is asked
-	conn *clientv3.Client
+	net   cluster.Network
+	nodes []string
+	at    int                         // index of the member that is asked
+	conns map[string]*clientv3.Client // by member, each with that endpoint only
 }
 
 // Close implements cluster.Client.
 func (c *client) Close() error {
-	if c.conn == nil {
-		return nil
+	var errs []error
+	for _, conn := range c.conns {
+		errs = append(errs, conn.Close())
 	}
-	err := c.conn.Close()
-	c.conn = nil
-	return err
+	clear(c.conns)
+	return errors.Join(errs...)
 }
 
 // Invoke implements cluster.Client. It asks once: trying again would need to
 // know what became of the first attempt.
 func (c *client) Invoke(ctx context.Context, op cluster.Op, timeout time.Duration) cluster.Completion {
-	member := c.net.Nodes()[c.at]
+	if c.net.Intn(roam) == 0 {
+		c.at = c.net.Intn(len(c.nodes))
+	}
+	member := c.nodes[c.at]
 	done := cluster.Completion{Node: member, Value: op.Value}
-	if err := c.connect(member); err != nil {
+	conn, err := c.connect(member)
+	if err != nil {
 		done.Outcome, done.Error = history.Fail, err.Error()
 		c.move()
 		return done
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	value, applied, err := c.execute(ctx, op)
+	value, applied, err := execute(ctx, conn, op)
 	switch {
 	case err == nil && applied:
 		done.Outcome, done.Value = history.OK, value
@@ -73,40 +84,48 @@ func (c *client) Invoke(ctx context.Context, op cluster.Op, timeout time.Duratio
 	return done
 }
 
-func (c *client) connect(member string) error {
-	if c.conn != nil {
-		return nil
+// connect returns the connection to a member.
+func (c *client) connect(member string) (*clientv3.Client, error) {
+	if conn := c.conns[member]; conn != nil {
+		return conn, nil
 	}
 	address, err := c.net.Address(member, "client")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.conn, err = clientv3.New(clientv3.Config{Endpoints: []string{address}, Logger: zap.NewNop()})
-	return err
+	conn, err := clientv3.New(clientv3.Config{Endpoints: []string{address}, Logger: zap.NewNop()})
+	if err == nil {
+		c.conns[member] = conn
+	}
+	return conn, err
 }
 
-// move goes on to the next member with a new connection.
+// move gives up the connection to the member and goes on to the next one.
 func (c *client) move() {
-	_ = c.Close() // nothing is outstanding on it
-	c.at = (c.at + 1) % len(c.net.Nodes())
+	member := c.nodes[c.at]
+	if conn := c.conns[member]; conn != nil {
+		_ = conn.Close() // nothing is outstanding on it
+		delete(c.conns, member)
+	}
+	c.at = (c.at + 1) % len(c.nodes)
 }
 
 // execute carries out an operation. A cas that found another value is not
 // applied and no error.
-func (c *client) execute(ctx context.Context, op cluster.Op) (value history.Value, applied bool, err error) {
+func execute(ctx context.Context, conn *clientv3.Client, op cluster.Op) (value history.Value, applied bool, err error) {
 	switch op.F {
 	case workloads.Read:
-		r, err := c.conn.Get(ctx, op.Key)
+		r, err := conn.Get(ctx, op.Key)
 		if err != nil || len(r.Kvs) == 0 {
 			return history.Nil, true, err
 		}
 		value, err = decode(r.Kvs[0].Value)
 		return value, true, err
 	case workloads.Write:
-		_, err := c.conn.Put(ctx, op.Key, encode(op.Value))
+		_, err := conn.Put(ctx, op.Key, encode(op.Value))
 		return op.Value, true, err
 	case workloads.Delete:
-		_, err := c.conn.Delete(ctx, op.Key)
+		_, err := conn.Delete(ctx, op.Key)
 		return op.Value, true, err
 	case workloads.CAS:
 		pair, _ := op.Value.AsList()
@@ -117,7 +136,7 @@ func (c *client) execute(ctx context.Context, op cluster.Op) (value history.Valu
 		if pair[0].IsNil() {
 			condition = clientv3.Compare(clientv3.CreateRevision(op.Key), "=", 0)
 		}
-		r, err := c.conn.Txn(ctx).If(condition).Then(clientv3.OpPut(op.Key, encode(pair[1]))).Commit()
+		r, err := conn.Txn(ctx).If(condition).Then(clientv3.OpPut(op.Key, encode(pair[1]))).Commit()
 		return op.Value, err == nil && r.Succeeded, err
 	}
 	return value, false, fmt.Errorf("etcd: clients do not know the operation %q", op.F)

@@ -15,8 +15,13 @@ import (
 
 // randomValue draws a value of bounded depth that uses every form.
 func randomValue(r *rand.Rand, depth int) Value {
-	words := []string{"", "x", "zwölf", "a\"b\\c", "tab\tline\nnul\x00", "\u2028", "broken\xff", "😀"}
-	switch r.IntN(6) {
+	words := []string{"", "x", ":x", "#", "1", "null", "zwölf", "a\"b\\c", "tab\tline\nnul\x00", "\u2028", "broken\xff", "😀"}
+	switch r.IntN(8) {
+	case 6:
+		return Keyword(words[r.IntN(len(words))])
+	case 7:
+		v, _ := Float([]float64{0, 1, -1.5, 1e300, 1e21, 0.1}[r.IntN(6)])
+		return v
 	case 0:
 		return Nil
 	case 1:
@@ -32,6 +37,20 @@ func randomValue(r *rand.Rand, depth int) Value {
 	vs := make([]Value, r.IntN(4))
 	for i := range vs {
 		vs[i] = randomValue(r, depth-1)
+	}
+	switch r.IntN(4) {
+	case 0:
+		return Set(vs...)
+	case 1:
+		var pairs []Pair
+		for i, v := range vs {
+			pairs = append(pairs, Pair{Int(int64(i)), v}, Pair{Set(Int(int64(i)), v), v}, Pair{String("#:{1n"[i:]), v})
+		}
+		v, ok := Map(pairs...)
+		if !ok {
+			panic("a key is there twice")
+		}
+		return v
 	}
 	return List(vs...)
 }
@@ -101,7 +120,7 @@ func TestMalformedLinesAreRefusedWithLineAndField(t *testing.T) {
 		{`"process":1`, `"process":-2`, "line 1: process: -2 is not a process; expected -1 or more"},
 		{`"f":"write"`, `"f":"write","f":"read"`, "line 1: f: given twice"},
 		{`"key"`, `"kye"`, `line 1: "kye": no such field; known are index, time, type, f, process, key, value, node, nodes, error`},
-		{`null,"a"]`, `nul,"a"]`, `line 1: value: expected null, a boolean, an integer, a string or a list, found "nul,\"a\"],\"node\":\"n1\"" at column 82`},
+		{`null,"a"]`, `nul,"a"]`, `line 1: value: expected null, a boolean, a number, a string, a list or an object, found "nul,\"a\"],\"node\":\"n1\"" at column 82`},
 		{`[1,null,"a"]`, strings.Repeat("[", 99) + strings.Repeat("]", 99), "line 1: value: lists nested deeper than 64"},
 		{`"node":"n1"}`, `"node":"n1"`, "line 1: expected , or } after a field, found the end of the line"},
 		{`"node":"n1"}`, `"node":"n1"} x`, `line 1: unexpected "x" at column 105 after the object`},
@@ -205,4 +224,60 @@ func BenchmarkDecode(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func TestFormsThatJSONLacksAreReadAsWhatTheyStandFor(t *testing.T) {
+	pair := func(k, v Value) Value {
+		m, ok := Map(Pair{k, v})
+		if !ok {
+			t.Fatal("a map of one pair has a key twice")
+		}
+		return m
+	}
+	half, _ := Float(0.5)
+	for text, want := range map[string]Value{
+		`":x"`:              Keyword("x"),
+		`"\u003ax"`:         String(":x"),
+		`{"#":[2,1,2]}`:     Set(Int(1), Int(2)),
+		`{"\u0023":[1]}`:    pair(String("#"), List(Int(1))),
+		`{"#":1}`:           pair(String("#"), Int(1)),
+		`{"0":100}`:         pair(Int(0), Int(100)),
+		`{"\u0030":100}`:    pair(String("0"), Int(100)),
+		`{"00":100}`:        pair(String("00"), Int(100)),
+		`{":a":null}`:       pair(Keyword("a"), Nil),
+		`{"null":1}`:        pair(Nil, Int(1)),
+		`{"[1,\"x\"]":1}`:   pair(List(Int(1), String("x")), Int(1)),
+		`0.5`:               half,
+		`5e-1`:              half,
+		`{"from":{},"b":1}`: mustMap(t, Pair{String("from"), mustMap(t)}, Pair{String("b"), Int(1)}),
+	} {
+		var got Value
+		if err := json.Unmarshal([]byte(text), &got); err != nil || !got.Equal(want) {
+			t.Errorf("%s is %s, want %s (%v)", text, got, want, err)
+		}
+	}
+	for text, want := range map[string]string{
+		`{"a":1,"a":2}`: "same key twice",
+		`{"0":1,"0":2}`: "same key twice",
+		`1.`:            "digits after the point",
+		`1e`:            "an exponent",
+		`01.5`:          "leading zero",
+		`1e999`:         "does not fit",
+		`{"a" 1}`:       "expected : after the key",
+		`{"a":1 "b":2}`: "expected , or }",
+	} {
+		var got Value
+		if err := got.UnmarshalJSON([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func mustMap(t *testing.T, pairs ...Pair) Value {
+	t.Helper()
+	v, ok := Map(pairs...)
+	if !ok {
+		t.Fatal("a key is there twice")
+	}
+	return v
 }

@@ -1,8 +1,11 @@
 package history
 
 import (
+	"bytes"
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -87,7 +90,14 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// AppendJSON appends v to b as JSON: null, true, 7, "text" or [1,2].
+// AppendJSON appends v to b as JSON: null, true, 7, 1.5, "text" or [1,2].
+//
+// JSON has no keywords, sets or other keys than strings. The keyword k is the
+// string ":k"; a set is an object with the one key "#", {"#":[1,2]}; the key of
+// a map is the text of its JSON, {"0":100,":to":3,"[1]":2}, unless it is a
+// string. A string that would be taken for one of these has its first byte
+// escaped as \u00XX, so that this package reads back what it wrote; other
+// readers of JSON see no difference.
 func (v Value) AppendJSON(b []byte) []byte {
 	switch v.kind {
 	case KindNil:
@@ -96,17 +106,83 @@ func (v Value) AppendJSON(b []byte) []byte {
 		return strconv.AppendBool(b, v.n != 0)
 	case KindInt:
 		return strconv.AppendInt(b, v.n, 10)
+	case KindFloat:
+		return appendFloat(b, math.Float64frombits(uint64(v.n)))
 	case KindString:
+		if strings.HasPrefix(v.s, ":") {
+			return appendMarked(b, v.s)
+		}
 		return appendString(b, v.s)
+	case KindKeyword:
+		return appendString(b, ":"+v.s)
+	case KindSet:
+		return append(appendList(append(b, `{"#":`...), v.list), '}')
+	case KindMap:
+		return v.appendMap(b)
 	}
+	return appendList(b, v.list)
+}
+
+func appendList(b []byte, list []Value) []byte {
 	b = append(b, '[')
-	for i, e := range v.list {
+	for i, e := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = e.AppendJSON(b)
 	}
 	return append(b, ']')
+}
+
+func (v Value) appendMap(b []byte) []byte {
+	b = append(b, '{')
+	for i := 0; i < len(v.list); i += 2 {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		switch k := v.list[i]; {
+		case k.kind == KindKeyword:
+			b = appendString(b, ":"+k.s)
+		case k.kind != KindString:
+			b = appendString(b, string(k.AppendJSON(nil)))
+		case k.s == "#" || keyOf(k.s).kind != KindString:
+			b = appendMarked(b, k.s)
+		default:
+			b = appendString(b, k.s)
+		}
+		b = v.list[i+1].AppendJSON(append(b, ':'))
+	}
+	return append(b, '}')
+}
+
+// keyOf returns the key of a map that the text of a key in JSON stands for.
+func keyOf(text string) Value {
+	if strings.HasPrefix(text, ":") {
+		return Keyword(text[1:])
+	}
+	var v Value
+	if v.UnmarshalJSON([]byte(text)) == nil && v.kind != KindString && string(v.AppendJSON(nil)) == text {
+		return v
+	}
+	return String(text)
+}
+
+// appendMarked appends a string, which begins with an ASCII byte, in the form
+// that is never taken for anything else.
+func appendMarked(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"', '\\', 'u', '0', '0', hex[s[0]>>4], hex[s[0]&15])
+	return append(b, appendString(nil, s[1:])[1:]...)
+}
+
+// appendFloat appends a float such that it is not taken for an integer.
+func appendFloat(b []byte, x float64) []byte {
+	from := len(b)
+	b = strconv.AppendFloat(b, x, 'g', -1, 64)
+	if !bytes.ContainsAny(b[from:], ".e") {
+		b = append(b, ".0"...)
+	}
+	return b
 }
 
 // MarshalJSON encodes v as AppendJSON does.

@@ -175,10 +175,17 @@ func (p *parser) integer() (int64, error) {
 	}
 	n, err := strconv.ParseInt(string(p.line[from:p.at]), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s does not fit into 64 bits", p.line[from:p.at])
+		return 0, &rangeError{string(p.line[from:p.at])}
 	}
 	return n, nil
 }
+
+// rangeError says that an integer is well-formed and too large.
+type rangeError struct{ text string }
+
+func (e *rangeError) Error() string { return e.text + " does not fit into 64 bits" }
+
+func isRange(err error) bool { _, ok := err.(*rangeError); return ok }
 
 // text parses a JSON string.
 func (p *parser) text() (string, error) {
@@ -255,24 +262,29 @@ func (p *parser) value(depth int) (Value, error) {
 	}
 	switch c := p.line[p.at]; {
 	case c == '"':
+		keyword := p.begins(`":`)
 		s, err := p.text()
+		if keyword && err == nil {
+			return Keyword(s[1:]), nil
+		}
 		return String(s), err
 	case c == '[':
 		return p.list(depth)
+	case c == '{':
+		return p.object(depth)
 	case c == '-' || c >= '0' && c <= '9':
-		n, err := p.integer()
-		return Int(n), err
+		return p.number()
 	}
 	for _, w := range []struct {
 		word  string
 		value Value
 	}{{"null", Nil}, {"true", Bool(true)}, {"false", Bool(false)}} {
-		if len(p.line)-p.at >= len(w.word) && string(p.line[p.at:p.at+len(w.word)]) == w.word {
+		if p.begins(w.word) {
 			p.at += len(w.word)
 			return w.value, nil
 		}
 	}
-	return Nil, fmt.Errorf("expected null, a boolean, an integer, a string or a list, found %s", p.here())
+	return Nil, fmt.Errorf("expected null, a boolean, a number, a string, a list or an object, found %s", p.here())
 }
 
 func (p *parser) list(depth int) (Value, error) {
@@ -295,4 +307,102 @@ func (p *parser) list(depth int) (Value, error) {
 		}
 		vs = append(vs, v)
 	}
+}
+
+// object parses a map, or a set: {"#":[…]}.
+func (p *parser) object(depth int) (Value, error) {
+	p.take('{')
+	var pairs []Pair
+	set := false
+	for {
+		p.space()
+		if p.take('}') {
+			break
+		}
+		if len(pairs) > 0 {
+			if !p.take(',') {
+				return Nil, fmt.Errorf("expected , or } in an object, found %s", p.here())
+			}
+			p.space()
+		}
+		literal := p.begins(`"\u`)
+		set = p.begins(`"#"`)
+		text, err := p.text()
+		if err != nil {
+			return Nil, fmt.Errorf("key of an object: %w", err)
+		}
+		key := String(text)
+		if !literal {
+			key = keyOf(text)
+		}
+		p.space()
+		if !p.take(':') {
+			return Nil, fmt.Errorf("expected : after the key %q, found %s", text, p.here())
+		}
+		p.space()
+		v, err := p.value(depth + 1)
+		if err != nil {
+			return Nil, err
+		}
+		pairs = append(pairs, Pair{key, v})
+	}
+	if set && len(pairs) == 1 && pairs[0].Value.kind == KindList {
+		return Set(pairs[0].Value.list...), nil
+	}
+	v, ok := Map(pairs...)
+	if !ok {
+		return Nil, fmt.Errorf("an object with the same key twice")
+	}
+	return v, nil
+}
+
+// begins reports whether what follows begins with a word.
+func (p *parser) begins(word string) bool {
+	return len(p.line)-p.at >= len(word) && string(p.line[p.at:p.at+len(word)]) == word
+}
+
+// number parses an integer or, if it has a fraction or an exponent, a float.
+func (p *parser) number() (Value, error) {
+	from := p.at
+	p.take('-')
+	p.digits()
+	end := p.at
+	fraction := p.take('.')
+	if fraction && p.digits() == 0 {
+		return Nil, fmt.Errorf("expected digits after the point, found %s", p.here())
+	}
+	if p.take('e') || p.take('E') {
+		fraction = true
+		if !p.take('-') {
+			p.take('+')
+		}
+		if p.digits() == 0 {
+			return Nil, fmt.Errorf("expected an exponent, found %s", p.here())
+		}
+	}
+	text := p.line[from:p.at]
+	p.at = from
+	whole := parser{line: p.line[:end], at: from}
+	n, err := whole.integer() // refuses leading zeros
+	if err != nil && (!fraction || !isRange(err)) {
+		return Nil, err
+	}
+	p.at = from + len(text)
+	if !fraction {
+		return Int(n), nil
+	}
+	x, err := strconv.ParseFloat(string(text), 64)
+	v, ok := Float(x)
+	if err != nil || !ok {
+		return Nil, fmt.Errorf("%s does not fit into a float of 64 bits", text)
+	}
+	return v, nil
+}
+
+func (p *parser) digits() (n int) {
+	for p.at < len(p.line) && p.line[p.at] >= '0' && p.line[p.at] <= '9' {
+		p.at++
+		n++
+	}
+	return n
 }

@@ -1,6 +1,8 @@
 package history
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,16 +18,23 @@ const (
 	KindInt
 	KindString
 	KindList
+	// KindKeyword, KindFloat, KindSet and KindMap come from histories of other
+	// tools (package edn); cleancut's own clients do not make them.
+	KindKeyword
+	KindFloat
+	KindSet
+	KindMap
 )
 
 // Value is an argument or a result of an operation: nil, a boolean, an
-// integer, a string or a list of values. It is immutable and prints, encodes
-// and compares by content. The zero Value is nil.
+// integer, a finite float, a string, a keyword, a list, a set or a map. It is
+// immutable and prints, encodes and compares by content. The zero Value is
+// nil.
 type Value struct {
 	kind ValueKind
-	n    int64
-	s    string
-	list []Value
+	n    int64   // boolean, integer, or the bits of a float
+	s    string  // string or keyword
+	list []Value // list; set in order; map as key, value, key, value in order of keys
 }
 
 // Nil is the absent value, what a read of a key that was never written
@@ -53,6 +62,46 @@ func String(s string) Value {
 // afterwards.
 func List(vs ...Value) Value { return Value{kind: KindList, list: vs} }
 
+// Keyword returns a keyword, an identifier as in Clojure; name is without the
+// colon.
+func Keyword(name string) Value {
+	return Value{kind: KindKeyword, s: strings.ToValidUTF8(name, "\uFFFD")}
+}
+
+// Float returns a floating-point value. It reports false for what is not a
+// number and for infinities, which have no form in JSON. Negative zero is
+// zero.
+func Float(x float64) (Value, bool) {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return Nil, false
+	}
+	return Value{kind: KindFloat, n: int64(math.Float64bits(x + 0))}, true
+}
+
+// Set returns a set of values. It reorders vs, keeps it, and drops what is
+// there twice.
+func Set(vs ...Value) Value {
+	slices.SortFunc(vs, Value.Compare)
+	return Value{kind: KindSet, list: slices.CompactFunc(vs, Value.Equal)}
+}
+
+// Pair is an entry of a map.
+type Pair struct{ Key, Value Value }
+
+// Map returns a map. It reports false if a key is there twice.
+func Map(pairs ...Pair) (Value, bool) {
+	pairs = slices.Clone(pairs)
+	slices.SortFunc(pairs, func(a, b Pair) int { return a.Key.Compare(b.Key) })
+	flat := make([]Value, 0, 2*len(pairs))
+	for i, p := range pairs {
+		if i > 0 && p.Key.Equal(pairs[i-1].Key) {
+			return Nil, false
+		}
+		flat = append(flat, p.Key, p.Value)
+	}
+	return Value{kind: KindMap, list: flat}, true
+}
+
 // Kind returns the form of v.
 func (v Value) Kind() ValueKind { return v.kind }
 
@@ -65,19 +114,75 @@ func (v Value) AsInt() (int64, bool) { return v.n, v.kind == KindInt }
 // AsBool returns the boolean that v holds, and whether it holds one.
 func (v Value) AsBool() (value, ok bool) { return v.n != 0, v.kind == KindBool }
 
-// AsString returns the string that v holds, and whether it holds one.
-func (v Value) AsString() (string, bool) { return v.s, v.kind == KindString }
+// AsString returns the string that v holds or, without its colon, the keyword,
+// and whether it holds either: what one tool writes as a keyword, another
+// writes as a string.
+func (v Value) AsString() (string, bool) {
+	return v.s, v.kind == KindString || v.kind == KindKeyword
+}
 
-// AsList returns the list that v holds, and whether it holds one. The list
-// must not be changed.
-func (v Value) AsList() ([]Value, bool) { return v.list, v.kind == KindList }
+// AsList returns the list that v holds, or the elements of the set in their
+// order, and whether it holds either. The list must not be changed.
+func (v Value) AsList() ([]Value, bool) {
+	if v.kind == KindList || v.kind == KindSet {
+		return v.list, true
+	}
+	return nil, false
+}
+
+// AsFloat returns the float or integer that v holds as a float, and whether it
+// holds either.
+func (v Value) AsFloat() (float64, bool) {
+	if v.kind == KindInt {
+		return float64(v.n), true
+	}
+	return math.Float64frombits(uint64(v.n)), v.kind == KindFloat
+}
+
+// AsMap returns the entries of the map that v holds in order of their keys,
+// and whether it holds one.
+func (v Value) AsMap() ([]Pair, bool) {
+	if v.kind != KindMap {
+		return nil, false
+	}
+	pairs := make([]Pair, len(v.list)/2)
+	for i := range pairs {
+		pairs[i] = Pair{v.list[2*i], v.list[2*i+1]}
+	}
+	return pairs, true
+}
+
+// Get returns the value of a map at a key that is a keyword or a string of
+// this name, and whether there is one.
+func (v Value) Get(name string) (Value, bool) {
+	if v.kind != KindMap {
+		return Nil, false
+	}
+	for i := 0; i < len(v.list); i += 2 {
+		if s, ok := v.list[i].AsString(); ok && s == name {
+			return v.list[i+1], true
+		}
+	}
+	return Nil, false
+}
+
+// Compare orders values: by form, then by content. It is a total order in
+// which only equal values compare as 0.
+func (v Value) Compare(w Value) int {
+	if v.kind == KindFloat && w.kind == KindFloat {
+		return cmp.Compare(math.Float64frombits(uint64(v.n)), math.Float64frombits(uint64(w.n)))
+	}
+	return cmp.Or(cmp.Compare(v.kind, w.kind), cmp.Compare(v.n, w.n), strings.Compare(v.s, w.s),
+		slices.CompareFunc(v.list, w.list, Value.Compare))
+}
 
 // Equal reports whether v and w have the same form and content.
 func (v Value) Equal(w Value) bool {
 	return v.kind == w.kind && v.n == w.n && v.s == w.s && slices.EqualFunc(v.list, w.list, Value.Equal)
 }
 
-// String prints v as JSON does, except that the nil value is "nil".
+// String prints v as JSON does, except that the nil value is "nil" and that
+// there are no commas; keywords, sets and maps are printed as in EDN.
 func (v Value) String() string {
 	switch v.kind {
 	case KindNil:
@@ -86,13 +191,23 @@ func (v Value) String() string {
 		return strconv.FormatBool(v.n != 0)
 	case KindInt:
 		return strconv.FormatInt(v.n, 10)
+	case KindFloat:
+		return string(appendFloat(nil, math.Float64frombits(uint64(v.n))))
 	case KindString:
 		return strconv.Quote(v.s)
-	default:
-		parts := make([]string, len(v.list))
-		for i, e := range v.list {
-			parts[i] = e.String()
-		}
-		return "[" + strings.Join(parts, " ") + "]"
+	case KindKeyword:
+		return ":" + v.s
 	}
+	parts := make([]string, len(v.list))
+	for i, e := range v.list {
+		parts[i] = e.String()
+	}
+	all := strings.Join(parts, " ")
+	switch v.kind {
+	case KindSet:
+		return "#{" + all + "}"
+	case KindMap:
+		return "{" + all + "}"
+	}
+	return "[" + all + "]"
 }

@@ -22,11 +22,12 @@ import (
 	"github.com/cleancut/cleancut/workloads"
 )
 
-// dense is the reference store under everything that can be drawn, at such a
-// rate that two seconds hold several faults.
+// dense is the reference store under everything that can be drawn, at such
+// rates that two seconds hold several faults and nodes that die have several
+// requests open.
 func dense() harness.Scenario {
 	s := scenario()
-	s.Name, s.Time, s.Rate = "test/dense", 2*time.Second, 40
+	s.Name, s.Time, s.Clients, s.Rate = "test/dense", 2*time.Second, 8, 60
 	s.Drawing.Every, s.Drawing.ForMax = 400*time.Millisecond, time.Second
 	return s
 }
@@ -96,7 +97,7 @@ func TestDeterminism(t *testing.T) {
 }
 
 func sameCourseAThousandTimes(t *testing.T) {
-	const seeds = 10
+	const seeds = 20
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	want := map[uint64]string{}
 	verdicts, injected := map[rundir.Outcome]int{}, 0

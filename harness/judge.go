@@ -166,7 +166,8 @@ func conclude(r *rundir.Result, faultsWanted bool) {
 	inconclusive = append(inconclusive, r.Strength.Weak(history.DefaultFloor)...)
 	switch {
 	case r.Verdict == rundir.Error:
-		r.Reasons = append(inconclusive, invalid...)
+		// What went wrong says it all; what it kept from being proven does not.
+		r.Reasons = append(r.Reasons, invalid...)
 	case len(invalid) > 0:
 		r.Verdict, r.Reasons = rundir.Invalid, append(invalid, inconclusive...)
 	case len(inconclusive) > 0:

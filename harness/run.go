@@ -100,7 +100,10 @@ func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
 	}
 	runErr := start(ctx, s, o, keep, t)
 	if errors.Is(runErr, ErrRefused) || (errors.Is(runErr, cluster.ErrUnavailable) && t.recorder == nil) {
-		return nil, errors.Join(fmt.Errorf("%w: %w", ErrRefused, runErr), keep.discard())
+		if !errors.Is(runErr, ErrRefused) {
+			runErr = fmt.Errorf("%w: %w", ErrRefused, runErr)
+		}
+		return nil, errors.Join(runErr, keep.discard())
 	}
 	return finish(ctx, s, o, keep, t, runErr, started)
 }
@@ -206,7 +209,9 @@ func (k *keeper) discard() error {
 	if k.dir == nil {
 		return nil
 	}
-	return errors.Join(k.sink.Close(), k.ledger.Close(), k.dir.Remove())
+	// They are closed already if the cluster stood, and they go in any case.
+	_, _ = k.sink.Close(), k.ledger.Close()
+	return k.dir.Remove()
 }
 
 // evidence writes what the trial collected beside history and ledger.

@@ -51,7 +51,7 @@ func (d *daemon) ensureBase(ctx context.Context, img cluster.Image) (base, error
 	tag := img.Base
 	if pullErr != nil {
 		if err := d.debootstrap(ctx, img.DebianSuite, made); err != nil {
-			return base{}, fmt.Errorf("docker: the base image %s can neither be pulled (%w) nor made (%w)", img.Base, pullErr, err)
+			return base{}, fmt.Errorf("docker: the base image %s is %w: it can neither be pulled (%w) nor made (%w)", img.Base, cluster.ErrUnavailable, pullErr, err)
 		}
 		tag = made
 	}

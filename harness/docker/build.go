@@ -5,13 +5,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+
+	"github.com/cleancut/cleancut/harness/cluster"
 )
 
 // agentPackage is the agent's command.
@@ -20,7 +21,7 @@ const agentPackage = "github.com/cleancut/cleancut/harness/agent/cmd/cleancut-ag
 // haveGo says whether programs can be built.
 func haveGo() error {
 	if _, err := exec.LookPath("go"); err != nil {
-		return errors.New("the go tool is not in PATH: node programs and the agent are built on the spot; install Go (https://go.dev/dl)")
+		return fmt.Errorf("building node programs and the agent is %w: the go tool is not in PATH; install Go (https://go.dev/dl), or use --runtime sim", cluster.ErrUnavailable)
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func TestARunWithoutAFreeSubnetSaysSo(t *testing.T) {
 		t.Error("the body was called")
 		return nil
 	})
-	if !errors.Is(err, errNoSubnet) || !strings.Contains(err.Error(), "cleancut gc") {
+	if !errors.Is(err, errNoSubnet) || !errors.Is(err, cluster.ErrUnavailable) || !strings.Contains(err.Error(), "cleancut gc") {
 		t.Errorf("the error is %v", err)
 	}
 	if left := leftovers(t, spec.Run); len(left) > 0 {
@@ -234,7 +234,7 @@ func TestPackagesThatCannotBeBuiltAreNamed(t *testing.T) {
 		t.Errorf("from elsewhere the agent cannot be built: %v", err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := buildBinary(t.Context(), agentPackage, "amd64"); err == nil || !strings.Contains(err.Error(), "install Go") {
+	if _, err := buildBinary(t.Context(), agentPackage, "amd64"); !errors.Is(err, cluster.ErrUnavailable) || !strings.Contains(err.Error(), "install Go") {
 		t.Errorf("without the go tool the error is %v", err)
 	}
 }

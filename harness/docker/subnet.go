@@ -2,7 +2,6 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -15,6 +14,8 @@ import (
 	tcnetwork "github.com/testcontainers/testcontainers-go/network"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/cleancut/cleancut/harness/cluster"
 )
 
 // subnetAttempts bounds how often another subnet is tried because somebody
@@ -22,7 +23,7 @@ import (
 const subnetAttempts = 64
 
 // errNoSubnet means that the range for subnets is used up.
-var errNoSubnet = errors.New("no free /24 subnet is left")
+var errNoSubnet = fmt.Errorf("a free /24 subnet is %w", cluster.ErrUnavailable)
 
 // lan is the network of a run.
 type lan struct {
@@ -64,7 +65,7 @@ func (d *daemon) createNetwork(ctx context.Context, pools []netip.Prefix, run st
 		}
 		taken = append(taken, subnet)
 	}
-	return lan{}, fmt.Errorf("docker: %w in %v after %d attempts: others took each before us", errNoSubnet, pools, subnetAttempts)
+	return lan{}, fmt.Errorf("docker: %w in %v after %d attempts: others took each before us; try again", errNoSubnet, pools, subnetAttempts)
 }
 
 // takenSubnets lists what Docker's networks and the host's routes cover.
@@ -114,5 +115,5 @@ func freeSubnet(pools, taken []netip.Prefix, run string) (netip.Prefix, error) {
 			}
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("docker: %w in %v: remove networks that are not needed (cleancut gc, docker network prune)", errNoSubnet, pools)
+	return netip.Prefix{}, fmt.Errorf("docker: %w in %v: remove networks that are not needed (cleancut gc, docker network prune), or use --runtime sim", errNoSubnet, pools)
 }

@@ -35,6 +35,9 @@ var ErrNotRun = errors.New("not a run directory")
 type Dir struct {
 	// Path is its absolute path.
 	Path string
+	// made are the folders above it, from the innermost, that Create had to
+	// make; links are those in which it put a link.
+	made, links []string
 }
 
 // scenarioName is what may become folders: group/name.
@@ -56,11 +59,17 @@ func Create(root, scenario string, seed uint64, start time.Time, spec any) (*Dir
 		return nil, fmt.Errorf("rundir: %w", err)
 	}
 	parent := filepath.Join(root, filepath.FromSlash(scenario))
+	d := &Dir{links: []string{parent, root}}
+	for folder := parent; ; folder = filepath.Dir(folder) {
+		if _, err := os.Lstat(folder); err == nil {
+			break
+		}
+		d.made = append(d.made, folder)
+	}
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return nil, fmt.Errorf("rundir: making %s: %w; give another place with --out", parent, err)
 	}
 	name := start.UTC().Format("20060102T150405Z") + "-" + strconv.FormatUint(seed, 10)
-	d := &Dir{}
 	for i := 1; ; i++ {
 		d.Path = filepath.Join(parent, name)
 		if i > 1 {
@@ -162,16 +171,22 @@ func (d *Dir) Scenario(into any) error { return d.readJSON(ScenarioFile, into) }
 func (d *Dir) WriteScenario(spec any) error { return d.writeJSON(ScenarioFile, spec) }
 
 // Remove removes the directory with all that is in it, for a run that never
-// came to pass. The latest links that pointed to it go, too.
+// came to pass. The latest links that point to it go, too, and the folders
+// above it that were made for it, unless something else is in them by now.
 func (d *Dir) Remove() error {
 	err := os.RemoveAll(d.Path)
-	for folder := filepath.Dir(d.Path); ; folder = filepath.Dir(folder) {
+	for _, folder := range d.links {
 		link := filepath.Join(folder, latestLink)
-		if target, readErr := os.Readlink(link); readErr != nil || filepath.Join(folder, target) != d.Path {
-			return err
+		if target, readErr := os.Readlink(link); readErr == nil && filepath.Join(folder, target) == d.Path {
+			err = errors.Join(err, os.Remove(link))
 		}
-		err = errors.Join(err, os.Remove(link))
 	}
+	for _, folder := range d.made {
+		if os.Remove(folder) != nil {
+			break // it is not empty, and so is none above it
+		}
+	}
+	return err
 }
 
 // WriteResult writes result.json, whole or not at all, and beside it the

@@ -296,3 +296,42 @@ func FuzzLedgerReaderNeverPanics(f *testing.F) {
 		}
 	})
 }
+
+func TestARunThatNeverCameToPassLeavesNoFolders(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "runs")
+	make := func(scenario string) *Dir {
+		t.Helper()
+		d, err := Create(root, scenario, 1, start, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if err := make("a/b").Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(root); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is still there: %v", root, err)
+	}
+	// What was there before, or came to be in the meantime, stays.
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	first := make("a/b")
+	second := make("a/c")
+	if err := errors.Join(first.Remove(), make("a/c").Remove()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(second.File(ScenarioFile)); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "a", "b")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder of the removed run is still there: %v", err)
+	}
+	if err := second.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(root); err != nil || len(left) != 1 {
+		t.Errorf("in the folder that was there before is %v (%v), want what the second run could not remove", left, err)
+	}
+}

@@ -152,6 +152,25 @@ func TestAViolationBeatsWhatIsInconclusive(t *testing.T) {
 	g.Expect(f.Result.Verdict).To(Equal(rundir.Invalid), "%v", f.Result.Reasons)
 }
 
+// fragile is the store with a target's budget that claims nothing beyond one
+// node.
+type fragile struct{ *store.Target }
+
+func (fragile) Budget(int) cluster.Budget { return cluster.Budget{Down: 1} }
+
+func TestViolationsBeyondTheBudgetAreThePlansFaultUnlessTheTargetClaimsSafety(t *testing.T) {
+	g := NewWithT(t)
+	for plan, want := range map[string]rundir.Outcome{
+		"at 1s partition(isolate,n1) for 3s":                            rundir.Invalid,
+		"at 1s pause(n2+n3) for 3s; at 1s partition(isolate,n1) for 3s": rundir.Inconclusive,
+	} {
+		s := with(t, plan)
+		s.Target, s.Bug = fragile{store.New()}, "stale-local-read"
+		f := run(t, s, harness.Options{Seed: 1})
+		g.Expect(f.Result.Verdict).To(Equal(want), "%s: %v", plan, f.Result.Reasons)
+	}
+}
+
 func TestAHistoryThatIsTooWeakProvesNothing(t *testing.T) {
 	g := NewWithT(t)
 	s := scenario()

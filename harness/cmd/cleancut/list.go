@@ -24,6 +24,7 @@ type table struct {
 // lists holds what can be listed, by name.
 var lists = map[string]func() table{
 	"targets":   targetTable,
+	"claims":    claimTable,
 	"workloads": workloadTable,
 	"faults":    faultTable,
 	"checkers":  checkerTable,
@@ -33,7 +34,7 @@ var lists = map[string]func() table{
 	"points":    pointTable,
 }
 
-const listNames = "targets, workloads, faults, checkers, scenarios, bugs, models, points"
+const listNames = "targets, claims, workloads, faults, checkers, scenarios, bugs, models, points"
 
 func listCommand() *cobra.Command {
 	var asJSON, asMarkdown bool
@@ -99,6 +100,16 @@ func targetTable() table {
 	t := table{header: []string{"target", "runtimes", "operations", "bugs", "what it is"}}
 	for _, x := range suites.Targets() {
 		t.rows = append(t.rows, []string{x.Name(), strings.Join(runtimesOf(x), ","), strings.Join(x.Functions(), ","), fmt.Sprint(len(x.Bugs())), x.Doc()})
+	}
+	return t
+}
+
+func claimTable() table {
+	t := table{header: []string{"target", "guarantee", "given under", "source"}}
+	for _, x := range suites.Targets() {
+		for _, c := range x.Claims() {
+			t.rows = append(t.rows, []string{x.Name(), c.Guarantee, c.Under, c.Source})
+		}
 	}
 	return t
 }

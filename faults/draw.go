@@ -14,7 +14,7 @@ type Drawing struct {
 	// Kinds are the names of faults to choose from; empty means all.
 	Kinds []string `json:"kinds,omitempty"`
 	// Every is the mean time between two injections; 0 means a sixth of the
-	// plan's length.
+	// plan's length, but 200 ms to 5 s.
 	Every time.Duration `json:"every,omitempty"`
 	// ForMin and ForMax bound how long a fault lasts; 0 means 300 ms and a
 	// quarter of the plan's length, at most 4 s.
@@ -100,7 +100,7 @@ func chancy(f Fault) bool {
 
 func (d *Drawing) defaults(length time.Duration) {
 	if d.Every == 0 {
-		d.Every = max(length/6, 200*time.Millisecond)
+		d.Every = min(max(length/6, 200*time.Millisecond), 5*time.Second)
 	}
 	if d.ForMin == 0 {
 		d.ForMin = 300 * time.Millisecond

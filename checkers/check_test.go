@@ -161,7 +161,9 @@ func TestLivenessWantsProgressAfterHealing(t *testing.T) {
 		"too late":              {ops(11, 12, 12, 15.5), phases, Invalid, "1 of 2 operations succeeded within 5.000 s"},
 		"before healing only":   {ops(1, 2, 9, 11, 22, 23), phases, Unknown, "no operation was invoked in the liveness phase"},
 		"no such phase":         {ops(11, 12, 12, 14), phases[:1], Unknown, "the run had no phase named liveness"},
-		"phase was interrupted": {ops(11, 12), []Phase{{LivenessPhase, secs(10), secs(12)}}, Unknown, "was cut off after 2.000 s"},
+		"phase was interrupted": {ops(11, 12), []Phase{{LivenessPhase, secs(10), secs(12)}, {"final", secs(12), secs(13)}}, Unknown, "was cut off after 2.000 s"},
+		"run was interrupted":   {ops(11, 0, 12, 0), phases[:2], Unknown, "the run was cut short after 10.000 s of the liveness phase"},
+		"served, then cut off":  {ops(11, 12, 12, 14), phases[:2], Valid, "2 operations succeeded after healing"},
 	} {
 		v := judgeOne(Liveness(bounds), &Evidence{Operations: c.ops, Phases: c.phases})
 		if v.Verdict != c.want || !strings.Contains(v.Reason, c.reason) {
@@ -186,6 +188,7 @@ func TestConvergenceWantsEqualStateEverywhere(t *testing.T) {
 		"absent":       {[]Final{final("n1", 9, "aa"), {Node: "n2", Err: "connection refused"}}, Invalid, "n2 gave no status"},
 		"all absent":   {[]Final{{Node: "n2", Err: "connection refused"}}, Unknown, "no node gave its final state: node n2 gave no status: connection refused"},
 		"nobody asked": {nil, Unknown, "no node was asked"},
+		"cut short":    {[]Final{final("n1", 9, "aa"), {Node: "n2", Err: "starting", Unsettled: true}}, Unknown, "the run was cut short"},
 		"no hash":      {[]Final{final("n1", 9, "aa"), final("n2", 9, "")}, Unknown, "no state hash from n2"},
 	} {
 		v := judgeOne(Convergence(), &Evidence{Finals: c.finals})

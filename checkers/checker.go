@@ -113,4 +113,7 @@ type Final struct {
 	Node   string      `json:"node"`
 	Status node.Status `json:"status"`
 	Err    string      `json:"error,omitempty"` // why there is no status
+	// Unsettled tells that the run was cut short before the nodes had their
+	// time to settle: the status shows nothing final.
+	Unsettled bool `json:"unsettled,omitempty"`
 }

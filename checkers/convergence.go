@@ -14,8 +14,9 @@ import (
 // differ in state are invalid without regard to the others.
 //
 // A node that gave no status although others did is invalid, too: it never
-// came back. The verdict is unknown if no node gave a status, or if a status
-// has no hash.
+// came back. The verdict is unknown if no node gave a status, if a status has
+// no hash, or if the run was cut short before the nodes had their time to
+// settle.
 //
 // It does not check that the common state is the right one: that is for the
 // final reads.
@@ -49,6 +50,9 @@ func convergence(finals []Final) Verdict {
 	switch {
 	case len(finals) == 0:
 		v.Verdict, v.Reason = Unknown, "no node was asked for its final state"
+		return v
+	case slices.ContainsFunc(finals, func(f Final) bool { return f.Unsettled }):
+		v.Verdict, v.Reason = Unknown, "the run was cut short before the nodes had time to settle"
 		return v
 	case len(absent) == len(finals):
 		v.Verdict, v.Reason = Unknown, "no node gave its final state: "+lines[0]

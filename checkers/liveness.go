@@ -24,7 +24,8 @@ type LivenessBounds struct {
 // Liveness judges whether the system served again after everything had been
 // healed: at least so many operations that were invoked in the phase named
 // "liveness" must be ok within the bound. It is unknown if there was no such
-// phase or nothing was invoked in it.
+// phase or nothing was invoked in it, and instead of invalid if the run was
+// cut short in it: no other phase followed.
 //
 // Its measure recovery_seconds is the time from the beginning of the phase
 // until the last of the required operations was ok. A real system that needs
@@ -33,16 +34,16 @@ type LivenessBounds struct {
 func Liveness(b LivenessBounds) Checker {
 	b.Operations = max(1, b.Operations)
 	return Func("liveness", func(_ context.Context, e *Evidence) Verdict {
-		for _, p := range e.Phases {
+		for i, p := range e.Phases {
 			if p.Name == LivenessPhase {
-				return b.judge(p, e)
+				return b.judge(p, i == len(e.Phases)-1, e)
 			}
 		}
 		return Verdict{Verdict: Unknown, Reason: "the run had no phase named " + LivenessPhase + " (it was cut short)"}
 	})
 }
 
-func (b LivenessBounds) judge(p Phase, e *Evidence) Verdict {
+func (b LivenessBounds) judge(p Phase, cut bool, e *Evidence) Verdict {
 	end := p.End
 	if b.Within > 0 {
 		end = p.Start + b.Within
@@ -71,6 +72,8 @@ func (b LivenessBounds) judge(p Phase, e *Evidence) Verdict {
 		v.Reason = fmt.Sprintf("%d operations succeeded after healing, the first %d within %s", len(done), b.Operations, At(took))
 	case invoked == 0:
 		v.Verdict, v.Reason = Unknown, "no operation was invoked in the liveness phase"
+	case cut:
+		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the run was cut short after %s of the liveness phase, when %d operations had succeeded and at least %d are required", At(p.End-p.Start), len(done), b.Operations)
 	case b.Within > 0 && p.End < end && invoked < b.Operations:
 		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the liveness phase was cut off after %s, before %d operations could be tried", At(p.End-p.Start), b.Operations)
 	default:

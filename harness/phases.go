@@ -56,6 +56,7 @@ type trial struct {
 	load    *load
 	nemesis *nemesis
 
+	settled     bool // the nodes had their time to agree at the end
 	phases      []rundir.Phase
 	unavailable []string
 	finals      []checkers.Final
@@ -233,6 +234,7 @@ func (t *trial) final(ctx context.Context) error {
 		t.unavailable = append(t.unavailable, err.Error())
 	}
 	t.until(ctx, t.cluster.Now()+settleMax, func() bool { return t.converged(ctx) })
+	t.settled = ctx.Err() == nil
 	return ctx.Err()
 }
 
@@ -289,7 +291,7 @@ func (t *trial) logOf(ctx context.Context, node string) []byte {
 func (t *trial) collect(ctx context.Context) {
 	t.logs = map[string][]byte{}
 	for _, n := range t.cluster.Nodes() {
-		final := checkers.Final{Node: n}
+		final := checkers.Final{Node: n, Unsettled: !t.settled}
 		st, err := t.cluster.Status(ctx, n)
 		if err != nil {
 			final.Err = err.Error()

@@ -16,7 +16,7 @@ import (
 // another seed. simulated-s/s is the speed-up over real time. The garbage
 // collector is set as in worker processes of sweeps.
 func BenchmarkScenario(b *testing.B) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	for _, load := range []struct {
 		nodes int
 		rate  float64

@@ -310,7 +310,7 @@ func (f *sweepFlags) work(ctx context.Context, stderr io.Writer, s harness.Scena
 	// A seed leaves some 10 MB of garbage and next to nothing alive: with the
 	// default of 100, the collector takes a quarter of the time. Who sets
 	// these variables has the last word, but for the thread.
-	cmd.Env = slices.Concat([]string{"GOGC=400", "GOMEMLIMIT=1GiB"}, os.Environ(), []string{"GOMAXPROCS=1"})
+	cmd.Env = slices.Concat([]string{"GOGC=800", "GOMEMLIMIT=1GiB"}, os.Environ(), []string{"GOMAXPROCS=1"})
 	cmd.Stderr = stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -1,0 +1,110 @@
+package search
+
+import (
+	"context"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// Porcupine keeps a bit for every operation in every configuration, and
+// configurationBytes beside it: map entry, cache entry and call entry,
+// measured.
+const configurationBytes = 160
+
+// Oracle decides p by porcupine, which shares nothing with Decide but the
+// model. Memory is estimated as configurations × (operations/8 + 160).
+func Oracle(ctx context.Context, p *Problem, b Budget) Result {
+	m := NewMeter(ctx, b, len(p.Ops))
+	ok := len(p.Ops) == 0 || porcupine.CheckOperations(Porcupine(p, m), Operations(p))
+	r := Result{Configurations: b.Configurations - max(0, m.steps), Bytes: b.Memory - max(0, m.configurations)*m.each}
+	switch {
+	case ok:
+		// A complete linearization is one, even if the budget ended on its
+		// last step.
+		r.Answer = Legal
+	case !m.Exhausted():
+		r.Answer = Illegal
+	}
+	return r
+}
+
+// Operations returns the operations of p for porcupine. Inputs are indices.
+func Operations(p *Problem) []porcupine.Operation {
+	ops := make([]porcupine.Operation, len(p.Ops))
+	for i := range p.Ops {
+		ops[i] = porcupine.Operation{Input: int32(i), Call: p.Ops[i].Call, Return: p.Ops[i].Return}
+	}
+	return ops
+}
+
+// Meter counts what porcupine uses. When the budget is exhausted, it makes
+// every further step illegal, which ends the search soon: each operation
+// placed so far is taken back once.
+type Meter struct {
+	ctx            context.Context
+	steps          int
+	configurations int64
+	each           int64 // bytes of a configuration
+	exhausted      bool
+}
+
+// NewMeter returns a meter for a history of n operations. Steps are bounded
+// by the budget's configurations.
+func NewMeter(ctx context.Context, b Budget, n int) *Meter {
+	each := int64(n/8 + configurationBytes)
+	return &Meter{ctx: ctx, steps: b.Configurations, each: each, configurations: b.Memory / each}
+}
+
+// Exhausted reports whether the budget was used up or the context ended.
+func (m *Meter) Exhausted() bool { return m.exhausted }
+
+func (m *Meter) step() bool {
+	if m.exhausted {
+		return false
+	}
+	if m.steps--; m.steps < 0 || m.steps%ticksMax == 0 && m.ctx.Err() != nil {
+		m.exhausted = true
+	}
+	return !m.exhausted
+}
+
+func (m *Meter) legal() bool {
+	if m.configurations--; m.configurations < 0 {
+		m.exhausted = true
+	}
+	return !m.exhausted
+}
+
+// Porcupine returns the model of p for porcupine, for operations whose inputs
+// are indices. A nil meter means no bound.
+//
+// An operation that is maybe need not have happened. Porcupine places every
+// operation, but such a one has no return, so that it may come last. Where it
+// is not legal it is allowed, and has no effect.
+func Porcupine(p *Problem, m *Meter) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return p.Initial },
+		Step: func(state, input, _ any) (bool, any) {
+			if m != nil && !m.step() {
+				return false, state
+			}
+			s, op := state.(int32), input.(int32)
+			next, ok := p.Model.Step(s, op)
+			if !ok {
+				if !p.Ops[op].Maybe {
+					return false, state
+				}
+				next = s
+			}
+			if m != nil && !m.legal() {
+				return false, state
+			}
+			if next == s {
+				return true, state
+			}
+			return true, next
+		},
+		Equal: func(a, b any) bool { return a.(int32) == b.(int32) },
+		Hash:  func(state any) uint64 { return uint64(state.(int32)+1) * 0x9e3779b97f4a7c15 },
+	}
+}

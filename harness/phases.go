@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,10 +72,11 @@ type trial struct {
 // run was interrupted; it has healed and collected all the same.
 func (t *trial) run(ctx context.Context) (err error) {
 	always := context.WithoutCancel(ctx)
+	struck := "" // the phase that an interruption struck, if it was before healing
 	defer func() {
 		t.endPhase()
 		if ctx.Err() != nil {
-			err = errors.Join(fmt.Errorf("interrupted in phase %s: %w", t.phases[len(t.phases)-1].Name, context.Cause(ctx)), err)
+			err = errors.Join(fmt.Errorf("interrupted in phase %s: %w", cmp.Or(struck, t.phase()), context.Cause(ctx)), err)
 		}
 	}()
 	if err := t.enter(PhaseProvision, 0); err != nil {
@@ -92,6 +94,9 @@ func (t *trial) run(ctx context.Context) (err error) {
 	err = t.warmUp(ctx)
 	if err == nil {
 		err = t.strike(ctx)
+	}
+	if ctx.Err() != nil {
+		struck = t.phase()
 	}
 	healErr := t.heal(always)
 	if err == nil && healErr == nil && ctx.Err() == nil {
@@ -112,6 +117,8 @@ func (t *trial) enter(phase string, lasts time.Duration) error {
 	_, err := t.recorder.Phase(phase)
 	return err
 }
+
+func (t *trial) phase() string { return t.phases[len(t.phases)-1].Name }
 
 func (t *trial) endPhase() {
 	if n := len(t.phases); n > 0 && t.phases[n-1].End == 0 {

@@ -25,6 +25,8 @@ type explanation struct {
 	ops     []op
 	minimal bool
 	end     int64 // last return
+	// unconfirmed says that porcupine could not decide within the budget.
+	unconfirmed bool
 }
 
 func (x *explanation) witness(e *checkers.Evidence) *checkers.Witness {
@@ -46,6 +48,9 @@ func (x *explanation) witness(e *checkers.Evidence) *checkers.Witness {
 	}
 	if !x.minimal {
 		w.Lines = append(w.Lines, "There may be a smaller explanation: the search for it ran out of its budget.")
+	}
+	if x.unconfirmed {
+		w.Lines = append(w.Lines, "Porcupine could not confirm this within the budget.")
 	}
 	w.Picture = x.picture(e)
 	return w

@@ -14,42 +14,55 @@ import (
 // Name is the name of the checker.
 const Name = "linearizable"
 
-// Checker returns a checker of linearizability against spec. It panics if the
-// options are invalid; ask Options.Validate first where they come from a
-// user.
+// Checker returns a checker of linearizability against a map of registers. It
+// panics if the options are invalid; ask Options.Validate first where they
+// come from a user.
 func Checker(spec Spec, o Options) checkers.Checker {
 	if err := o.Validate(); err != nil {
 		panic(err)
 	}
-	if o.Steps == 0 {
-		o.Steps = DefaultSteps
-	}
-	if o.Memory == 0 {
-		o.Memory = DefaultMemory
-	}
-	return checker{spec, o}
+	return checker{registers{spec}, o.withDefaults()}
 }
 
+// checker judges the parts of an object, each alone.
 type checker struct {
-	spec Spec
-	o    Options
+	object object
+	o      Options
+}
+
+// object is a sequential object, or a family of independent ones by key.
+type object interface {
+	// split divides the operations of a key into independent parts.
+	split(all []history.Operation, p part) []part
+	// judge decides one part.
+	judge(b *budget, all []history.Operation, p part, a Algorithm) judgement
+}
+
+// part is operations that are judged together.
+type part struct {
+	key, element string  // element is "" if the part is all of the key
+	at           []int32 // indices of its operations, in order of invocation
+}
+
+// judgement is what was found about a part.
+type judgement struct {
+	answer     answer
+	algorithm  string
+	operations int
+	err        error // why nothing could be decided
+	// explain makes an illegal part plain. It reports false if porcupine does
+	// not agree.
+	explain func(b *budget) (explained, bool)
+}
+
+// explained is a violation in its smallest form.
+type explained struct {
+	operations int
+	end        int64 // its last return
+	witness    func(e *checkers.Evidence) *checkers.Witness
 }
 
 func (c checker) Name() string { return Name }
-
-// violation is a key that cannot be linearized.
-type violation struct {
-	problem *problem
-	zoned   bool // found by zones, not by search
-}
-
-// tally is what the check of all keys found.
-type tally struct {
-	keys, zoned, searched int
-	operations, steps     int
-	undecided             []string // "key: reason"
-	violations            []violation
-}
 
 func (c checker) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
 	if c.o.Timeout > 0 {
@@ -57,158 +70,109 @@ func (c checker) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdi
 		ctx, cancel = context.WithTimeout(ctx, c.o.Timeout)
 		defer cancel()
 	}
-	keys, byKey := group(e.Operations)
-	if len(keys) == 0 {
+	var parts []part
+	for _, p := range group(e.Operations) {
+		parts = append(parts, c.object.split(e.Operations, p)...)
+	}
+	if len(parts) == 0 {
 		return checkers.Verdict{Verdict: checkers.Unknown, Reason: "the history has no operations"}
 	}
-	t := tally{keys: len(keys)}
-	in := newInterner()
-	for i, key := range keys {
-		if ctx.Err() != nil {
-			t.undecided = append(t.undecided, fmt.Sprintf("time ran out after %d of %d keys", i, len(keys)))
-			break
-		}
-		p, err := compile(in, key, c.spec, e.Operations, byKey[key])
-		if err != nil {
-			t.undecided = append(t.undecided, name(key)+": "+err.Error())
-			continue
-		}
-		t.operations += len(p.ops)
-		c.decide(ctx, p, &t)
-	}
-	return c.conclude(ctx, e, &t)
+	return c.conclude(ctx, e, c.judgeAll(ctx, e.Operations, parts))
 }
 
-// group returns the keys in order and the indices of each key's operations.
-func group(ops []history.Operation) (keys []string, byKey map[string][]int) {
-	byKey = map[string][]int{}
-	for i := range ops {
-		if byKey[ops[i].Key] == nil {
-			keys = append(keys, ops[i].Key)
-		}
-		byKey[ops[i].Key] = append(byKey[ops[i].Key], i)
-	}
-	slices.Sort(keys)
-	return keys, byKey
-}
-
-// decide judges one key.
-func (c checker) decide(ctx context.Context, p *problem, t *tally) {
-	if !c.o.SearchOnly {
-		if a, _, applies := decideByZones(p.ops, p.initial, len(p.values)); applies {
-			t.zoned++
-			if a == illegal {
-				t.violations = append(t.violations, violation{p, true})
-			}
-			return
-		}
-	}
-	t.searched++
-	b := c.budget(ctx)
-	switch search(b, p.ops, p.initial, len(p.values)) {
-	case illegal:
-		t.violations = append(t.violations, violation{p, false})
-	case undecided:
-		why := fmt.Sprintf("the search of %d operations used up its budget of %d steps and %d MiB", len(p.ops), c.o.Steps, c.o.Memory>>20)
-		if ctx.Err() != nil {
-			why = "time ran out while it was searched"
-		}
-		t.undecided = append(t.undecided, name(p.key)+": "+why)
-	}
-	t.steps += c.o.Steps - max(0, b.steps)
-}
-
-func (c checker) budget(ctx context.Context) *budget {
-	return &budget{ctx: ctx, steps: c.o.Steps, memory: c.o.Memory}
+// tally is what the check of all parts found.
+type tally struct {
+	operations, configurations int
+	bytes                      int64
+	by                         map[string]int // algorithm → parts
+	undecided                  []string       // "key: reason"
+	violations                 []verdict
 }
 
 // explainMax bounds how many violations are reduced to find the plainest.
 const explainMax = 8
 
-func (c checker) conclude(ctx context.Context, e *checkers.Evidence, t *tally) checkers.Verdict {
+func (c checker) conclude(ctx context.Context, e *checkers.Evidence, all []verdict) checkers.Verdict {
+	t := tally{by: map[string]int{}}
+	for _, v := range all {
+		t.operations += v.operations
+		t.configurations += v.configurations
+		t.bytes = max(t.bytes, v.bytes)
+		t.by[v.algorithm]++
+		switch {
+		case v.answer == illegal:
+			t.violations = append(t.violations, v)
+		case v.answer == undecided:
+			t.undecided = append(t.undecided, v.part.String()+": "+v.err.Error())
+		}
+	}
+	delete(t.by, "")
+	best, names := c.plainest(ctx, &t)
 	v := checkers.Verdict{
 		Verdict:   checkers.Valid,
-		Algorithm: algorithm(t),
+		Algorithm: algorithm(t.by),
 		Measures: map[string]float64{
-			"keys": float64(t.keys), "operations": float64(t.operations), "steps": float64(t.steps),
+			"keys": float64(len(all)), "operations": float64(t.operations),
+			"configurations": float64(t.configurations), "search_bytes": float64(t.bytes),
 		},
-	}
-	var best *explanation
-	var names []string
-	for i := range t.violations {
-		names = append(names, name(t.violations[i].problem.key))
-		if i >= explainMax {
-			continue
-		}
-		x, ok := c.explain(ctx, &t.violations[i])
-		if !ok {
-			t.undecided = append(t.undecided, names[i]+": the zone algorithm and porcupine disagree; this is a defect of the checker, please report it")
-			names = names[:len(names)-1]
-			continue
-		}
-		if best == nil || cmp.Or(cmp.Compare(len(x.ops), len(best.ops)), cmp.Compare(x.end, best.end)) < 0 {
-			best = x
-		}
 	}
 	switch {
 	case best != nil:
 		v.Verdict = checkers.Invalid
-		v.Reason = fmt.Sprintf("%d of %d keys cannot be linearized: %s", len(names), t.keys, list(names))
+		v.Reason = fmt.Sprintf("%d of %d keys cannot be linearized: %s", len(names), len(all), list(names))
 		v.Witness = best.witness(e)
 	case len(t.undecided) > 0:
 		v.Verdict = checkers.Unknown
-		v.Reason = fmt.Sprintf("%d of %d keys could not be decided: %s", len(t.undecided), t.keys, list(t.undecided))
+		v.Reason = fmt.Sprintf("%d of %d keys could not be decided: %s", len(t.undecided), len(all), list(t.undecided))
 	default:
-		v.Reason = fmt.Sprintf("all %d keys can be linearized (%d operations)", t.keys, t.operations)
+		v.Reason = fmt.Sprintf("all %d keys can be linearized (%d operations)", len(all), t.operations)
 	}
 	return v
 }
 
-// explain reduces the first violation of a key. It reports false if porcupine
-// does not agree that there is one.
-func (c checker) explain(ctx context.Context, v *violation) (*explanation, bool) {
-	p := v.problem
-	b := c.budget(ctx)
-	r := &reducer{budget: b, initial: p.initial, values: len(p.values)}
-	x := &explanation{problem: p}
-	if !v.zoned {
-		small := r.reduce(r.firstIllegalPrefix(p.ops))
-		x.ops, x.minimal = small.ops, small.minimal
-		x.end = lastReturn(x.ops)
-		return x, true
+// plainest explains the first violations and returns the smallest
+// explanation, with the names of the keys that are violated.
+func (c checker) plainest(ctx context.Context, t *tally) (best *explained, names []string) {
+	for i, v := range t.violations {
+		if i < explainMax {
+			x, ok := v.explain(c.budget(ctx, c.o.Memory))
+			if !ok {
+				t.undecided = append(t.undecided, v.part.String()+": the algorithm "+v.algorithm+" and porcupine disagree; this is a defect of the checker, please report it")
+				continue
+			}
+			if best == nil || cmp.Or(cmp.Compare(x.operations, best.operations), cmp.Compare(x.end, best.end)) < 0 {
+				best = &x
+			}
+		}
+		names = append(names, v.part.String())
 	}
-	closed := firstConflict(p)
-	switch search(b, closed, p.initial, len(p.values)) {
-	case legal:
-		return nil, false
-	case undecided: // the zones decided, and time ran out for making it small
-		x.ops = closed
-	default:
-		small := r.reduce(closed)
-		x.ops, x.minimal = small.ops, small.minimal
-	}
-	x.end = lastReturn(x.ops)
-	return x, true
+	return best, names
 }
 
-func lastReturn(ops []op) int64 {
-	var last int64
-	for _, o := range ops {
-		if o.ret != never {
-			last = max(last, o.ret)
+func (c checker) budget(ctx context.Context, memory int64) *budget {
+	return &budget{ctx: ctx, configurations: c.o.Configurations, memory: memory}
+}
+
+// algorithm names those who judged.
+func algorithm(by map[string]int) string {
+	if len(by) == 1 {
+		for name := range by {
+			return name
 		}
 	}
-	return last
+	var names []string
+	for name, parts := range by {
+		names = append(names, fmt.Sprintf("%s (%d keys)", name, parts))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
 }
 
-func algorithm(t *tally) string {
-	switch {
-	case t.searched == 0:
-		return "zones"
-	case t.zoned == 0:
-		return "porcupine"
+func (p part) String() string {
+	if p.element != "" {
+		return "element " + p.element + " of " + name(p.key)
 	}
-	return fmt.Sprintf("zones (%d keys), porcupine (%d keys)", t.zoned, t.searched)
+	return name(p.key)
 }
 
 // name names a key in sentences.

@@ -10,6 +10,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/linear/search"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -84,17 +85,20 @@ func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
 		if in[o.source] {
 			note += " (part of the witness)"
 		}
-		drawn[i] = porcupine.Operation{ClientId: lane[i], Input: o, Call: clock.of(o.call), Return: clock.of(o.ret), Metadata: note}
+		drawn[i] = porcupine.Operation{ClientId: lane[i], Input: int32(i), Call: clock.of(o.call), Return: clock.of(o.ret), Metadata: note}
 	}
-	m := &meter{budget: &budget{ctx: context.Background(), steps: pictureSteps, memory: DefaultMemory}, configurations: pictureSteps}
-	boxed := boxes(len(p.values))
-	result, info := porcupine.CheckOperationsVerbose(model(p.initial, boxed, m), drawn, 0)
-	if result != porcupine.Illegal || m.exhausted {
+	posed := &search.Problem{Ops: make([]search.Op, len(ops)), Initial: p.initial, Model: &register{ops}}
+	for i := range ops {
+		posed.Ops[i].Maybe = ops[i].maybe
+	}
+	m := search.NewMeter(context.Background(), search.Budget{Configurations: pictureSteps, Memory: DefaultMemory}, len(ops))
+	result, info := porcupine.CheckOperationsVerbose(search.Porcupine(posed, m), drawn, 0)
+	if result != porcupine.Illegal || m.Exhausted() {
 		return nil
 	}
 	info.AddAnnotations(clock.faults(e.Faults))
-	plain := model(p.initial, boxed, nil)
-	plain.DescribeOperation = func(input, _ any) string { return describe(p, input.(*op)) }
+	plain := search.Porcupine(posed, nil)
+	plain.DescribeOperation = func(input, _ any) string { return describe(p, &ops[input.(int32)]) }
 	plain.DescribeState = func(state any) string { return p.values[state.(int32)].String() }
 	plain.DescribeOperationMetadata = func(note any) string { return note.(string) }
 	var page bytes.Buffer

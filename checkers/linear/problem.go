@@ -3,21 +3,22 @@ package linear
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
+	"github.com/cleancut/cleancut/checkers/linear/search"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
 // never is the return of an operation that may take effect at any time.
-const never = int64(math.MaxInt64)
+const never = search.Never
 
 type kind uint8
 
 const (
-	read  kind = iota // returned value
-	write             // set value; a delete is a write of nil
-	cas               // found expect, set value
+	read    kind = iota // returned value
+	write               // set value; a delete is a write of nil
+	cas                 // found expect, set value
+	differs             // found something else than expect
 )
 
 // op is an operation on one register in a form that is quick to search.
@@ -96,12 +97,12 @@ func (in *interner) id(v history.Value) int32 {
 
 // compile turns the operations of one key, given by their indices in order of
 // invocation, into a problem.
-func compile(in *interner, key string, spec Spec, all []history.Operation, indices []int) (*problem, error) {
+func compile(in *interner, key string, spec Spec, all []history.Operation, indices []int32) (*problem, error) {
 	in.reset()
 	p := &problem{key: key, initial: in.id(spec.Initial), ops: make([]op, 0, len(indices))}
 	for _, at := range indices {
 		h := &all[at]
-		o := op{call: h.Call, ret: h.Return, source: at}
+		o := op{call: h.Call, ret: h.Return, source: int(at)}
 		if h.Outcome == history.Info {
 			o.maybe, o.ret = true, never
 		}
@@ -125,7 +126,7 @@ func compile(in *interner, key string, spec Spec, all []history.Operation, indic
 			return nil, fmt.Errorf("the function %q at event %d is not part of the specification; expected %s, %s, %s or %s", h.F, h.Call, Read, Write, CAS, Delete)
 		}
 		if h.Outcome == history.Fail {
-			p.failed = append(p.failed, failedWrite{o.value, at})
+			p.failed = append(p.failed, failedWrite{o.value, int(at)})
 			continue
 		}
 		p.ops = append(p.ops, o)
@@ -234,7 +235,7 @@ func soleWriters(ops []op, initial int32, values int) []int {
 	writer[initial] = manyWriters
 	for i := range ops {
 		switch v := ops[i].value; {
-		case ops[i].kind == read:
+		case ops[i].kind == read || ops[i].kind == differs:
 		case writer[v] == noWriter:
 			writer[v] = i
 		default:

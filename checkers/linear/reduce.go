@@ -32,7 +32,7 @@ type reducer struct {
 }
 
 func (r *reducer) illegal(ops []op) bool {
-	a := search(r.budget, ops, r.initial, r.values)
+	a := decideBySearch(r.budget, ops, r.initial, r.values)
 	if a == undecided {
 		r.cut = true
 	}

@@ -17,6 +17,7 @@ package linear
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/cleancut/cleancut/harness/history"
@@ -41,34 +42,65 @@ type Spec struct {
 // Options bound the checker. Steps and memory make verdicts reproducible;
 // the timeout only protects against machines that are slower than thought.
 type Options struct {
-	// Steps is how many steps of the specification the search may take for
-	// one key, 0 for DefaultSteps. Beyond it the key is unknown.
-	Steps int
-	// Memory is how many bytes the search may take for one key, estimated as
-	// configurations × (operations/8 + 160); 0 for DefaultMemory. Keys are
-	// searched one after the other.
+	// Configurations is how many the search may visit for one key, 0 for
+	// DefaultConfigurations. Beyond it the key is unknown.
+	Configurations int
+	// Memory is how many bytes all searches together may hold, 0 for
+	// DefaultMemory. A search that needs more than its share while others run
+	// is repeated alone, so that the verdict does not depend on them.
 	Memory int64
+	// Workers is how many keys are judged at once, 0 for one for each core up
+	// to WorkersMax. It changes no verdict.
+	Workers int
 	// Timeout bounds the whole check; 0 leaves it to the context.
 	Timeout time.Duration
-	// SearchOnly leaves the decision to porcupine for all keys.
-	SearchOnly bool
+	// Algorithm chooses who decides: Automatic, Search or Porcupine.
+	Algorithm Algorithm
 }
 
-// Defaults of Options: about two seconds for a key.
+// Algorithm says who decides.
+type Algorithm string
+
+// The algorithms.
 const (
-	DefaultSteps  = 5_000_000
-	DefaultMemory = 1 << 30
+	Automatic Algorithm = ""          // the exact one where its preconditions hold, else the search
+	Search    Algorithm = "search"    // always the search
+	Porcupine Algorithm = "porcupine" // always porcupine
+)
+
+// Defaults of Options: a few seconds for a key.
+const (
+	DefaultConfigurations = 20_000_000
+	DefaultMemory         = 1 << 30
+	WorkersMax            = 8
 )
 
 // Validate says what is wrong with o.
 func (o Options) Validate() error {
 	switch {
-	case o.Steps < 0:
-		return fmt.Errorf("linear: Steps is %d; expected a positive number, or 0 for %d", o.Steps, DefaultSteps)
+	case o.Configurations < 0:
+		return fmt.Errorf("linear: Configurations is %d; expected a positive number, or 0 for %d", o.Configurations, DefaultConfigurations)
 	case o.Memory < 0:
 		return fmt.Errorf("linear: Memory is %d bytes; expected a positive number, or 0 for %d", o.Memory, DefaultMemory)
+	case o.Workers < 0:
+		return fmt.Errorf("linear: Workers is %d; expected a positive number, or 0 for one for each core", o.Workers)
+	case o.Algorithm != Automatic && o.Algorithm != Search && o.Algorithm != Porcupine:
+		return fmt.Errorf("linear: Algorithm is %q; expected %q, %q, or nothing for the best", o.Algorithm, Search, Porcupine)
 	case o.Timeout < 0:
 		return fmt.Errorf("linear: Timeout is %s; expected a positive duration, or 0 for none", o.Timeout)
 	}
 	return nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Configurations == 0 {
+		o.Configurations = DefaultConfigurations
+	}
+	if o.Memory == 0 {
+		o.Memory = DefaultMemory
+	}
+	if o.Workers == 0 {
+		o.Workers = min(runtime.GOMAXPROCS(0), WorkersMax)
+	}
+	return o
 }

@@ -1,0 +1,100 @@
+package linear
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// verdict is a judgement with its price.
+type verdict struct {
+	judgement
+	part           part
+	configurations int
+	bytes          int64
+	short          bool // of memory
+}
+
+// judgeAll judges the parts, several at once. Each worker may use its share
+// of the memory; a part for which that is too little is judged again when it
+// can have all of it.
+func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []part) []verdict {
+	verdicts := make([]verdict, len(parts))
+	workers := min(c.o.Workers, len(parts))
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	var panicked atomic.Value
+	for range workers {
+		wait.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					panicked.Store(fmt.Sprint(p))
+				}
+			}()
+			for i := int(next.Add(1)) - 1; i < len(parts); i = int(next.Add(1)) - 1 {
+				verdicts[i] = c.judgeOne(ctx, all, parts[i], c.o.Memory/int64(workers))
+			}
+		})
+	}
+	wait.Wait()
+	if p := panicked.Load(); p != nil {
+		panic(p) // on the goroutine of the caller, who turns it into unknown
+	}
+	for i := range verdicts {
+		if verdicts[i].short && workers > 1 {
+			verdicts[i] = c.judgeOne(ctx, all, parts[i], c.o.Memory)
+		}
+	}
+	return verdicts
+}
+
+var errTime = errors.New("time ran out before it was judged")
+
+func (c checker) judgeOne(ctx context.Context, all []history.Operation, p part, memory int64) verdict {
+	if ctx.Err() != nil {
+		return verdict{judgement: judgement{err: errTime}, part: p}
+	}
+	b := c.budget(ctx, memory)
+	v := verdict{judgement: c.object.judge(b, all, p, c.o.Algorithm), part: p}
+	v.configurations, v.bytes = c.o.Configurations-max(0, b.configurations), b.bytes
+	if v.answer != undecided || v.err != nil {
+		return v
+	}
+	switch {
+	case ctx.Err() != nil:
+		v.err = errors.New("time ran out while it was searched")
+	case b.defect:
+		v.err = errors.New("the search found an order that is none; this is a defect of the checker, please report it")
+	default:
+		v.err = fmt.Errorf("the search of %d operations used up its budget of %d configurations and %d MiB", v.operations, c.o.Configurations, c.o.Memory>>20)
+		v.short = b.configurations > 0
+	}
+	return v
+}
+
+// group returns the operations of each key, in the order of keys.
+func group(ops []history.Operation) []part {
+	byKey := map[string]int{}
+	var parts []part
+	last := -1
+	for i := range ops {
+		if last < 0 || parts[last].key != ops[i].Key {
+			at, ok := byKey[ops[i].Key]
+			if !ok {
+				at = len(parts)
+				byKey[ops[i].Key] = at
+				parts = append(parts, part{key: ops[i].Key})
+			}
+			last = at
+		}
+		parts[last].at = append(parts[last].at, int32(i))
+	}
+	slices.SortFunc(parts, func(a, b part) int { return strings.Compare(a.key, b.key) })
+	return parts
+}

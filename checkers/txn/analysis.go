@@ -1,0 +1,316 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/txn/graph"
+)
+
+// Options say what is sought, what may be assumed, and what it may cost.
+type Options struct {
+	// Workload says whether keys are lists or registers.
+	Workload Workload
+	// Models must hold. Checker adds its own.
+	Models []Model
+	// Anomalies must not be seen, whatever the models allow; "G1" and "G2"
+	// stand for groups.
+	Anomalies []Anomaly
+	// Initial is what registers hold at first; the zero Option is nil.
+	Initial *Value
+	// Unwritten says what it means that a register was read with a value
+	// that nobody wrote.
+	Unwritten Unwritten
+	// WFRKeys promises that in each transaction the write of a register
+	// follows its read in the order of versions, whatever the model.
+	WFRKeys bool
+	// SequentialKeys promises that each register by itself is sequentially
+	// consistent: versions are ordered as each process met them.
+	SequentialKeys bool
+	// LinearizableKeys promises that each register by itself is
+	// linearizable: versions are ordered as they were met in real time.
+	LinearizableKeys bool
+	// TransactionOrder tells of a database that reveals it where each
+	// transaction was committed, by the transaction's ID: its writes come in
+	// that order.
+	TransactionOrder map[int64]int64
+	// Unproven makes valid of a register history of which nothing was shown,
+	// neither a violation nor that there is none. Elle does so.
+	Unproven bool
+	// Steps bounds the search for short cycles and, apart from it, that for
+	// an explaining order; 0 means DefaultSteps. A step is an edge followed
+	// or a transaction tried. Verdicts on lists do not depend on it, only
+	// which cycles are shown.
+	Steps int
+	// Memory bounds, in bytes, what the check allocates beyond the history;
+	// 0 means DefaultMemory. A history that is estimated to need more is
+	// unknown: about 150 bytes a transaction and 90 a micro-operation, and
+	// for causal 4 a transaction and process.
+	Memory int64
+}
+
+// Unwritten is a way to take a read of a value that nobody wrote.
+type Unwritten uint8
+
+// The ways to take it.
+const (
+	// UnwrittenIsGarbage reports it as GarbageRead, which no model allows.
+	UnwrittenIsGarbage Unwritten = iota
+	// UnwrittenIsIgnored concludes nothing from it, as Elle does: the value
+	// may have been there at first.
+	UnwrittenIsIgnored
+)
+
+// The bounds unless told otherwise.
+const (
+	DefaultSteps  = 20_000_000
+	DefaultMemory = 8 << 30
+)
+
+// Analysis is what is known about a history.
+type Analysis struct {
+	Verdict checkers.Validity
+	// Reason says in one sentence why the verdict is what it is.
+	Reason string
+	// Algorithm names what decided.
+	Algorithm string
+	// Findings are the anomalies that the models or options forbid, the
+	// weakest first, at most a few of a kind; Others those that are allowed.
+	Findings, Others []Finding
+	// Types are the anomalies reported: those that are forbidden, and
+	// EmptyGraph.
+	Types []Anomaly
+	// Not are the weakest models that the history refutes, AlsoNot all
+	// stronger ones.
+	Not, AlsoNot []Model
+	// Counts of transactions, of edges between them, and of anomalies.
+	Txns, Edges int
+	Count       map[Anomaly]int
+	// Refuted are the models that are refuted by cycles.
+	refuted map[Model]bool
+}
+
+// Validate says what is wrong with the options.
+func (o Options) Validate() error {
+	for _, m := range o.Models {
+		if _, ok := rules[m]; !ok {
+			return fmt.Errorf("transactions cannot be judged by the model %q; expected one of %s", m, join(Models()))
+		}
+	}
+	for _, a := range o.Anomalies {
+		if !knownAnomaly(a) {
+			return fmt.Errorf("there is no anomaly %q; expected G0, G1a, G1b, G1c, G1, G-single-item, G-single, G-nonadjacent-item, G-nonadjacent, G2-item, G2 (each also with -process or -realtime), %s", a, join(plainAnomalies))
+		}
+	}
+	if len(o.Models) == 0 && len(o.Anomalies) == 0 {
+		return errors.New("neither a model nor an anomaly is given: nothing to judge")
+	}
+	if o.Steps < 0 || o.Memory < 0 {
+		return fmt.Errorf("the bounds of %d steps and %d bytes must not be negative", o.Steps, o.Memory)
+	}
+	lists := o.Initial != nil || o.WFRKeys || o.SequentialKeys || o.LinearizableKeys || len(o.TransactionOrder) > 0
+	if o.Workload == ListAppend && lists {
+		return errors.New("initial values and promises about keys are for the workload rw-register only")
+	}
+	return nil
+}
+
+var plainAnomalies = []Anomaly{DuplicateElements, GarbageRead, CyclicVersions, DirtyUpdate, IncompatibleOrder, FutureRead, Internal, LostUpdate, FracturedRead}
+
+func knownAnomaly(a Anomaly) bool {
+	_, ok := implied[a]
+	return ok || slices.Contains(plainAnomalies, a) || a == "G1-realtime" || a == "G2-realtime"
+}
+
+// run is one analysis under way.
+type run struct {
+	h     *History
+	o     Options
+	size  size
+	found *findings
+	a     *Analysis
+}
+
+// Analyze judges a history. It is a function of its arguments alone, but for
+// ctx: when that ends, it soon returns unknown.
+func Analyze(ctx context.Context, h *History, o Options) *Analysis {
+	a := &Analysis{Verdict: checkers.Unknown, Txns: len(h.Txns), refuted: map[Model]bool{}}
+	if err := o.Validate(); err != nil {
+		a.Reason = err.Error()
+		return a
+	}
+	if o.Steps == 0 {
+		o.Steps = DefaultSteps
+	}
+	if o.Memory == 0 {
+		o.Memory = DefaultMemory
+	}
+	r := &run{h: h, o: o, found: newFindings(), a: a}
+	var err error
+	if r.size, err = h.measure(); err == nil {
+		err = r.fits()
+	}
+	if err == nil && len(h.Txns) == 0 {
+		err = errors.New("the history has no transactions")
+	}
+	if err == nil {
+		if h.Workload == ListAppend {
+			err = r.lists(ctx)
+		} else {
+			err = r.registers(ctx)
+		}
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		a.Reason = err.Error()
+		return a
+	}
+	return a
+}
+
+// fits reports an error if the check would need more memory than allowed.
+func (r *run) fits() error {
+	need := int64(r.size.txns)*150 + int64(r.size.ops)*90 + int64(r.size.keys)*100
+	if need > r.o.Memory {
+		return fmt.Errorf("%d transactions of %d micro-operations need about %d MiB, more than the bound of %d MiB", r.size.txns, r.size.ops, need>>20, r.o.Memory>>20)
+	}
+	return nil
+}
+
+// wanted returns the strongest order that the models or anomalies ask for.
+func (r *run) wanted() order {
+	var most order
+	for _, m := range r.o.Models {
+		most = max(most, rules[m].order)
+	}
+	return max(most, r.o.orderAsked())
+}
+
+// orderAsked returns the strongest order that the anomalies name.
+func (o Options) orderAsked() order {
+	var most order
+	for _, a := range o.Anomalies {
+		switch {
+		case strings.HasSuffix(string(a), string(realtimeSuffix)):
+			return realtimeOrder
+		case strings.HasSuffix(string(a), string(processSuffix)):
+			most = processOrder
+		}
+	}
+	return most
+}
+
+func (r *run) lists(ctx context.Context) error {
+	l, err := newLists(r.h, r.size, r.found)
+	if err != nil {
+		return err
+	}
+	l.checkReads()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b := graph.NewBuilder(r.size.txns, 3*r.size.ops+3*r.size.txns)
+	l.edges(b)
+	r.a.Algorithm = "list-append graph"
+	if err := r.graph(ctx, b, l.committed, l); err != nil {
+		return err
+	}
+	if err := r.weak(ctx, l, l.committed, func(b *graph.Builder) { l.versionEdges(b, l.tails()) }); err != nil {
+		return err
+	}
+	r.conclude(l, "")
+	return nil
+}
+
+// graph adds the order to the data dependencies, and seeks cycles.
+func (r *run) graph(ctx context.Context, b *graph.Builder, committed []bool, why explainer) error {
+	data := b.Len()
+	ordered := addOrder(b, r.h, committed, r.wanted())
+	r.a.Edges = b.Len()
+	if data == 0 && !ordered {
+		r.found.count[EmptyGraph] = 1
+	}
+	g := b.Build()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	components := g.Components(graph.All)
+	if len(components) == 0 {
+		return nil
+	}
+	c := &cycles{h: r.h, order: r.wanted(), why: why, budget: r.o.Steps, found: r.found, all: r.o.orderAsked() != noOrder}
+	c.sub, c.orig = g.Induce(components)
+	c.search()
+	r.a.refuted = c.refuted
+	return nil
+}
+
+// conclude makes the verdict. Doubt, if not empty, says why nothing is proven
+// although nothing was found.
+func (r *run) conclude(w writers, doubt string) {
+	a := r.a
+	r.found.sort()
+	forbidden := Forbidden(r.o.Models, r.o.Anomalies)
+	forbidden[FracturedRead] = forbidden[FracturedRead] || r.fracturedForbidden()
+	a.Count = r.found.count
+	var all []Anomaly
+	for _, t := range r.found.types() {
+		all = append(all, t)
+		if forbidden[t] || t == EmptyGraph {
+			a.Types = append(a.Types, t)
+		}
+	}
+	slices.Sort(a.Types)
+	for _, f := range r.found.list {
+		f.Witness = witness(r.h, w, f.parts)
+		if forbidden[f.Anomaly] {
+			a.Findings = append(a.Findings, f)
+		} else {
+			a.Others = append(a.Others, f)
+		}
+	}
+	not, also := Boundary(all)
+	a.Not, a.AlsoNot = weakest(slices.Concat(not, also, sorted(a.refuted)))
+	switch {
+	case len(a.Findings) > 0:
+		a.Verdict, a.Reason = checkers.Invalid, r.invalid()
+	case a.Count[EmptyGraph] > 0:
+		a.Reason = "no transaction depends on another, so the history proves nothing (empty-transaction-graph)"
+	case doubt != "" && !r.o.Unproven:
+		a.Reason = doubt
+	default:
+		a.Verdict, a.Reason = checkers.Valid, fmt.Sprintf("%d transactions and %d dependencies show none of the anomalies that are ruled out", a.Txns, a.Edges)
+		if doubt != "" {
+			a.Reason += "; this is no proof: " + doubt
+		}
+	}
+}
+
+// fracturedForbidden reports whether a weak level that was found violated is
+// asked for.
+func (r *run) fracturedForbidden() bool {
+	for _, m := range r.o.Models {
+		for w := range reach(weaker, m) {
+			if r.a.refuted[w] && rules[w].level >= levelMAV {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (r *run) invalid() string {
+	var parts []string
+	for _, t := range r.a.Types {
+		if t != EmptyGraph {
+			parts = append(parts, fmt.Sprintf("%s (%d)", t, r.a.Count[t]))
+		}
+	}
+	return fmt.Sprintf("%s; found %s; refuted are %s and all that is stronger", r.a.Findings[0].Summary, join(parts), join(r.a.Not))
+}

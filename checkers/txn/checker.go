@@ -1,0 +1,83 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// Checker returns a checker of transactions against model, whose name is that
+// of the model; model may be empty if the options name models or anomalies.
+// It judges all operations of the evidence, which must be transactions as
+// FromOperations reads them. It panics if the options are invalid; ask
+// Options.Validate first where they come from a user.
+//
+// Its measures are the numbers of transactions, of dependencies ("edges") and
+// of each anomaly ("anomaly_G1c").
+func Checker(model Model, o Options) checkers.Checker {
+	if model != "" && !slices.Contains(o.Models, model) {
+		o.Models = append(slices.Clone(o.Models), model)
+	}
+	if err := o.Validate(); err != nil {
+		panic(err)
+	}
+	name := string(model)
+	if name == "" {
+		name = "transactions"
+	}
+	return checkers.Func(name, func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+		h, err := FromOperations(o.Workload, e.Operations)
+		if err != nil {
+			return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
+		}
+		return Analyze(ctx, h, o).verdict(h)
+	})
+}
+
+// verdict puts an analysis into the form of all checkers.
+func (a *Analysis) verdict(h *History) checkers.Verdict {
+	v := checkers.Verdict{Verdict: a.Verdict, Algorithm: a.Algorithm, Reason: a.Reason, Measures: map[string]float64{
+		"transactions": float64(a.Txns), "edges": float64(a.Edges),
+	}}
+	for t, n := range a.Count {
+		v.Measures["anomaly_"+string(t)] = float64(n)
+	}
+	if a.Verdict == checkers.Invalid {
+		v.Witness = a.witness(h)
+	}
+	return v
+}
+
+// witness is the weakest finding, with all other ones as lines.
+func (a *Analysis) witness(h *History) *checkers.Witness {
+	first := &a.Findings[0]
+	w := &checkers.Witness{Class: string(first.Anomaly), Summary: string(first.Anomaly) + ": " + first.Summary + ".", Key: first.Key, Lines: slices.Clone(first.Lines)}
+	w.Operations = first.Witness.ToOperations()
+	w.From = math.MaxInt64
+	for _, o := range w.Operations {
+		w.From = min(w.From, o.Invoked)
+		if o.Completed != history.Never {
+			w.To = max(w.To, o.Completed)
+		}
+	}
+	w.From = min(w.From, w.To)
+	if w.To < 0 || w.From == time.Duration(math.MaxInt64) {
+		w.From, w.To = 0, 0
+	}
+	w.Lines = append(w.Lines, fmt.Sprintf("The weakest models that this history refutes: %s.", join(a.Not)))
+	seen := map[Anomaly]bool{first.Anomaly: true}
+	for _, f := range slices.Concat(a.Findings, a.Others) {
+		if !seen[f.Anomaly] {
+			seen[f.Anomaly] = true
+			w.Lines = append(w.Lines, fmt.Sprintf("Also %s: %s.", f.Anomaly, strings.TrimSuffix(f.Summary, ".")))
+		}
+	}
+	w.Picture = Page(h, a.Findings)
+	return w
+}

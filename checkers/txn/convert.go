@@ -1,0 +1,178 @@
+package txn
+
+import (
+	"fmt"
+
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// FromOperations reads a history of transactions out of client operations. A
+// transaction is an operation whose F is "txn" (or empty) and whose value is
+// a list of micro-operations, each the list of a function, a key and a value,
+// as Jepsen has it:
+//
+//	["append" 1 2]   ["w" "x" 2]   ["r" 1 [1 2]]   ["r" "x" 2]   ["r" "x" nil]
+//
+// A key is anything but nil. What an ok operation did is its Output, or its
+// Input where it has no output; of others it is the Input, and the results of
+// reads are left out. A transaction's ID is the index of its completion, or
+// of its invocation where it has none. An operation that is no transaction
+// is an error that names it.
+func FromOperations(workload Workload, ops []history.Operation) (*History, error) {
+	c := converter{h: &History{Workload: workload, Txns: make([]Txn, 0, len(ops))}, keys: map[string]int32{}, names: map[string]Value{}}
+	for i := range ops {
+		t, err := c.txn(&ops[i])
+		if err != nil {
+			return nil, fmt.Errorf("operation %d (%s): %w", ops[i].Call, ops[i].F, err)
+		}
+		c.h.Txns = append(c.h.Txns, t)
+	}
+	return c.h, nil
+}
+
+type converter struct {
+	h     *History
+	keys  map[string]int32
+	ints  map[int64]int32
+	names map[string]Value
+}
+
+func (c *converter) txn(o *history.Operation) (Txn, error) {
+	t := Txn{ID: o.Return, Process: o.Process, Invoke: o.Call, Complete: o.Return, Start: o.Invoked, End: o.Completed}
+	if o.Return < 0 {
+		t.ID = o.Call
+	}
+	if o.F != "txn" && o.F != "" {
+		return t, fmt.Errorf("a transaction's function is \"txn\"")
+	}
+	value := o.Input
+	switch o.Outcome {
+	case history.OK:
+		t.Status = OK
+		if !o.Output.IsNil() {
+			value = o.Output
+		}
+	case history.Fail:
+		t.Status = Fail
+	default:
+		t.Status = Info
+	}
+	mops, ok := value.AsList()
+	if !ok && !value.IsNil() {
+		return t, fmt.Errorf("its value %s is not a list of micro-operations", value)
+	}
+	t.Ops = make([]Op, 0, len(mops))
+	for _, m := range mops {
+		op, err := c.op(m, t.Status)
+		if err != nil {
+			return t, fmt.Errorf("micro-operation %s: %w", m, err)
+		}
+		t.Ops = append(t.Ops, op)
+	}
+	return t, nil
+}
+
+func (c *converter) op(m history.Value, status Status) (Op, error) {
+	parts, ok := m.AsList()
+	if !ok || len(parts) < 2 || len(parts) > 3 {
+		return Op{}, fmt.Errorf("expected a list [function key value]")
+	}
+	f, _ := parts[0].AsString()
+	key, err := c.key(parts[1])
+	if err != nil {
+		return Op{}, err
+	}
+	o := Op{Key: key, Kind: Read}
+	var v history.Value
+	if len(parts) == 3 {
+		v = parts[2]
+	}
+	list := c.h.Workload == ListAppend
+	switch {
+	case f == "append" && list:
+		o.Kind = Append
+	case f == "w" && !list:
+		o.Kind = Write
+	case f != "r":
+		return o, fmt.Errorf("the workload %s has no function %s", c.h.Workload, parts[0])
+	case status != OK:
+		return o, nil
+	case list:
+		elements, ok := v.AsList()
+		if !ok && !v.IsNil() {
+			return o, fmt.Errorf("a read of a list returns a list or nil")
+		}
+		o.List = make([]Value, len(elements))
+		for i, e := range elements {
+			if o.List[i], err = c.value(e); err != nil {
+				return o, err
+			}
+		}
+		return o, nil
+	}
+	if o.Kind != Read && v.IsNil() {
+		return o, fmt.Errorf("nil cannot be written: it is what a key holds at first")
+	}
+	o.Value, err = c.value(v)
+	return o, err
+}
+
+func (c *converter) key(v history.Value) (int32, error) {
+	if v.IsNil() {
+		return 0, fmt.Errorf("nil is no key")
+	}
+	if n, ok := v.AsInt(); ok {
+		if k, ok := c.ints[n]; ok {
+			return k, nil
+		}
+		if c.ints == nil {
+			c.ints = map[int64]int32{}
+		}
+		c.ints[n] = int32(len(c.h.Keys))
+		c.h.Keys = append(c.h.Keys, v.String())
+		return c.ints[n], nil
+	}
+	name, quoted := text(v)
+	if k, ok := c.keys[quoted]; ok {
+		return k, nil
+	}
+	k := int32(len(c.h.Keys))
+	c.keys[quoted] = k
+	c.h.Keys = append(c.h.Keys, name)
+	return k, nil
+}
+
+// text returns how v is printed, and what tells it from all other values.
+func text(v history.Value) (name, unique string) {
+	unique = v.String()
+	if s, ok := v.AsString(); ok {
+		return s, unique
+	}
+	return unique, unique
+}
+
+// lastName bounds the names, so that names and integers cannot be confused.
+const lastName = firstName + 1<<31
+
+func (c *converter) value(v history.Value) (Value, error) {
+	if v.IsNil() {
+		return Nil, nil
+	}
+	if n, ok := v.AsInt(); ok {
+		if Value(n) < lastName {
+			return 0, fmt.Errorf("the value %d is below the least that can be judged, %d", n, int64(lastName))
+		}
+		return Value(n), nil
+	}
+	name, unique := text(v)
+	if id, ok := c.names[unique]; ok {
+		return id, nil
+	}
+	id := firstName + Value(len(c.h.Names))
+	if id >= lastName {
+		return 0, fmt.Errorf("more than %d different values that are no integers", int64(lastName-firstName))
+	}
+	c.names[unique] = id
+	c.h.Names = append(c.h.Names, name)
+	return id, nil
+}

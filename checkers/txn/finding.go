@@ -1,0 +1,71 @@
+package txn
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers/txn/graph"
+)
+
+// Finding is one anomaly that was seen.
+type Finding struct {
+	Anomaly Anomaly
+	// Summary says it in one sentence, Lines how it is known, one step each.
+	Summary string
+	Lines   []string
+	// Cycle are the steps of a cycle, by index of the transactions.
+	Cycle []graph.Step
+	// Witness is the part of the history that shows it: nothing but the
+	// micro-operations that matter, and all that those need to make sense.
+	Witness *History
+	// Key is the key concerned, "" if there are several.
+	Key string
+	// parts are the micro-operations that show it.
+	parts []place
+}
+
+// findings collects anomalies, and counts all but keeps few of a kind.
+type findings struct {
+	list  []Finding
+	count map[Anomaly]int
+}
+
+// maxKept bounds the findings of a kind that are kept.
+const maxKept = 8
+
+func newFindings() *findings { return &findings{count: map[Anomaly]int{}} }
+
+// add notes an anomaly; describe is called only if it is kept.
+func (f *findings) add(a Anomaly, describe func() Finding) {
+	f.count[a]++
+	if f.count[a] <= maxKept {
+		found := describe()
+		found.Anomaly = a
+		f.list = append(f.list, found)
+	}
+}
+
+func (f *findings) has(a Anomaly) bool { return f.count[a] > 0 }
+
+// sort puts the findings in order of severity.
+func (f *findings) sort() {
+	slices.SortStableFunc(f.list, func(a, b Finding) int { return compareSeverity(a.Anomaly, b.Anomaly) })
+}
+
+// types returns the anomalies found, in order of severity.
+func (f *findings) types() []Anomaly {
+	var list []Anomaly
+	for a := range f.count {
+		list = append(list, a)
+	}
+	slices.SortFunc(list, func(a, b Anomaly) int {
+		if d := compareSeverity(a, b); d != 0 {
+			return d
+		}
+		return slices.Compare([]byte(a), []byte(b))
+	})
+	return list
+}
+
+// name returns how a transaction is called in explanations.
+func (h *History) name(t int32) string { return fmt.Sprintf("T%d", h.Txns[t].ID) }

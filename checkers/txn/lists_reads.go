@@ -1,0 +1,301 @@
+package txn
+
+import (
+	"fmt"
+	"slices"
+)
+
+// reads checks each read of a committed transaction by itself: what it shows
+// of failed, unfinished and unknown writers, of other reads, and of its own
+// transaction.
+type reads struct {
+	*lists
+	state []ownState // by key
+	// rmw is the first transaction that read a version of a key, up to
+	// version rmwOff[key+1]-rmwOff[key], and appended to the key, or none.
+	rmw    []int32
+	rmwOff []int32
+}
+
+// ownState is what a transaction knows of a key so far.
+type ownState struct {
+	txn     int32 // whose state this is, plus 1
+	known   bool  // base is what it read last
+	wrote   bool  // it has appended
+	version int32 // that it read first, none if unknown
+	longest int32 // version that it has read
+	base    []Value
+	own     []Value // what it has appended since
+}
+
+// checkReads goes through all reads.
+func (l *lists) checkReads() {
+	r := reads{lists: l, state: make([]ownState, l.keys), rmwOff: make([]int32, l.keys+1)}
+	for k := range l.order {
+		r.rmwOff[k+1] = r.rmwOff[k] + int32(len(l.order[k])) + 1
+	}
+	r.rmw = make([]int32, r.rmwOff[l.keys])
+	for i := range r.rmw {
+		r.rmw[i] = none
+	}
+	number := int32(0)
+	for i := range l.h.Txns {
+		t := &l.h.Txns[i]
+		badOnce := false
+		for j := range t.Ops {
+			o := &t.Ops[j]
+			if o.Kind != Read {
+				if t.Status == OK {
+					r.append(place{int32(i), int32(j)}, number)
+				}
+				number++
+			} else if t.Status == OK {
+				r.read(place{int32(i), int32(j)}, number, &badOnce)
+			}
+		}
+	}
+	l.dirtyUpdates()
+}
+
+// of returns the state of a key for a transaction.
+func (r *reads) of(txn, key int32) *ownState {
+	s := &r.state[key]
+	if s.txn != txn+1 {
+		*s = ownState{txn: txn + 1, version: none, own: s.own[:0]}
+	}
+	return s
+}
+
+// append notes append number n of an ok transaction.
+func (r *reads) append(p place, n int32) {
+	o := r.op(p)
+	s := r.of(p.txn, o.Key)
+	if pos := r.pos[n]; pos >= 0 && pos < s.longest {
+		r.futureRead(p, n)
+	}
+	if !s.wrote && s.version >= 0 {
+		slot := &r.rmw[r.rmwOff[o.Key]+s.version]
+		if *slot == none {
+			*slot = p.txn
+		} else {
+			r.lostUpdate(*slot, p.txn, o.Key, s.version)
+		}
+	}
+	s.wrote = true
+	s.own = append(s.own, o.Value)
+}
+
+// read checks one read; appends numbered from next on come later in its
+// transaction. Of each transaction only the first internal contradiction is
+// reported, as in Elle.
+func (r *reads) read(p place, next int32, internalOnce *bool) {
+	o := r.op(p)
+	s := r.of(p.txn, o.Key)
+	if !*internalOnce && !s.agrees(o.List) {
+		*internalOnce = true
+		r.internal(p, s)
+	}
+	prefix := r.isPrefix(o)
+	v := r.version(o, prefix)
+	if prefix && !r.damaged[o.Key] {
+		if int(r.failed[o.Key]) < len(o.List) {
+			r.elements(p)
+		}
+		s.longest = max(s.longest, int32(v))
+	} else {
+		if !prefix {
+			r.incompatible(p)
+		}
+		r.elements(p)
+		for _, e := range o.List {
+			if n := r.index.get(o.Key, e); n >= next && r.appends[n].txn == p.txn {
+				r.futureRead(r.appends[n], n)
+			}
+		}
+	}
+	if v > 0 && v <= len(r.order[o.Key]) {
+		if n := r.order[o.Key][v-1]; n >= 0 && !r.final[n] && r.appends[n].txn != p.txn {
+			r.intermediate(p, n)
+		}
+	}
+	if !s.wrote && !s.known {
+		s.version = int32(v)
+	}
+	s.known, s.base, s.own = true, o.List, s.own[:0]
+}
+
+// agrees reports whether a read fits what its transaction did before.
+func (s *ownState) agrees(list []Value) bool {
+	rest := len(list) - len(s.own)
+	if rest < 0 || !slices.Equal(list[rest:], s.own) {
+		return false
+	}
+	return !s.known || slices.Equal(list[:rest], s.base)
+}
+
+// elements checks who wrote each element of a read.
+func (r *reads) elements(p place) {
+	o := r.op(p)
+	seen := make(map[Value]bool, len(o.List))
+	for _, e := range o.List {
+		if seen[e] {
+			r.found.add(DuplicateElements, func() Finding {
+				return Finding{
+					Summary: fmt.Sprintf("%s read key %s as %s, which holds %s more than once, though it was appended once", r.h.name(p.txn), r.h.KeyName(o.Key), r.h.ListName(o.List), r.h.ValueName(e)),
+					Key:     r.h.KeyName(o.Key), parts: []place{p},
+				}
+			})
+			continue
+		}
+		seen[e] = true
+		n := r.index.get(o.Key, e)
+		if n < 0 {
+			r.found.add(GarbageRead, func() Finding {
+				return Finding{
+					Summary: fmt.Sprintf("%s read key %s as %s, but nobody appended %s to it", r.h.name(p.txn), r.h.KeyName(o.Key), r.h.ListName(o.List), r.h.ValueName(e)),
+					Key:     r.h.KeyName(o.Key), parts: []place{p},
+				}
+			})
+			continue
+		}
+		w := r.appends[n]
+		if r.h.Txns[w.txn].Status == Fail {
+			r.found.add(G1a, func() Finding {
+				return Finding{
+					Summary: fmt.Sprintf("%s read key %s as %s, but %s, which appended %s to it, failed", r.h.name(p.txn), r.h.KeyName(o.Key), r.h.ListName(o.List), r.h.name(w.txn), r.h.ValueName(e)),
+					Key:     r.h.KeyName(o.Key), parts: []place{w, p},
+				}
+			})
+		}
+		// Of an info transaction seen only where the order of its key does
+		// not show it, the commit is known all the same.
+		if r.h.Txns[w.txn].Status == Info {
+			r.committed[w.txn] = true
+		}
+	}
+}
+
+func (r *reads) internal(p place, s *ownState) {
+	own := slices.Clone(s.own)
+	base, known := s.base, s.known
+	r.found.add(Internal, func() Finding {
+		o := r.op(p)
+		expected := r.h.ListName(append(slices.Clone(base), own...))
+		if !known {
+			expected = "a list that ends with " + r.h.ListName(own)
+		}
+		f := Finding{Key: r.h.KeyName(o.Key), parts: r.ownOps(p)}
+		f.Summary = fmt.Sprintf("%s read key %s as %s, but by its own earlier micro-operations it had to read %s", r.h.name(p.txn), f.Key, r.h.ListName(o.List), expected)
+		return f
+	})
+}
+
+// ownOps returns the micro-operations of p's transaction on p's key, up to p.
+func (l *lists) ownOps(p place) []place {
+	var parts []place
+	key := l.op(p).Key
+	for j := int32(0); j <= p.op; j++ {
+		if l.h.Txns[p.txn].Ops[j].Key == key {
+			parts = append(parts, place{p.txn, j})
+		}
+	}
+	return parts
+}
+
+func (r *reads) incompatible(p place) {
+	r.found.add(IncompatibleOrder, func() Finding {
+		o, long := r.op(p), r.longest[r.op(p).Key]
+		return Finding{
+			Summary: fmt.Sprintf("%s read key %s as %s, and %s read it as %s; neither is a prefix of the other", r.h.name(p.txn), r.h.KeyName(o.Key), r.h.ListName(o.List), r.h.name(long.txn), r.h.ListName(r.op(long).List)),
+			Key:     r.h.KeyName(o.Key), parts: []place{long, p},
+		}
+	})
+}
+
+func (r *reads) intermediate(p place, n int32) {
+	r.found.add(G1b, func() Finding {
+		o, w := r.op(p), r.appends[n]
+		f := Finding{Key: r.h.KeyName(o.Key), parts: []place{p}}
+		for j := range r.h.Txns[w.txn].Ops {
+			if own := &r.h.Txns[w.txn].Ops[j]; own.Key == o.Key && own.Kind == Append {
+				f.parts = append(f.parts, place{w.txn, int32(j)})
+			}
+		}
+		f.Summary = fmt.Sprintf("%s read key %s as %s, which ends with %s, an append that %s itself followed by another one to the same key", r.h.name(p.txn), f.Key, r.h.ListName(o.List), r.h.ValueName(r.op(w).Value), r.h.name(w.txn))
+		return f
+	})
+}
+
+// futureRead reports that the transaction of append n had read its element
+// before. Only the first such read counts.
+func (r *reads) futureRead(p place, n int32) {
+	value, key := r.op(r.appends[n]).Value, r.op(r.appends[n]).Key
+	for j := range r.h.Txns[p.txn].Ops {
+		o := &r.h.Txns[p.txn].Ops[j]
+		if o.Kind != Read || o.Key != key || !slices.Contains(o.List, value) {
+			continue
+		}
+		r.found.add(FutureRead, func() Finding {
+			return Finding{
+				Summary: fmt.Sprintf("%s read key %s as %s and appended %s, which it had read already, only afterwards", r.h.name(p.txn), r.h.KeyName(key), r.h.ListName(o.List), r.h.ValueName(value)),
+				Key:     r.h.KeyName(key), parts: []place{{p.txn, int32(j)}, r.appends[n]},
+			}
+		})
+		return
+	}
+}
+
+func (r *reads) lostUpdate(a, b, key, version int32) {
+	r.found.add(LostUpdate, func() Finding {
+		f := Finding{Key: r.h.KeyName(key)}
+		var list []Value
+		for _, t := range []int32{a, b} {
+			read := false
+			for j := range r.h.Txns[t].Ops {
+				o := &r.h.Txns[t].Ops[j]
+				if o.Key != key || o.Kind == Read && read {
+					continue
+				}
+				if o.Kind == Read {
+					read, list = true, o.List
+				}
+				f.parts = append(f.parts, place{t, int32(j)})
+			}
+		}
+		f.Summary = fmt.Sprintf("%s and %s both read key %s as %s and then appended to it; one of them did not see the append of the other", r.h.name(a), r.h.name(b), f.Key, r.h.ListName(list))
+		return f
+	})
+}
+
+// dirtyUpdates looks for committed appends that follow failed ones.
+func (l *lists) dirtyUpdates() {
+	for k := range l.order {
+		key := int32(k)
+		if int(l.failed[k]) == len(l.order[k]) {
+			continue
+		}
+		dirty := int32(none)
+		for pos := range l.order[k] {
+			n := l.order[k][pos]
+			if n < 0 {
+				continue
+			}
+			switch l.h.Txns[l.appends[n].txn].Status {
+			case Fail:
+				dirty = n
+			case OK:
+				if dirty == none {
+					continue
+				}
+				failed, upon := l.appends[dirty], l.appends[n]
+				l.found.add(DirtyUpdate, func() Finding {
+					return Finding{
+						Summary: fmt.Sprintf("%s appended %s to key %s upon %s, which %s had appended, though %s failed", l.h.name(upon.txn), l.h.ValueName(l.op(upon).Value), l.h.KeyName(key), l.h.ValueName(l.op(failed).Value), l.h.name(failed.txn), l.h.name(failed.txn)),
+						Key:     l.h.KeyName(key), parts: []place{failed, upon, l.longest[k]},
+					}
+				})
+				dirty = none
+			}
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers/txn/graph"
+)
+
+// registers is what is known of a read-write register history. Versions are
+// numbered from 0: that of each write in order of the history, then the
+// initial one of each key.
+type registers struct {
+	h *History
+	size
+	o      *Options
+	index  index
+	writes []place // of each version but the initial ones
+	final  []bool
+	// committed transactions are those that are ok, and those of unknown
+	// outcome of which a write was read.
+	committed []bool
+	found     *findings
+	// readers of each version: committed transactions that read it from
+	// another one, in rising order.
+	readers [][]int32
+	// next holds the known successors of each version in its key's order, and
+	// chained those that are inferred from a transaction that read the one
+	// and wrote the other.
+	next, chained [][]int32
+	byKey         [][]int32 // see versionsOf
+}
+
+func newRegisters(h *History, s size, o *Options, found *findings) (*registers, error) {
+	r := &registers{
+		h: h, size: s, o: o, index: newIndex(s.writes), writes: make([]place, 0, s.writes), final: make([]bool, s.writes),
+		committed: make([]bool, s.txns), found: found, readers: make([][]int32, s.writes+s.keys),
+		next: make([][]int32, s.writes+s.keys), chained: make([][]int32, s.writes+s.keys),
+	}
+	type last struct{ txn, number int32 }
+	latest := make([]last, s.keys)
+	for i := range latest {
+		latest[i].txn = none
+	}
+	for i := range h.Txns {
+		r.committed[i] = h.Txns[i].Status == OK
+		for j := range h.Txns[i].Ops {
+			w := &h.Txns[i].Ops[j]
+			if w.Kind == Read {
+				continue
+			}
+			if w.Value == r.initialValue() {
+				return nil, fmt.Errorf("%s wrote %s to key %s, which is what a register holds at first", h.name(int32(i)), h.ValueName(w.Value), h.KeyName(w.Key))
+			}
+			n := int32(len(r.writes))
+			if other, free := r.index.put(w.Key, w.Value, n); !free {
+				return nil, &DuplicateWriteError{h.KeyName(w.Key), h.ValueName(w.Value), h.name(r.writes[other].txn), h.name(int32(i))}
+			}
+			r.writes = append(r.writes, place{int32(i), int32(j)})
+			r.final[n] = true
+			if p := &latest[w.Key]; p.txn == int32(i) {
+				r.final[p.number] = false
+				p.number = n
+			} else {
+				*p = last{int32(i), n}
+			}
+		}
+	}
+	r.commits()
+	return r, nil
+}
+
+func (r *registers) initialValue() Value {
+	if r.o.Initial != nil {
+		return *r.o.Initial
+	}
+	return Nil
+}
+
+func (r *registers) op(p place) *Op { return &r.h.Txns[p.txn].Ops[p.op] }
+
+// initial returns the initial version of a key.
+func (r *registers) initial(key int32) int32 { return int32(len(r.writes)) + key }
+
+// version returns the version that a micro-operation read or wrote, none if
+// nobody wrote it.
+func (r *registers) version(o *Op) int32 {
+	if o.Value == r.initialValue() || o.Value == Nil && o.Kind == Read {
+		return r.initial(o.Key)
+	}
+	return r.index.get(o.Key, o.Value)
+}
+
+// by returns the committed transaction that wrote a version, or none.
+func (r *registers) by(version int32) int32 {
+	if int(version) >= len(r.writes) || version < 0 || !r.committed[r.writes[version].txn] {
+		return none
+	}
+	return r.writes[version].txn
+}
+
+// keyOf returns the key of a version.
+func (r *registers) keyOf(version int32) int32 {
+	if int(version) >= len(r.writes) {
+		return version - int32(len(r.writes))
+	}
+	return r.op(r.writes[version]).Key
+}
+
+// commits finds the transactions of unknown outcome of which a write was read.
+func (r *registers) commits() {
+	for i := range r.h.Txns {
+		if r.h.Txns[i].Status != OK {
+			continue
+		}
+		for j := range r.h.Txns[i].Ops {
+			if o := &r.h.Txns[i].Ops[j]; o.Kind == Read {
+				if v := r.version(o); v >= 0 && int(v) < len(r.writes) && r.h.Txns[r.writes[v].txn].Status == Info {
+					r.committed[r.writes[v].txn] = true
+				}
+			}
+		}
+	}
+}
+
+// external calls f for each key that a committed transaction touched, in order of
+// its first touch, with the version that it read before it wrote the key and
+// the one that it wrote last; none where it did not.
+func (r *registers) external(t int32, f func(key, read, written int32)) {
+	ops := r.h.Txns[t].Ops
+	for j := range ops {
+		key := ops[j].Key
+		if touched(ops[:j], key) {
+			continue
+		}
+		read, written := int32(none), int32(none)
+		if ops[j].Kind == Read && r.h.Txns[t].Status == OK {
+			read = r.version(&ops[j])
+		}
+		for i := len(ops) - 1; i >= j && written == none; i-- {
+			if ops[i].Key == key && ops[i].Kind == Write {
+				written = r.index.get(key, ops[i].Value)
+			}
+		}
+		f(key, read, written)
+	}
+}
+
+func touched(ops []Op, key int32) bool {
+	return slices.ContainsFunc(ops, func(o Op) bool { return o.Key == key })
+}
+
+// observe tells of each read of an ok transaction which other one wrote what
+// it saw.
+func (r *registers) observe(t int32, f func(op, writer int32)) {
+	ops := r.h.Txns[t].Ops
+	for j := range ops {
+		o := &ops[j]
+		if o.Kind != Read {
+			continue
+		}
+		v := r.version(o)
+		switch w := r.by(v); {
+		case v >= 0 && int(v) >= len(r.writes) && !slices.ContainsFunc(ops[:j], func(p Op) bool { return p.Key == o.Key && p.Kind == Write }):
+			f(int32(j), int32(len(r.h.Txns)))
+		case w >= 0 && w != t && r.final[v]:
+			f(int32(j), w)
+		}
+	}
+}
+
+func (r *registers) writer(key int32, v Value) (place, bool) {
+	n := r.index.get(key, v)
+	if n < 0 {
+		return place{}, false
+	}
+	return r.writes[n], true
+}
+
+// registers judges a register history.
+func (r *run) registers(ctx context.Context) error {
+	g, err := newRegisters(r.h, r.size, &r.o, r.found)
+	if err != nil {
+		return err
+	}
+	if most := slices.MaxFunc(r.h.Txns, func(a, b Txn) int { return len(a.Ops) - len(b.Ops) }); len(most.Ops) > maxRegisterOps {
+		return fmt.Errorf("transaction %d has %d micro-operations; at most %d can be judged on registers", most.ID, len(most.Ops), maxRegisterOps)
+	}
+	g.checkReads()
+	g.orderVersions()
+	b := graph.NewBuilder(r.size.txns, 3*r.size.ops+3*r.size.txns)
+	g.edges(b)
+	r.a.Algorithm = "register graph"
+	if err := r.graph(ctx, b, g.committed, g); err != nil {
+		return err
+	}
+	if err := r.weak(ctx, g, g.committed, func(*graph.Builder) {}); err != nil {
+		return err
+	}
+	doubt := ""
+	if len(r.found.list) == 0 && r.needsProof() {
+		doubt = r.prove(ctx, g)
+	}
+	r.conclude(g, doubt)
+	return nil
+}
+
+// maxRegisterOps bounds a transaction on registers, whose own micro-operations
+// are compared with each other.
+const maxRegisterOps = 1024
+
+// needsProof reports whether a model is asked for that an incomplete order of
+// versions cannot decide.
+func (r *run) needsProof() bool {
+	for _, m := range r.o.Models {
+		if l := rules[m].level; l == levelSI || l == levelPL3 {
+			return true
+		}
+	}
+	return false
+}
+
+// prove returns why nothing is proven, or "".
+func (r *run) prove(ctx context.Context, g *registers) string {
+	key, complete := g.complete()
+	if complete {
+		r.a.Algorithm += ", complete order of versions"
+		return ""
+	}
+	steps := r.o.Steps
+	switch err := g.serialize(ctx, r.wanted(), &steps); {
+	case err == nil:
+		r.a.Algorithm += ", explaining order"
+		return ""
+	case errors.Is(err, errNoOrder):
+		return fmt.Sprintf("no violation was found, but the order of the versions of key %s is known in part only, and no order of the transactions was found that explains all reads", r.h.KeyName(key))
+	default:
+		return fmt.Sprintf("no violation was found, but the order of the versions of key %s is known in part only, and %s", r.h.KeyName(key), err)
+	}
+}

@@ -1,0 +1,166 @@
+package txn
+
+import (
+	"fmt"
+	"slices"
+)
+
+// checkReads checks each read by itself, looks for lost updates, and notes
+// the readers of each version.
+func (r *registers) checkReads() {
+	rmw := map[int32]int32{} // version → the first that read it and wrote its key
+	unwritten := map[string]int32{}
+	for i := range r.h.Txns {
+		t := int32(i)
+		if r.h.Txns[i].Status != OK {
+			continue
+		}
+		contradicted := false
+		for j := range r.h.Txns[i].Ops {
+			if p := (place{t, int32(j)}); r.op(p).Kind == Read {
+				r.read(p, &contradicted)
+			}
+		}
+		r.external(t, func(key, read, written int32) {
+			if written == none {
+				return
+			}
+			if read != none {
+				if other, ok := rmw[read]; ok {
+					r.lostUpdate(other, t, key)
+				} else {
+					rmw[read] = t
+				}
+				return
+			}
+			// Even a value that nobody is known to have written is lost.
+			for j := range r.h.Txns[t].Ops {
+				if o := &r.h.Txns[t].Ops[j]; o.Key == key {
+					if o.Kind == Read {
+						id := fmt.Sprint(key, " ", o.Value)
+						if other, ok := unwritten[id]; ok {
+							r.lostUpdate(other, t, key)
+						} else {
+							unwritten[id] = t
+						}
+					}
+					return
+				}
+			}
+		})
+		r.observe(t, func(op, writer int32) {
+			v := r.version(&r.h.Txns[t].Ops[op])
+			if k := len(r.readers[v]); k == 0 || r.readers[v][k-1] != t {
+				r.readers[v] = append(r.readers[v], t)
+			}
+		})
+	}
+}
+
+// read checks one read of an ok transaction.
+func (r *registers) read(p place, contradicted *bool) {
+	o := r.op(p)
+	key, value := r.h.KeyName(o.Key), r.h.ValueName(o.Value)
+	before := none // the last micro-operation on the key before it
+	for j := int(p.op) - 1; j >= 0 && before == none; j-- {
+		if r.h.Txns[p.txn].Ops[j].Key == o.Key {
+			before = j
+		}
+	}
+	if before >= 0 && !*contradicted && r.h.Txns[p.txn].Ops[before].Value != o.Value {
+		*contradicted = true
+		r.found.add(Internal, func() Finding {
+			q := &r.h.Txns[p.txn].Ops[before]
+			return Finding{
+				Summary: fmt.Sprintf("%s read key %s as %s, though its micro-operation before that on the key was %q", r.h.name(p.txn), key, value, r.h.OpString(q)),
+				Key:     key, parts: []place{{p.txn, int32(before)}, p},
+			}
+		})
+	}
+	v := r.version(o)
+	if v < 0 {
+		if r.o.Unwritten == UnwrittenIsGarbage {
+			r.found.add(GarbageRead, func() Finding {
+				return Finding{Summary: fmt.Sprintf("%s read key %s as %s, which nobody wrote to it", r.h.name(p.txn), key, value), Key: key, parts: []place{p}}
+			})
+		}
+		return
+	}
+	if int(v) >= len(r.writes) {
+		return
+	}
+	w := r.writes[v]
+	switch {
+	case w.txn == p.txn && w.op > p.op:
+		r.found.add(FutureRead, func() Finding {
+			return Finding{Summary: fmt.Sprintf("%s read key %s as %s, which it wrote only afterwards", r.h.name(p.txn), key, value), Key: key, parts: []place{p, w}}
+		})
+	case w.txn == p.txn:
+	case r.h.Txns[w.txn].Status == Fail:
+		r.found.add(G1a, func() Finding {
+			return Finding{Summary: fmt.Sprintf("%s read key %s as %s, but %s, which wrote that, failed", r.h.name(p.txn), key, value, r.h.name(w.txn)), Key: key, parts: []place{w, p}}
+		})
+	case !r.final[v]:
+		r.found.add(G1b, func() Finding {
+			f := Finding{Summary: fmt.Sprintf("%s read key %s as %s, which %s itself overwrote later on", r.h.name(p.txn), key, value, r.h.name(w.txn)), Key: key, parts: []place{p}}
+			for j := range r.h.Txns[w.txn].Ops {
+				if own := &r.h.Txns[w.txn].Ops[j]; own.Key == o.Key && own.Kind == Write {
+					f.parts = append(f.parts, place{w.txn, int32(j)})
+				}
+			}
+			return f
+		})
+	}
+}
+
+func (r *registers) lostUpdate(a, b, key int32) {
+	r.found.add(LostUpdate, func() Finding {
+		f := Finding{Key: r.h.KeyName(key)}
+		var value Value
+		for _, t := range []int32{a, b} {
+			read := false
+			for j := range r.h.Txns[t].Ops {
+				o := &r.h.Txns[t].Ops[j]
+				if o.Key != key || o.Kind == Read && read {
+					continue
+				}
+				if o.Kind == Read {
+					read, value = true, o.Value
+				}
+				f.parts = append(f.parts, place{t, int32(j)})
+			}
+		}
+		f.Summary = fmt.Sprintf("%s and %s both read key %s as %s and then wrote it; one of them overwrote the other unseen", r.h.name(a), r.h.name(b), f.Key, r.h.ValueName(value))
+		return f
+	})
+}
+
+// place of the read of a version by a transaction, none if there is none.
+func (r *registers) readOf(t, version int32) place {
+	found := place{t, none}
+	r.observe(t, func(op, _ int32) {
+		if found.op == none && r.version(&r.h.Txns[t].Ops[op]) == version {
+			found.op = op
+		}
+	})
+	return found
+}
+
+// valueOf prints the value of a version.
+func (r *registers) valueOf(version int32) string {
+	if int(version) >= len(r.writes) {
+		return r.h.ValueName(r.initialValue())
+	}
+	return r.h.ValueName(r.op(r.writes[version]).Value)
+}
+
+// after says why a version precedes another in the order of their key.
+func (r *registers) after(v, w int32) string {
+	switch {
+	case int(v) >= len(r.writes):
+		return "and every write comes after the initial state"
+	case slices.Contains(r.chained[v], w):
+		return fmt.Sprintf("and %s had read %s when it wrote %s", r.h.name(r.writes[w].txn), r.valueOf(v), r.valueOf(w))
+	}
+	return "which came later in the order of versions that the options imply"
+}

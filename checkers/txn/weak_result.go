@@ -1,0 +1,207 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers/txn/graph"
+)
+
+// weak decides the weak levels that are asked for.
+func (r *run) weak(ctx context.Context, w observer, committed []bool, versions func(b *graph.Builder)) error {
+	for _, m := range r.o.Models {
+		rule := rules[m]
+		if rule.level < levelMAV {
+			continue
+		}
+		r.a.Algorithm += ", inferred order of commits"
+		in := newWeakInput(r.h, r.size, committed, w, rule.order == processOrder)
+		lvl := &weakLevel{weakInput: in, level: rule.level}
+		err := lvl.infer(ctx, r.o.Memory)
+		if errors.Is(err, errCyclic) {
+			continue // the graph has shown G1c or G1c-process
+		}
+		if err != nil {
+			return err
+		}
+		if f, ok := lvl.violation(w, versions); ok {
+			r.found.add(FracturedRead, func() Finding { return f })
+			r.a.refuted[m] = true
+		}
+	}
+	return nil
+}
+
+// violation returns a cycle in the order of commits, if there is one.
+func (w *weakLevel) violation(why observer, versions func(b *graph.Builder)) (Finding, bool) {
+	for _, e := range w.edges {
+		if e.second == w.initial() {
+			return w.initialRead(e, why), true
+		}
+	}
+	b := graph.NewBuilder(len(w.h.Txns)+1, len(w.edges)+len(w.readFrom)+len(w.h.Txns))
+	for t, p := range w.previous {
+		if p >= 0 {
+			b.Edge(p, int32(t), graph.SO)
+		}
+		for i := w.readOff[t]; i < w.readOff[t+1]; i++ {
+			if from := w.readFrom[i]; from != w.initial() {
+				b.Edge(from, int32(t), graph.WR)
+			}
+		}
+	}
+	for _, e := range w.edges {
+		b.Edge(e.first, e.second, graph.CO)
+	}
+	versions(b)
+	g := b.Build()
+	components := g.Components(graph.All)
+	if len(components) == 0 {
+		return Finding{}, false
+	}
+	sub, original := g.Induce(components)
+	return w.describe(shortestThrough(sub, original), why), true
+}
+
+// maxTried bounds from how many transactions a shortest cycle is sought.
+const maxTried = 64
+
+func shortestThrough(g *graph.Graph, original []int32) []graph.Step {
+	var best []graph.Step
+	for v := int32(0); v < min(g.Real, maxTried); v++ {
+		if c := g.Through(v, graph.All); best == nil || c != nil && len(c) < len(best) {
+			best = c
+		}
+	}
+	for i := range best {
+		best[i].From, best[i].To = original[best[i].From], original[best[i].To]
+	}
+	return best
+}
+
+func (w *weakLevel) describe(cycle []graph.Step, why observer) Finding {
+	f := Finding{Cycle: cycle}
+	chain := w.h.name(cycle[0].From)
+	for _, s := range cycle {
+		var text string
+		var parts []place
+		if s.Kind == graph.CO {
+			text, parts = w.explainCO(s, why)
+		} else {
+			text, parts = explainStep(w.h, why, s)
+		}
+		f.Lines = append(f.Lines, text+".")
+		f.parts = append(f.parts, parts...)
+		f.parts = append(f.parts, place{s.From, none}, place{s.To, none})
+		chain += fmt.Sprintf(" -%s→ %s", s.Kind, w.h.name(s.To))
+	}
+	f.Summary = fmt.Sprintf("%d transactions each had to be committed before the next in a circle: %s", len(cycle), chain)
+	return f
+}
+
+// explainCO says why a transaction must be committed before another.
+func (w *weakLevel) explainCO(s graph.Step, why observer) (string, []place) {
+	i := slices.IndexFunc(w.edges, func(e inferred) bool { return e.first == s.From && e.second == s.To })
+	e := w.edges[i]
+	seen, parts := w.visible(e, why)
+	parts = append(parts, w.ops(e.first, e.key, false)...)
+	parts = append(parts, w.readOf(e, why)...)
+	return fmt.Sprintf("%s read key %s as %s wrote it, although %s, which wrote it too, was visible to it (%s), so %s was committed before %s",
+		w.h.name(e.reader), w.h.KeyName(e.key), w.h.name(e.second), w.h.name(e.first), seen, w.h.name(e.first), w.h.name(e.second)), parts
+}
+
+func (w *weakLevel) initialRead(e inferred, why observer) Finding {
+	seen, parts := w.visible(e, why)
+	parts = append(parts, w.ops(e.first, e.key, false)...)
+	parts = append(parts, w.readOf(e, why)...)
+	key := w.h.KeyName(e.key)
+	return Finding{
+		Summary: fmt.Sprintf("%s read key %s as it was before anybody wrote it, although %s, which wrote it, was visible to it", w.h.name(e.reader), key, w.h.name(e.first)),
+		Lines:   []string{fmt.Sprintf("%s was visible to %s: %s.", w.h.name(e.first), w.h.name(e.reader), seen)},
+		Key:     key, parts: parts,
+	}
+}
+
+// ops returns the micro-operations of a transaction on a key: its reads, or
+// its writes.
+func (w *weakLevel) ops(t, key int32, reads bool) []place {
+	var parts []place
+	for j := range w.h.Txns[t].Ops {
+		if o := &w.h.Txns[t].Ops[j]; o.Key == key && (o.Kind == Read) == reads {
+			parts = append(parts, place{t, int32(j)})
+		}
+	}
+	return parts
+}
+
+// readOf returns the read of an inferred edge.
+func (w *weakLevel) readOf(e inferred, why observer) []place {
+	var parts []place
+	why.observe(e.reader, func(op, writer int32) {
+		if writer == e.second && w.h.Txns[e.reader].Ops[op].Key == e.key {
+			parts = append(parts, place{e.reader, op})
+		}
+	})
+	return parts
+}
+
+// visible says how the first transaction of an inferred edge is visible to
+// the reader: by a chain of sessions and reads, at the weakest level by a read
+// that comes before that of the edge.
+func (w *weakLevel) visible(e inferred, why observer) (string, []place) {
+	if w.level == levelMAV {
+		var parts []place
+		why.observe(e.reader, func(op, writer int32) {
+			if writer == e.first && len(parts) == 0 {
+				parts = append(parts, place{e.reader, op})
+			}
+		})
+		return fmt.Sprintf("%s had read from %s before", w.h.name(e.reader), w.h.name(e.first)), parts
+	}
+	chain := w.chain(e.first, e.reader)
+	var text []string
+	var parts []place
+	for _, s := range chain {
+		step, p := explainStep(w.h, why, s)
+		text = append(text, step)
+		parts = append(parts, p...)
+		parts = append(parts, place{s.From, none}, place{s.To, none})
+	}
+	return join(text), parts
+}
+
+// chain returns a shortest chain of sessions and reads from one transaction
+// to another, sought backwards.
+func (w *weakLevel) chain(from, to int32) []graph.Step {
+	next := map[int32]graph.Step{}
+	queue := []int32{to}
+	for len(queue) > 0 {
+		t := queue[0]
+		queue = queue[1:]
+		reach := func(u int32, k graph.Kind) {
+			if _, ok := next[u]; !ok && u >= 0 && u != w.initial() && u != to {
+				next[u] = graph.Step{From: u, To: t, Kind: k}
+				queue = append(queue, u)
+			}
+		}
+		reach(w.previous[t], graph.SO)
+		for i := w.readOff[t]; i < w.readOff[t+1]; i++ {
+			reach(w.readFrom[i], graph.WR)
+		}
+		if _, ok := next[from]; ok {
+			break
+		}
+	}
+	var steps []graph.Step
+	for at := from; at != to; {
+		s, ok := next[at]
+		if !ok {
+			return nil
+		}
+		steps = append(steps, s)
+		at = s.To
+	}
+	return steps
+}

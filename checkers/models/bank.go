@@ -1,0 +1,133 @@
+package models
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// BankOptions say what is known of the accounts.
+type BankOptions struct {
+	// Total is the sum of all balances; nil takes that of the first ok read.
+	Total *int64
+	// Negative allows negative balances.
+	Negative bool
+}
+
+// Bank judges snapshots of accounts between which money is transferred, as
+// jepsen.tests.bank does: a read returns a map from accounts to balances (or a
+// list of balances), and
+//
+//   - has the same accounts as the first ok read (*wrong accounts*),
+//   - has a balance for each (*nil balance*),
+//   - sums up to the total (*wrong total*),
+//   - and has no negative balance, unless allowed (*negative balance*).
+//
+// Every history that is serializable or snapshot-isolated passes; valid says
+// no more than that no read was torn: it does not check that transfers
+// happened. Linear time. Keys are judged alone.
+func Bank(o BankOptions) checkers.Checker {
+	return judge("bank", "sums of snapshots", func(_ context.Context, ops []history.Operation) judged {
+		return perKey(ops, func(ops []history.Operation) judged { return bank(ops, o) })
+	})
+}
+
+// snapshot is what a read of accounts returned.
+type snapshot struct {
+	accounts, balances []history.Value
+}
+
+func snapshotOf(v history.Value) (s snapshot, ok bool) {
+	if pairs, ok := v.AsMap(); ok {
+		for _, p := range pairs {
+			s.accounts, s.balances = append(s.accounts, p.Key), append(s.balances, p.Value)
+		}
+		return s, true
+	}
+	list, ok := v.AsList()
+	for i := range list {
+		s.accounts = append(s.accounts, history.Int(int64(i)))
+	}
+	s.balances = list
+	return s, ok
+}
+
+func bank(ops []history.Operation, options BankOptions) judged {
+	var reference *history.Operation
+	var expected snapshot
+	var total int64
+	worst, errors, reads := judged{}, 0, 0
+	for i := range ops {
+		o := &ops[i]
+		if o.F != Read || o.Outcome != history.OK {
+			continue
+		}
+		s, ok := snapshotOf(o.Output)
+		if !ok {
+			return unknown("a read returned %s; expected a map of balances", o.Output)
+		}
+		sum, why := s.sum()
+		if why != "" && reference == nil {
+			reference, expected = o, s
+		}
+		if reference == nil {
+			reference, expected, total = o, s, sum
+			if options.Total != nil {
+				total = *options.Total
+			}
+		}
+		reads++
+		class, summary := "nil balance", why
+		if why == "" {
+			class, summary = s.wrong(expected, sum, total, options)
+		}
+		if class == "" {
+			continue
+		}
+		if errors++; worst.Verdict == "" {
+			evidence := []history.Operation{*o}
+			if class == "wrong accounts" || class == "wrong total" && options.Total == nil {
+				evidence = append(evidence, *reference)
+			}
+			worst = invalid(class, summary, evidence...)
+		}
+	}
+	m := map[string]float64{"reads": float64(reads), "errors": float64(errors)}
+	switch {
+	case worst.Verdict != "":
+		return with(worst, m)
+	case reads == 0:
+		return with(unknown("the accounts were never read"), m)
+	}
+	return with(valid("all %s sum up to %d", plural(reads, "read"), total), m)
+}
+
+// sum adds the balances, or says why it cannot.
+func (s snapshot) sum() (total int64, why string) {
+	for i, b := range s.balances {
+		n, ok := b.AsInt()
+		if !ok || n > maxAmount || n < -maxAmount {
+			return 0, fmt.Sprintf("a read has the balance %s for account %s; expected an integer of at most %d", b, s.accounts[i], int64(maxAmount))
+		}
+		total += n
+	}
+	return total, ""
+}
+
+func (s snapshot) wrong(expected snapshot, sum, total int64, o BankOptions) (class, summary string) {
+	if !slices.EqualFunc(s.accounts, expected.accounts, history.Value.Equal) {
+		return "wrong accounts", fmt.Sprintf("a read has the accounts %s, the first one had %s", few(s.accounts), few(expected.accounts))
+	}
+	if sum != total {
+		return "wrong total", fmt.Sprintf("the balances of a read sum up to %d, expected are %d", sum, total)
+	}
+	for i, b := range s.balances {
+		if n, _ := b.AsInt(); n < 0 && !o.Negative {
+			return "negative balance", fmt.Sprintf("account %s has the negative balance %d", s.accounts[i], n)
+		}
+	}
+	return "", ""
+}

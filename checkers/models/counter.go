@@ -1,0 +1,165 @@
+package models
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// CounterBounds judges that every read of a counter lies within bounds, as
+// jepsen.checker/counter does, extended to negative amounts. Operations are
+// add n and read; the counter begins with initial. With D the sum of the
+// amounts of acknowledged adds that completed before the read was invoked,
+// and M those of all other adds that did not fail and were invoked before the
+// read completed, the value must lie between D + (sum of the negative amounts
+// in M) and D + (sum of the positive ones).
+//
+// It is only a bound: a value within it may still be impossible (amounts that
+// do not add up to it, or reads that contradict each other), so valid says no
+// more than that no read left its bounds. To decide exactly is to solve
+// subset-sum problems. O(n log n); keys are judged alone.
+func CounterBounds(initial int64) checkers.Checker {
+	return judge("counter-bounds", "bounds per read (necessary, not sufficient)", func(_ context.Context, ops []history.Operation) judged {
+		return perKey(ops, func(ops []history.Operation) judged { return counterBounds(ops, initial) })
+	})
+}
+
+// change is a point in the order of events at which a bound moves.
+type change struct {
+	at         int64
+	down, up   int64 // of the bounds if the add may have happened
+	definitely int64 // amount that is certain from here on
+}
+
+func counterBounds(ops []history.Operation, initial int64) judged {
+	var changes []change
+	var reads []*history.Operation
+	for i := range ops {
+		o := &ops[i]
+		switch {
+		case o.F == Read && o.Outcome == history.OK:
+			reads = append(reads, o)
+		case o.F == Add && o.Outcome != history.Fail:
+			n, ok := o.Input.AsInt()
+			if !ok || n > maxAmount || n < -maxAmount {
+				return unknown("an add of %s; expected an integer of at most %d", o.Input, int64(maxAmount))
+			}
+			changes = append(changes, change{at: o.Call, down: min(n, 0), up: max(n, 0)})
+			if o.Outcome == history.OK {
+				changes = append(changes, change{at: o.Return, definitely: n})
+			}
+		}
+	}
+	if len(reads) == 0 {
+		return unknown("the counter was never read")
+	}
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.at, b.at) })
+	// Sums of the changes before each of them. A read's M is what was possible
+	// at its completion less what was certain at its invocation.
+	type sum struct{ down, up, sureDown, sureUp int64 }
+	sums := make([]sum, len(changes)+1)
+	for i, c := range changes {
+		s := sums[i]
+		sums[i+1] = sum{s.down + c.down, s.up + c.up, s.sureDown + min(c.definitely, 0), s.sureUp + max(c.definitely, 0)}
+	}
+	before := func(at int64) sum {
+		n, _ := slices.BinarySearchFunc(changes, at, func(c change, at int64) int { return cmp.Compare(c.at, at) })
+		return sums[n]
+	}
+	var wrong *history.Operation
+	var low, high int64
+	errors := 0
+	for _, r := range reads {
+		v, ok := r.Output.AsInt()
+		if !ok {
+			return unknown("a read returned %s; expected an integer", r.Output)
+		}
+		sure, possible := before(r.Call), before(r.Return)
+		lo := initial + sure.sureUp + possible.down
+		hi := initial + sure.sureDown + possible.up
+		if v >= lo && v <= hi {
+			continue
+		}
+		if errors++; wrong == nil {
+			wrong, low, high = r, lo, hi
+		}
+	}
+	m := map[string]float64{"reads": float64(len(reads)), "errors": float64(errors)}
+	if wrong != nil {
+		m["low"], m["high"] = float64(low), float64(high)
+		side := "too high: no more than %d can have been added by then"
+		bound := high
+		if v, _ := wrong.Output.AsInt(); v < low {
+			side, bound = "too low: %d had certainly been added by then", low
+		}
+		return with(invalid("out of bounds", fmt.Sprintf("a read returned %s, which is "+side, wrong.Output, bound), *wrong), m)
+	}
+	return with(valid("all %s lie within their bounds, which is necessary and not sufficient", plural(len(reads), "read")), m)
+}
+
+// maxAmount keeps sums of up to 2^22 amounts within 64 bits.
+const maxAmount = 1 << 40
+
+// FinalCounter judges a replicated counter that need only agree in the end,
+// as Maelstrom's pn-counter does: every *final* read, one that was invoked
+// after every other add had completed or will never do so, must return the
+// initial value plus the sum of the acknowledged amounts plus that of some of
+// the adds of unknown outcome; which ones may differ between reads. Other
+// reads are left out, and without a final one it is unknown.
+//
+// The possible sums are enumerated, at most 2^20 of them; beyond that it is
+// unknown. Keys are judged alone. It does not check that final reads agree.
+func FinalCounter(initial int64) checkers.Checker {
+	return judge("final-counter", "possible sums", func(_ context.Context, ops []history.Operation) judged {
+		return perKey(ops, func(ops []history.Operation) judged { return finalCounter(ops, initial) })
+	})
+}
+
+func finalCounter(ops []history.Operation, initial int64) judged {
+	certain, lastAdd := initial, int64(-1)
+	sums := map[int64]bool{0: true}
+	for i := range ops {
+		o := &ops[i]
+		if o.F != Add || o.Outcome == history.Fail {
+			continue
+		}
+		n, ok := o.Input.AsInt()
+		if !ok || n > maxAmount || n < -maxAmount {
+			return unknown("an add of %s; expected an integer of at most %d", o.Input, int64(maxAmount))
+		}
+		lastAdd = max(lastAdd, o.Call, o.Return)
+		if o.Outcome == history.OK {
+			certain += n
+			continue
+		}
+		var more []int64
+		for s := range sums {
+			more = append(more, s+n)
+		}
+		for _, s := range more {
+			sums[s] = true
+		}
+		if len(sums) > 1<<20 {
+			return unknown("adds of unknown outcome have more than %d possible sums", 1<<20)
+		}
+	}
+	final := 0
+	for i := range ops {
+		o := &ops[i]
+		v, ok := o.Output.AsInt()
+		if o.F != Read || o.Outcome != history.OK || o.Call < lastAdd {
+			continue
+		}
+		if final++; !ok || !sums[v-certain] {
+			return invalid("impossible sum", fmt.Sprintf("a final read returned %s, but acknowledged adds come to %d, and no choice among those of unknown outcome makes up the difference", o.Output, certain), *o)
+		}
+	}
+	if final == 0 {
+		return unknown("the counter was not read after all adds were over")
+	}
+	return valid("all %s return a possible sum", plural(final, "final read"))
+}

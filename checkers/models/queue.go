@@ -1,0 +1,221 @@
+package models
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// TotalQueue judges that what goes in comes out, as
+// jepsen.checker/total-queue does: operations enqueue v, dequeue (its result
+// is the element; nil or a failure means that there was none) and drain (its
+// result is the list of all that was left).
+//
+//   - *unexpected*: an element came out that nobody tried to enqueue;
+//   - *lost*: an enqueue was acknowledged, and the element never came out,
+//     although the queue was found empty afterwards: by a drain, or by a
+//     dequeue that found nothing, invoked after the enqueue completed.
+//   - *duplicated*: an element came out more often than it was put in: a
+//     measure, as a queue with delivery at least once does so, or invalid if
+//     exactlyOnce is set.
+//
+// Jepsen takes any acknowledged element that did not come out for lost; here,
+// where nobody found the queue empty, or where a dequeue or drain of unknown
+// outcome may have swallowed it, the verdict is unknown. An element that
+// comes out although its enqueue failed is *aborted*, which is invalid.
+//
+// Linear time, but for sorting. Keys are judged alone. It does not check the
+// order of elements.
+func TotalQueue(exactlyOnce bool) checkers.Checker {
+	return judge("total-queue", "multisets", func(_ context.Context, ops []history.Operation) judged {
+		return perKey(ops, func(ops []history.Operation) judged { return totalQueue(ops, exactlyOnce) })
+	})
+}
+
+// item is what is known of one value in a queue.
+type item struct {
+	puts, takes []*history.Operation // acknowledged or not; failed puts are apart
+	acked       int
+	failed      *history.Operation
+}
+
+// bag is the account of a queue.
+type bag struct {
+	in       *interner
+	items    []item
+	emptied  []*history.Operation // who found it empty
+	swallows int                  // dequeues of unknown outcome
+	drains   int                  // drains of unknown outcome
+	took     int
+}
+
+func newBag(ops []history.Operation) *bag {
+	b := &bag{in: newInterner()}
+	at := func(v history.Value) *item {
+		id := b.in.id(v)
+		if id == len(b.items) {
+			b.items = append(b.items, item{})
+		}
+		return &b.items[id]
+	}
+	for i := range ops {
+		o := &ops[i]
+		list, isList := o.Output.AsList()
+		switch {
+		case o.F == Enqueue && o.Outcome == history.Fail:
+			at(o.Input).failed = o
+		case o.F == Enqueue:
+			e := at(o.Input)
+			e.puts = append(e.puts, o)
+			if o.Outcome == history.OK {
+				e.acked++
+			}
+		case o.F == Dequeue && o.Outcome == history.Info:
+			b.swallows++
+		case o.F == Dequeue && (o.Outcome == history.Fail || o.Output.IsNil()):
+			b.emptied = append(b.emptied, o)
+		case o.F == Dequeue:
+			e := at(o.Output)
+			e.takes = append(e.takes, o)
+			b.took++
+		case o.F == Drain && o.Outcome == history.Info:
+			b.drains++
+		case o.F == Drain && o.Outcome == history.OK && isList:
+			b.emptied = append(b.emptied, o)
+			for _, v := range list {
+				e := at(v)
+				e.takes = append(e.takes, o)
+				b.took++
+			}
+		}
+	}
+	return b
+}
+
+func totalQueue(ops []history.Operation, exactlyOnce bool) judged {
+	b := newBag(ops)
+	if len(b.items) == 0 {
+		return unknown("nothing was put into the queue or taken out of it")
+	}
+	slices.SortFunc(b.emptied, func(x, y *history.Operation) int { return cmp.Compare(y.Call, x.Call) })
+	var lost, missing, duplicated, recovered []history.Value
+	var worst judged
+	for id := range b.items {
+		e, v := &b.items[id], b.in.values[id]
+		switch {
+		case len(e.takes) > 0 && len(e.puts) == 0 && e.failed == nil:
+			worst = first(worst, invalid("unexpected", fmt.Sprintf("%s came out of the queue, but nobody tried to put it in", v), *e.takes[0]))
+		case len(e.takes) > 0 && len(e.puts) == 0:
+			worst = first(worst, invalid("aborted", fmt.Sprintf("%s came out of the queue, but its enqueue failed", v), *e.takes[0], *e.failed))
+		case len(e.takes) > len(e.puts):
+			duplicated = append(duplicated, v)
+			if exactlyOnce {
+				worst = first(worst, invalid("duplicated", fmt.Sprintf("%s was put in %s and came out %d times", v, times(len(e.puts)), len(e.takes)), operations(e.puts, e.takes)...))
+			}
+		}
+		if len(e.takes) > e.acked {
+			recovered = append(recovered, v)
+		}
+		if e.acked <= len(e.takes) {
+			continue
+		}
+		if by := b.foundEmpty(e); by != nil && len(b.emptied) > 0 {
+			lost = append(lost, v)
+			if b.drains == 0 && len(lost) > b.swallows {
+				worst = first(worst, invalid("lost", fmt.Sprintf("%s was acknowledged, and never came out, although the queue was found empty afterwards", v), append(operations(e.puts, e.takes), *by)...))
+			}
+			continue
+		}
+		missing = append(missing, v)
+	}
+	m := map[string]float64{
+		"lost": float64(len(lost)), "missing": float64(len(missing)), "duplicated": float64(len(duplicated)),
+		"recovered": float64(len(recovered)), "dequeued": float64(b.took),
+	}
+	switch {
+	case worst.Verdict != "":
+		return with(worst, m)
+	case len(lost) > 0:
+		return with(unknown("%s did not come out (%s), but %s of unknown outcome may have swallowed it",
+			plural(len(lost), "acknowledged element"), few(lost), plural(b.swallows+b.drains, "dequeue")), m)
+	case len(missing) > 0:
+		return with(unknown("%s did not come out (%s), and nobody found the queue empty afterwards: drain it at the end",
+			plural(len(missing), "acknowledged element"), few(missing)), m)
+	}
+	return with(valid("all acknowledged elements came out; %s came out more often than put in", plural(len(duplicated), "element")), m)
+}
+
+// foundEmpty returns who found the queue empty after every acknowledged
+// enqueue of e had completed, nil if nobody did.
+func (b *bag) foundEmpty(e *item) *history.Operation {
+	for _, put := range e.puts {
+		if put.Outcome == history.OK && (len(b.emptied) == 0 || !precedes(put, b.emptied[0])) {
+			return nil
+		}
+	}
+	if len(b.emptied) == 0 {
+		return nil
+	}
+	return b.emptied[0]
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// first keeps the first verdict.
+func first(a, b judged) judged {
+	if a.Verdict != "" {
+		return a
+	}
+	return b
+}
+
+func operations(lists ...[]*history.Operation) (ops []history.Operation) {
+	for _, list := range lists {
+		for _, o := range list {
+			ops = append(ops, *o)
+		}
+	}
+	return ops
+}
+
+// UnorderedQueue judges that every element that comes out has been put in
+// before, and not more often than it was put in, as jepsen.checker/queue does
+// with an unordered queue: in the order of events, an enqueue that did not
+// fail counts from its invocation, a dequeue from its completion. What is
+// never taken out is no matter. Linear time; keys are judged alone. It does
+// not check order or loss.
+func UnorderedQueue() checkers.Checker {
+	return judge("unordered-queue", "multisets", func(_ context.Context, ops []history.Operation) judged {
+		return perKey(ops, unorderedQueue)
+	})
+}
+
+func unorderedQueue(ops []history.Operation) judged {
+	b := newBag(ops)
+	if len(b.items) == 0 {
+		return unknown("nothing was put into the queue or taken out of it")
+	}
+	for id := range b.items {
+		e := &b.items[id]
+		slices.SortFunc(e.takes, func(x, y *history.Operation) int { return cmp.Compare(x.Return, y.Return) })
+		for i, take := range e.takes {
+			if i >= len(e.puts) || e.puts[i].Call > take.Return {
+				return invalid("unexpected", fmt.Sprintf("%s came out of the queue for the %s, before it had been put in as often", b.in.values[id], nth(i+1)), operations(e.puts, e.takes[:i+1])...)
+			}
+		}
+	}
+	return valid("all %s had been put in before", plural(b.took, "dequeued element"))
+}
+
+func nth(n int) string {
+	return map[int]string{1: "first time", 2: "second time", 3: "third time"}[min(n, 3)]
+}

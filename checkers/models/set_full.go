@@ -1,0 +1,254 @@
+package models
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// SetFull judges a set that grows by add and is read as a whole, element by
+// element, as jepsen.checker/set-full does. An element is *known* from the
+// first completion of its add or of a read that has it. With the last
+// invocation of a read that has it (last present) and the last one of a read
+// that has it not (last absent; only reads that completed after the add was
+// invoked count),
+//
+//   - it is *stable* if it was present later than absent;
+//   - it is *lost* if it is known and was absent later than present and later
+//     than it was known;
+//   - it is *never read* otherwise: no read can tell.
+//
+// A lost element is invalid. So are, beyond Jepsen, an element that nobody
+// tried to add, one whose add failed, and one that a read has twice. No stable
+// element at all is unknown. A stable element is *stale* if it was absent from
+// a read that began after it was known; that is invalid if linearizable is
+// set, and otherwise a measure, together with the quantiles of the time from
+// known to stable (stable_latency_…_ms) and from known to lost.
+//
+// Time and memory are linear in the number of elements in all reads together,
+// but for a factor of the operations that overlap. Keys are judged alone. It
+// does not check the order in which elements appear: with linearizable set it
+// is still weaker than linearizability.
+func SetFull(linearizable bool) checkers.Checker {
+	return judge("set-full", "timelines of elements", func(_ context.Context, ops []history.Operation) judged {
+		return perKey(ops, func(ops []history.Operation) judged { return setFull(ops, linearizable) })
+	})
+}
+
+// element is the timeline of one element.
+type element struct {
+	value   history.Value
+	add     *history.Operation
+	known   *history.Operation // the add or the read that first proved it
+	knownAt int64              // index of its completion
+	present *history.Operation // last to be invoked of the reads that have it
+	absent  *history.Operation // last to be invoked of those that have it not
+}
+
+type setRead struct {
+	op  *history.Operation
+	ids []int
+}
+
+func setFull(ops []history.Operation, linearizable bool) judged {
+	in := newInterner()
+	elements, bad := setAdds(in, ops)
+	if bad.Verdict != "" {
+		return bad
+	}
+	var reads []setRead
+	for i := range ops {
+		o := &ops[i]
+		list, ok := o.Output.AsList()
+		if o.F != Read || o.Outcome != history.OK || !ok {
+			continue
+		}
+		r := setRead{op: o}
+		for _, v := range list {
+			id, ok := in.find(v)
+			if !ok {
+				return invalid("phantom", fmt.Sprintf("a read has %s, which nobody tried to add", v), *o)
+			}
+			if add := elements[id].add; add.Outcome == history.Fail {
+				return invalid("aborted read", fmt.Sprintf("a read has %s, whose add failed", v), *o, *add)
+			}
+			r.ids = append(r.ids, id)
+		}
+		slices.Sort(r.ids)
+		for i := 1; i < len(r.ids); i++ {
+			if r.ids[i] == r.ids[i-1] {
+				return invalid("duplicate", fmt.Sprintf("a read has %s twice", in.values[r.ids[i]]), *o, *elements[r.ids[i]].add)
+			}
+		}
+		reads = append(reads, r)
+	}
+	if len(elements) == 0 {
+		return unknown("nothing was added")
+	}
+	presences(elements, reads)
+	absences(elements, reads)
+	return concludeSet(elements, linearizable)
+}
+
+// setAdds makes the elements. The add that counts for a value added several
+// times is the last one, as in Jepsen; but none of several may have failed
+// while another did not.
+func setAdds(in *interner, ops []history.Operation) ([]element, judged) {
+	var elements []element
+	for i := range ops {
+		o := &ops[i]
+		if o.F != Add {
+			continue
+		}
+		id := in.id(o.Input)
+		if id < len(elements) {
+			return nil, unknown("%s is added twice; elements must be unique to be followed", o.Input)
+		}
+		e := element{value: o.Input, add: o, knownAt: never}
+		if o.Outcome == history.OK {
+			e.known, e.knownAt = o, o.Return
+		}
+		elements = append(elements, e)
+	}
+	return elements, judged{}
+}
+
+func presences(elements []element, reads []setRead) {
+	for _, r := range reads {
+		for _, id := range r.ids {
+			e := &elements[id]
+			if r.op.Return < e.knownAt {
+				e.known, e.knownAt = r.op, r.op.Return
+			}
+			if e.present == nil || e.present.Call < r.op.Call {
+				e.present = r.op
+			}
+		}
+	}
+}
+
+// absences finds the last read without each element. Reads are taken from the
+// last invoked backwards, and the elements whose answer is open are kept in a
+// list: each visit of an element either answers it, or is paid for by the
+// element's being in the read, or by the add's overlapping the read.
+func absences(elements []element, reads []setRead) {
+	slices.SortFunc(reads, func(a, b setRead) int { return cmp.Compare(b.op.Call, a.op.Call) })
+	// latest[i] is the last completion of reads i and after in this order.
+	latest := make([]int64, len(reads)+1)
+	latest[len(reads)] = -1
+	for i := len(reads) - 1; i >= 0; i-- {
+		latest[i] = max(latest[i+1], reads[i].op.Return)
+	}
+	open := make([]int, len(elements)) // in order of the add's invocation
+	for i := range open {
+		open[i] = i
+	}
+	slices.SortFunc(open, func(a, b int) int { return cmp.Compare(elements[a].add.Call, elements[b].add.Call) })
+	has := make([]int, len(elements)) // the number of the last read that has it, from 1
+	for i, r := range reads {
+		for len(open) > 0 && elements[open[len(open)-1]].add.Call > latest[i] {
+			open = open[:len(open)-1]
+		}
+		for _, id := range r.ids {
+			has[id] = i + 1
+		}
+		kept := open[:0]
+		for _, id := range open {
+			e := &elements[id]
+			if has[id] == i+1 || e.add.Call > r.op.Return {
+				kept = append(kept, id)
+				continue
+			}
+			e.absent = r.op
+		}
+		open = kept
+	}
+}
+
+func callOf(o *history.Operation) int64 {
+	if o == nil {
+		return -1
+	}
+	return o.Call
+}
+
+func concludeSet(elements []element, linearizable bool) judged {
+	var stable, lost, stale, unread []*element
+	var stableAfter, lostAfter []time.Duration
+	for i := range elements {
+		e := &elements[i]
+		switch absent, present := callOf(e.absent), callOf(e.present); {
+		case present > absent:
+			stable = append(stable, e)
+			stableAfter = append(stableAfter, e.since(e.absent))
+			if absent > e.knownAt {
+				stale = append(stale, e)
+			}
+		case e.known != nil && absent > e.knownAt:
+			lost = append(lost, e)
+			lostAfter = append(lostAfter, e.since(e.present))
+		default:
+			unread = append(unread, e)
+		}
+	}
+	m := map[string]float64{
+		"attempts": float64(len(elements)), "stable": float64(len(stable)), "lost": float64(len(lost)),
+		"stale": float64(len(stale)), "never_read": float64(len(unread)),
+	}
+	quantiles(m, "stable_latency", stableAfter)
+	quantiles(m, "lost_latency", lostAfter)
+	switch {
+	case len(lost) > 0:
+		e := lost[0]
+		return with(invalid("lost", fmt.Sprintf("%s lost (%s): %s was known at %s, and the read invoked at %s does not have it, nor has any later one",
+			plural(len(lost), "element"), values(lost), e.value, checkers.At(e.known.Completed), checkers.At(e.absent.Invoked)),
+			*e.add, *e.known, *e.absent), m)
+	case len(stable) == 0:
+		return with(unknown("of %s none was certainly there to stay: no read began after one was known (%s never read)",
+			plural(len(elements), "element"), values(unread)), m)
+	case linearizable && len(stale) > 0:
+		e := stale[0]
+		return with(invalid("stale", fmt.Sprintf("%s stale (%s): %s was known at %s, and the read invoked at %s does not have it, although a later one has",
+			plural(len(stale), "element"), values(stale), e.value, checkers.At(e.known.Completed), checkers.At(e.absent.Invoked)),
+			*e.add, *e.known, *e.absent, *e.present), m)
+	}
+	return with(valid("%d of %s stable, none lost; %d stale for a time, %d never read", len(stable), plural(len(elements), "element"), len(stale), len(unread)), m)
+}
+
+// since is the time from when e was known until just after o was invoked.
+func (e *element) since(o *history.Operation) time.Duration {
+	if o == nil || e.known == nil {
+		return 0
+	}
+	return max(0, o.Invoked+1-e.known.Completed)
+}
+
+func values(list []*element) string {
+	vs := make([]history.Value, len(list))
+	for i, e := range list {
+		vs[i] = e.value
+	}
+	return few(vs)
+}
+
+// quantiles adds the quantiles of times in whole milliseconds, as Jepsen has
+// them: the q-quantile of n times is that at position ⌊q·n⌋.
+func quantiles(m map[string]float64, name string, times []time.Duration) {
+	if len(times) == 0 {
+		return
+	}
+	slices.Sort(times)
+	for _, q := range []struct {
+		name string
+		q    float64
+	}{{"0", 0}, {"50", 0.5}, {"95", 0.95}, {"99", 0.99}, {"100", 1}} {
+		at := min(len(times)-1, int(math.Floor(q.q*float64(len(times)))))
+		m[name+"_p"+q.name+"_ms"] = float64(times[at] / time.Millisecond)
+	}
+}

@@ -148,7 +148,7 @@ func (b *builder) add(o *operation) error {
 }
 
 func (b *builder) append(e history.Event, final bool) error {
-	if b.left -= int64(unsafe.Sizeof(e)) + size(e.Value); b.left < 0 {
+	if b.left -= int64(unsafe.Sizeof(e)) + Size(e.Value); b.left < 0 {
 		return fmt.Errorf("%w: %d bytes after %d events; allow more or cut the history", ErrTooLarge, b.o.Memory, len(b.events))
 	}
 	b.events = append(b.events, e)
@@ -158,20 +158,20 @@ func (b *builder) append(e history.Event, final bool) error {
 	return nil
 }
 
-// size estimates the memory of a value besides the value itself.
-func size(v history.Value) int64 {
+// Size estimates the memory in bytes that a value points to.
+func Size(v history.Value) int64 {
 	if s, ok := v.AsString(); ok {
 		return int64(len(s))
 	}
 	list, _ := v.AsList()
 	n := int64(len(list)) * int64(unsafe.Sizeof(v))
 	for _, e := range list {
-		n += size(e)
+		n += Size(e)
 	}
 	pairs, _ := v.AsMap()
 	n += int64(len(pairs)) * 2 * int64(unsafe.Sizeof(v))
 	for _, p := range pairs {
-		n += size(p.Key) + size(p.Value)
+		n += Size(p.Key) + Size(p.Value)
 	}
 	return n
 }
@@ -409,4 +409,20 @@ func (b *builder) pairUp() {
 		}
 	}
 	b.events, b.highest = paired, len(paired)
+}
+
+// ParseValue reads one value in EDN, with null for nil as well.
+func ParseValue(text string) (history.Value, error) {
+	s := newScanner(strings.NewReader(text), false)
+	v, err := s.value(0)
+	if err != nil {
+		return history.Nil, opaque(err)
+	}
+	if _, err := s.skip(); err != errEnd {
+		return history.Nil, errors.New("more than one value")
+	}
+	if name, ok := v.AsString(); ok && name == "null" && text == "null" {
+		return history.Nil, nil
+	}
+	return v, nil
 }

@@ -224,7 +224,7 @@ func (r *run) lists(ctx context.Context) error {
 	if err := r.weak(ctx, l, l.committed, func(b *graph.Builder) { l.versionEdges(b, l.tails()) }); err != nil {
 		return err
 	}
-	r.conclude(l, "")
+	r.conclude(l, r.settle(ctx, l))
 	return nil
 }
 
@@ -296,7 +296,7 @@ func (r *run) conclude(w writers, doubt string) {
 // asked for.
 func (r *run) fracturedForbidden() bool {
 	for _, m := range r.o.Models {
-		for w := range reach(weaker, m) {
+		for w := range implications[m] {
 			if r.a.refuted[w] && rules[w].level >= levelMAV {
 				return true
 			}

@@ -74,6 +74,8 @@ var implied = anomalyGraph(map[Anomaly][]Anomaly{
 	"G-SIb":           {"G-SI"},
 })
 
+var impliedBy = reversed(implied)
+
 // cyclic are the anomalies that have variants with suffixes.
 var cyclic = []Anomaly{G0, G1c, "G1", GSingleItem, "G-single", GNonadjacentItem, "G-nonadjacent", G2Item, "G2"}
 
@@ -104,6 +106,7 @@ func anomalyGraph(base map[Anomaly][]Anomaly) map[Anomaly][]Anomaly {
 // reach returns from and all that can be reached in g from it.
 func reach[T ~string](g map[T][]T, from ...T) map[T]bool {
 	met := map[T]bool{}
+	from = slices.Clone(from) // it serves as the stack
 	for len(from) > 0 {
 		x := from[len(from)-1]
 		from = from[:len(from)-1]

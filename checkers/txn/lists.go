@@ -23,6 +23,9 @@ type lists struct {
 	appends []place
 	final   []bool
 	pos     []int32
+	// earlier is the append by the same transaction to the same key before
+	// it, or none.
+	earlier []int32
 	// Of each key: its longest read, and the appends in order, without
 	// repetition and without elements that nobody appended (none).
 	longest []place
@@ -49,7 +52,7 @@ func (e *DuplicateWriteError) Error() string {
 // newLists reads the history up to the order of each key.
 func newLists(h *History, s size, found *findings) (*lists, error) {
 	l := &lists{
-		h: h, size: s, index: newIndex(s.writes), appends: make([]place, 0, s.writes), final: make([]bool, s.writes), pos: make([]int32, s.writes),
+		h: h, size: s, index: newIndex(s.writes), appends: make([]place, 0, s.writes), final: make([]bool, s.writes), pos: make([]int32, s.writes), earlier: make([]int32, s.writes),
 		longest: make([]place, s.keys), order: make([][]int32, s.keys), damaged: make([]bool, s.keys), failed: make([]int32, s.keys),
 		committed: make([]bool, s.txns), found: found,
 	}
@@ -93,9 +96,9 @@ func (l *lists) number() error {
 				return &DuplicateWriteError{l.h.KeyName(o.Key), l.h.ValueName(o.Value), l.h.name(l.appends[other].txn), l.h.name(int32(i))}
 			}
 			l.appends = append(l.appends, place{int32(i), int32(j)})
-			l.final[n] = true
+			l.final[n], l.earlier[n] = true, none
 			if p := &latest[o.Key]; p.txn == int32(i) {
-				l.final[p.number] = false
+				l.final[p.number], l.earlier[n] = false, p.number
 				p.number = n
 			} else {
 				*p = last{int32(i), n}

@@ -53,8 +53,8 @@ func (l *lists) readEdges(b *graph.Builder, t int32, o *Op, tails []tail) {
 			b.Edge(l.appends[n].txn, t, graph.WR)
 		}
 	}
-	if !prefix {
-		return
+	if !prefix || v != len(o.List) {
+		return // what it did not see is not clear
 	}
 	if n := l.after(o.Key, v); n >= 0 {
 		b.Edge(t, l.appends[n].txn, graph.RW)
@@ -150,7 +150,7 @@ func (l *lists) explainRW(a int32, p place) (string, []place) {
 	}
 	for j := range l.h.Txns[a].Ops {
 		read := &l.h.Txns[a].Ops[j]
-		if read.Kind != Read || read.Key != o.Key || !l.isPrefix(read) || l.version(read, true) > pos || slices.Contains(read.List, o.Value) {
+		if read.Kind != Read || read.Key != o.Key || !l.isPrefix(read) || l.version(read, true) != len(read.List) || len(read.List) > pos || slices.Contains(read.List, o.Value) {
 			continue
 		}
 		return fmt.Sprintf("%s read key %s as %s, which does not contain %s, which %s appended to it, so %s came before %s", l.h.name(a), l.h.KeyName(o.Key),

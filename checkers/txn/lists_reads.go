@@ -55,6 +55,26 @@ func (l *lists) checkReads() {
 		}
 	}
 	l.dirtyUpdates()
+	l.ownOrder()
+}
+
+// ownOrder looks for appends of one transaction to one key that were read
+// without or before earlier ones.
+func (l *lists) ownOrder() {
+	for i, e := range l.earlier {
+		n := int32(i)
+		if e == none || l.pos[n] < 0 || l.pos[e] >= 0 && l.pos[e] < l.pos[n] || l.h.Txns[l.appends[n].txn].Status == Fail {
+			continue
+		}
+		first, second := l.appends[e], l.appends[n]
+		l.found.add(IncompatibleOrder, func() Finding {
+			f := Finding{Key: l.h.KeyName(l.op(first).Key)}
+			by := l.shortest(l.op(first).Key, second)
+			f.Summary = fmt.Sprintf("%s appended %s to key %s before %s, but %s read that key as %s", l.h.name(first.txn), l.h.ValueName(l.op(first).Value), f.Key, l.h.ValueName(l.op(second).Value), l.h.name(by.txn), l.h.ListName(l.op(by).List))
+			f.parts = []place{first, second, by}
+			return f
+		})
+	}
 }
 
 // of returns the state of a key for a transaction.

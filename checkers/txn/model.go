@@ -83,6 +83,20 @@ var weaker = map[Model][]Model{
 
 var stronger = reversed(weaker)
 
+// implications holds for each model all that it implies, itself included.
+var implications = func() map[Model]map[Model]bool {
+	all := map[Model]map[Model]bool{}
+	for m := range weaker {
+		all[m] = reach(weaker, m)
+		for w := range all[m] {
+			if all[w] == nil {
+				all[w] = reach(weaker, w)
+			}
+		}
+	}
+	return all
+}()
+
 // forbids lists the anomalies that each model rules out beyond those that
 // weaker models do.
 var forbids = map[Model][]Anomaly{
@@ -185,17 +199,19 @@ func ParseModel(name string) (Model, error) {
 
 // Implied returns the models that hold if m does, m included, in
 // alphabetical order.
-func (m Model) Implied() []Model { return sorted(reach(weaker, m)) }
+func (m Model) Implied() []Model { return sorted(implications[m]) }
 
 // Forbidden returns the anomalies that must not be seen where all of the
 // models hold and that are none of the extra ones, which may stand for
 // groups: "G1" and "G2".
 func Forbidden(models []Model, extra []Anomaly) map[Anomaly]bool {
-	var list []Anomaly
-	for m := range reach(weaker, models...) {
-		list = append(list, forbids[m]...)
+	list := slices.Clone(extra)
+	for _, m := range models {
+		for w := range implications[m] {
+			list = append(list, forbids[w]...)
+		}
 	}
-	return reach(reversed(implied), append(list, extra...)...)
+	return reach(impliedBy, list...)
 }
 
 // Boundary returns the weakest models that cannot hold where the anomalies
@@ -215,10 +231,13 @@ func Boundary(anomalies []Anomaly) (not, alsoNot []Model) {
 // weakest splits the models and all that imply one of them into those that
 // imply no other and the rest.
 func weakest(refuted []Model) (not, alsoNot []Model) {
+	if len(refuted) == 0 {
+		return nil, nil
+	}
 	all := reach(stronger, refuted...)
 	for m := range all {
 		least := true
-		for w := range reach(weaker, m) {
+		for w := range implications[m] {
 			least = least && (w == m || !all[w])
 		}
 		if least {

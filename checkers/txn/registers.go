@@ -2,7 +2,6 @@ package txn
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -200,7 +199,7 @@ func (r *run) registers(ctx context.Context) error {
 		return err
 	}
 	doubt := ""
-	if len(r.found.list) == 0 && r.needsProof() {
+	if r.needsProof() {
 		doubt = r.prove(ctx, g)
 	}
 	r.conclude(g, doubt)
@@ -229,14 +228,16 @@ func (r *run) prove(ctx context.Context, g *registers) string {
 		r.a.Algorithm += ", complete order of versions"
 		return ""
 	}
+	start := fmt.Sprintf("no violation was found, but the order of the versions of key %s is known in part only", r.h.KeyName(key))
+	if len(r.found.list) > 0 {
+		return start + ", and the history is not serializable"
+	}
 	steps := r.o.Steps
 	switch err := g.serialize(ctx, r.wanted(), &steps); {
 	case err == nil:
 		r.a.Algorithm += ", explaining order"
 		return ""
-	case errors.Is(err, errNoOrder):
-		return fmt.Sprintf("no violation was found, but the order of the versions of key %s is known in part only, and no order of the transactions was found that explains all reads", r.h.KeyName(key))
 	default:
-		return fmt.Sprintf("no violation was found, but the order of the versions of key %s is known in part only, and %s", r.h.KeyName(key), err)
+		return start + ", and " + err.Error()
 	}
 }

@@ -70,6 +70,18 @@ func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
 	for i := range x.ops {
 		in[x.ops[i].source] = true
 	}
+	posed := &search.Problem{Ops: make([]search.Op, len(ops)), Initial: p.initial, Model: &register{ops}}
+	for i := range ops {
+		posed.Ops[i].Maybe = ops[i].maybe
+	}
+	return drawPage(e, ops, posed, in,
+		func(i int) string { return describe(p, &ops[i]) },
+		func(state int32) string { return p.values[state].String() })
+}
+
+// drawPage draws the operations of a problem; in are the sources of those
+// that are part of the witness.
+func drawPage(e *checkers.Evidence, ops []op, p *search.Problem, in map[int]bool, describe func(int) string, describeState func(int32) string) []byte {
 	clock := newStretched(e.Operations, ops)
 	lane := lanes(ops)
 	drawn := make([]porcupine.Operation, len(ops))
@@ -87,19 +99,15 @@ func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
 		}
 		drawn[i] = porcupine.Operation{ClientId: lane[i], Input: int32(i), Call: clock.of(o.call), Return: clock.of(o.ret), Metadata: note}
 	}
-	posed := &search.Problem{Ops: make([]search.Op, len(ops)), Initial: p.initial, Model: &register{ops}}
-	for i := range ops {
-		posed.Ops[i].Maybe = ops[i].maybe
-	}
 	m := search.NewMeter(context.Background(), search.Budget{Configurations: pictureSteps, Memory: DefaultMemory}, len(ops))
-	result, info := porcupine.CheckOperationsVerbose(search.Porcupine(posed, m), drawn, 0)
+	result, info := porcupine.CheckOperationsVerbose(search.Porcupine(p, m), drawn, 0)
 	if result != porcupine.Illegal || m.Exhausted() {
 		return nil
 	}
 	info.AddAnnotations(clock.faults(e.Faults))
-	plain := search.Porcupine(posed, nil)
-	plain.DescribeOperation = func(input, _ any) string { return describe(p, &ops[input.(int32)]) }
-	plain.DescribeState = func(state any) string { return p.values[state.(int32)].String() }
+	plain := search.Porcupine(p, nil)
+	plain.DescribeOperation = func(input, _ any) string { return describe(int(input.(int32))) }
+	plain.DescribeState = func(state any) string { return describeState(state.(int32)) }
 	plain.DescribeOperationMetadata = func(note any) string { return note.(string) }
 	var page bytes.Buffer
 	if err := porcupine.Visualize(plain, info, &page); err != nil {

@@ -37,6 +37,10 @@ const (
 type Spec struct {
 	// Initial is the value of every key before anything was written.
 	Initial history.Value
+	// Mismatch is the Error of a failed cas which says that the register did
+	// not hold the expected value at some moment of the operation. Such a cas
+	// is evidence. "" means that failed cas say nothing.
+	Mismatch string
 }
 
 // Options bound the checker. Steps and memory make verdicts reproducible;

@@ -1,0 +1,222 @@
+package linear
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cleancut/cleancut/checkers/linear/search"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// act is an operation on an object other than a register, in a form that is
+// quick to judge.
+type act struct {
+	kind      uint8 // as the object defines
+	maybe     bool  // of unknown outcome
+	pure      bool  // it changes nothing and only tells
+	value     int32 // id of the element, or a number that the object defines
+	source    int32 // index of the operation in the history
+	call, ret int64 // indices of events; ret is never for maybe
+	list      []int32
+}
+
+// trial is the history of one part of an object.
+type trial struct {
+	part   part
+	acts   []act // in order of call, without failed ones
+	values []history.Value
+	failed map[int32]int32 // id of an element → operation that failed to bring it in
+	all    []history.Operation
+}
+
+// rules are the sequential specification of an object, and what is known of
+// deciding it.
+type rules interface {
+	// functions lists the operations by F.
+	functions() []string
+	// parse turns an operation into an act. It reports false if the operation
+	// neither changes anything nor tells anything.
+	parse(in *interner, h *history.Operation, a *act) (keep bool, err error)
+	// exact decides the trial if its preconditions hold. The conflict is nil
+	// if there is a linearization.
+	exact(t *trial) (c *conflict, applies bool)
+	// pose turns the trial into a problem for the search.
+	pose(t *trial) *search.Problem
+	// open returns what an act that changes something says as long as it is
+	// not over, and whether that is anything.
+	open(a act) (act, bool)
+	// project returns the acts that concern the given elements, with lists
+	// shortened to them. If the whole is legal, so is that. It returns nil if
+	// elements cannot be taken apart.
+	project(acts []act, in []bool) []act
+}
+
+// conflict is a violation.
+type conflict struct {
+	class, summary string
+	acts           []int32 // those that contradict each other
+	values         []int32 // the elements concerned
+}
+
+// structure is an object that is judged by rules.
+type structure struct {
+	name  string
+	rules rules
+	exact string // name of the exact algorithm
+}
+
+// splitter is rules of an object that falls into independent parts beyond
+// its keys.
+type splitter interface {
+	split(all []history.Operation, p part) []part
+}
+
+func (s structure) split(all []history.Operation, p part) []part {
+	if x, ok := s.rules.(splitter); ok {
+		return x.split(all, p)
+	}
+	return []part{p}
+}
+
+// try builds the trial of a part.
+func (s structure) try(in *interner, all []history.Operation, p part) (*trial, error) {
+	in.reset()
+	t := &trial{part: p, acts: make([]act, 0, len(p.at)), failed: map[int32]int32{}, all: all}
+	for _, at := range p.at {
+		h := &all[at]
+		if !slices.Contains(s.rules.functions(), h.F) {
+			return nil, fmt.Errorf("the function %q at event %d is not part of the specification of a %s; expected %s", h.F, h.Call, s.name, strings.Join(s.rules.functions(), ", "))
+		}
+		a := act{call: h.Call, ret: h.Return, source: at}
+		if h.Outcome == history.Info {
+			a.maybe, a.ret = true, never
+		}
+		keep, err := s.rules.parse(in, h, &a)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("the %s at event %d: %w", h.F, h.Call, err)
+		case !keep || a.pure && h.Outcome != history.OK:
+		case h.Outcome == history.Fail:
+			t.failed[a.value] = at
+		default:
+			t.acts = append(t.acts, a)
+		}
+	}
+	t.values = in.values
+	return t, nil
+}
+
+func (s structure) judge(b *budget, all []history.Operation, p part, a Algorithm) judgement {
+	t, err := s.try(newInterner(), all, p)
+	if err != nil {
+		return judgement{err: err}
+	}
+	j := judgement{operations: len(t.acts)}
+	var c *conflict
+	applies := false
+	if a == Automatic {
+		c, applies = s.rules.exact(t)
+	}
+	switch {
+	case applies && c == nil:
+		j.algorithm, j.answer = s.exact, legal
+	case applies:
+		j.algorithm, j.answer = s.exact, illegal
+	case a == Porcupine:
+		j.algorithm, j.answer = "porcupine", b.oracle(s.rules.pose(t))
+	default:
+		j.algorithm, j.answer = "search", b.spend(s.rules.pose(t))
+		if b.defect {
+			j.algorithm, j.answer = "porcupine", b.oracle(s.rules.pose(t))
+		}
+	}
+	if x, ok := s.rules.(bounder); ok && j.answer == undecided {
+		j.answer, j.algorithm, j.err, c = x.bounds(t)
+	}
+	if j.answer == illegal {
+		j.explain = func(b *budget) (explained, bool) { return s.explain(b, t, c) }
+	}
+	return j
+}
+
+// bounder is rules that can say something where search gives up.
+type bounder interface {
+	// bounds returns illegal with a conflict, or undecided with what is known.
+	bounds(t *trial) (answer, string, error, *conflict)
+}
+
+// posed makes a problem of acts: classes are made of acts of equal kind and
+// value, except where these have lists.
+func (t *trial) posed(m search.Model, initial int32) *search.Problem {
+	p := &search.Problem{Ops: make([]search.Op, len(t.acts)), Initial: initial, Model: m}
+	type label struct {
+		kind  uint8
+		value int32
+	}
+	count := make(map[label]int32, len(t.acts))
+	for i := range t.acts {
+		if a := &t.acts[i]; !a.pure {
+			count[label{a.kind, a.value}]++
+		}
+	}
+	classes := int32(0)
+	for l, n := range count {
+		if count[l] = 0; n > 1 {
+			count[l] = -1
+		}
+	}
+	for i := range t.acts {
+		a := &t.acts[i]
+		p.Ops[i] = search.Op{Call: a.call, Return: a.ret, Maybe: a.maybe, Pure: a.pure}
+		l := label{a.kind, a.value}
+		if a.pure || a.list != nil || count[l] == 0 {
+			continue
+		}
+		if count[l] < 0 {
+			classes++
+			count[l] = classes
+		}
+		p.Ops[i].Class = count[l]
+	}
+	return p
+}
+
+// table numbers the states of a model.
+type table[K comparable] struct {
+	ids   map[K]int32
+	keys  []K
+	bytes int64
+}
+
+// id returns the number of a state; extra is what it holds beside itself, in
+// bytes.
+func (t *table[K]) id(k K, extra int) int32 {
+	if id, ok := t.ids[k]; ok {
+		return id
+	}
+	if t.ids == nil {
+		t.ids = map[K]int32{}
+	}
+	id := int32(len(t.keys))
+	t.ids[k] = id
+	t.keys = append(t.keys, k)
+	t.bytes += 64 + int64(extra)
+	return id
+}
+
+// Bytes implements search.Sizer.
+func (t *table[K]) Bytes() int64 { return t.bytes }
+
+// list returns the ids of a list of values; nil is the empty list.
+func (in *interner) list(v history.Value) ([]int32, error) {
+	list, ok := v.AsList()
+	if !ok && !v.IsNil() {
+		return nil, fmt.Errorf("it returned %s; expected a list", v)
+	}
+	ids := make([]int32, len(list))
+	for i := range list {
+		ids[i] = in.id(list[i])
+	}
+	return ids, nil
+}

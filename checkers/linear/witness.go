@@ -1,0 +1,406 @@
+package linear
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// Classes of violations beside those of registers.
+const (
+	Incomparable   = "incomparable reads" // two reads of which none can come first
+	Duplicate      = "duplicate"          // something that came once was seen twice
+	Reordered      = "reordered"          // out of the queue in another order than into it
+	LostElement    = "lost element"       // it must have left the queue and nobody got it
+	FalseEmpty     = "false empty"        // nothing was found where something was
+	LostAdd        = "lost add"           // a sum without an acknowledged addition
+	WrongSum       = "wrong sum"          // a sum that no additions give
+	TooManyHolders = "too many holders"   // more permits taken than there are
+	OldToken       = "old token"          // a smaller fencing token after a greater one
+)
+
+// reducedMax bounds the acts of which a minimal explanation is sought one by
+// one, and witnessMax those that a witness lists.
+const (
+	reducedMax = 2_000
+	witnessMax = 100
+)
+
+// with returns the trial with other acts.
+func (t *trial) with(acts []act) *trial {
+	return &trial{part: t.part, acts: slices.Clone(acts), values: slices.Clone(t.values), failed: t.failed, all: t.all}
+}
+
+// shrinker makes a violation small. All its steps are sound: whatever they
+// leave is legal if the whole is.
+type shrinker struct {
+	s   structure
+	b   *budget
+	t   *trial // the whole
+	cut bool   // a search gave up
+}
+
+func (r *shrinker) illegal(acts []act) bool {
+	t := r.t.with(acts)
+	if c, applies := r.s.rules.exact(t); applies {
+		return c != nil
+	}
+	a := r.b.spend(r.s.rules.pose(t))
+	r.cut = r.cut || a == undecided
+	return a == illegal
+}
+
+// until returns what was known at the event at index end.
+func (r *shrinker) until(acts []act, end int64) []act {
+	var kept []act
+	for _, a := range acts {
+		if a.call > end || a.pure && a.ret > end {
+			continue
+		}
+		if a.ret > end && !a.maybe {
+			known := true
+			a.maybe, a.ret = true, never
+			if a, known = r.s.rules.open(a); !known {
+				continue
+			}
+		}
+		kept = append(kept, a)
+	}
+	return kept
+}
+
+// narrow returns the acts that a conflict is about.
+func (r *shrinker) narrow(c *conflict) []act {
+	named := map[int32]bool{}
+	end := int64(0)
+	for _, i := range c.acts {
+		if i >= 0 {
+			named[r.t.acts[i].source] = true
+			if ret := r.t.acts[i].ret; ret != never {
+				end = max(end, ret)
+			}
+			end = max(end, r.t.acts[i].call)
+		}
+	}
+	acts := r.t.acts
+	if c.values != nil {
+		in := make([]bool, len(r.t.values))
+		for _, v := range c.values {
+			in[v] = true
+		}
+		if part := r.s.rules.project(acts, in); part != nil {
+			acts = part
+		}
+	}
+	acts = slices.DeleteFunc(slices.Clone(acts), func(a act) bool { return a.pure && !named[a.source] })
+	return r.until(acts, end)
+}
+
+// firstPrefix finds by bisection what was known at the first return by which
+// the history was beyond repair.
+func (r *shrinker) firstPrefix() []act {
+	acts := r.t.acts
+	var returns []int64
+	for i := range acts {
+		if acts[i].ret != never {
+			returns = append(returns, acts[i].ret)
+		}
+	}
+	slices.Sort(returns)
+	low, high := 0, len(returns)-1
+	for low < high {
+		if mid := (low + high) / 2; r.illegal(r.until(acts, returns[mid])) {
+			high = mid
+		} else {
+			low = mid + 1
+		}
+	}
+	if high < 0 {
+		return acts
+	}
+	if first := r.until(acts, returns[low]); r.illegal(first) {
+		return first
+	}
+	return acts
+}
+
+// dropElements takes away all elements that are not needed, in ever smaller
+// groups (Zeller and Hildebrandt, TSE 28(2), 2002).
+func (r *shrinker) dropElements(acts []act) []act {
+	in := make([]bool, len(r.t.values))
+	var elements []int32
+	for v := range in {
+		in[v] = true
+		elements = append(elements, int32(v))
+	}
+	if r.s.rules.project(acts, in) == nil {
+		return acts
+	}
+	for size := max(1, len(elements)/2); ; size /= 2 {
+		for from := 0; from < len(elements); {
+			group := elements[from:min(from+size, len(elements))]
+			set(in, group, false)
+			smaller := r.s.rules.project(acts, in)
+			if len(smaller) > 0 && r.illegal(smaller) {
+				acts = smaller
+				elements = slices.Delete(elements, from, from+len(group))
+				continue
+			}
+			set(in, group, true)
+			from += size
+		}
+		if size <= 1 {
+			return acts
+		}
+	}
+}
+
+// dropReads takes away acts that change nothing and are not needed.
+func (r *shrinker) dropReads(acts []act) []act {
+	for size := max(1, len(acts)/2); ; size /= 2 {
+		for to := len(acts); to > 0; to -= size {
+			from := max(0, to-size)
+			smaller := append(acts[:from:from], slices.DeleteFunc(slices.Clone(acts[from:to]), func(a act) bool { return a.pure })...)
+			smaller = append(smaller, acts[to:]...)
+			if len(smaller) < len(acts) && r.illegal(smaller) {
+				acts = smaller
+			}
+		}
+		if size <= 1 {
+			return acts
+		}
+	}
+}
+
+// explain reduces a violation to a small one that porcupine rejects, too. It
+// reports false if porcupine does not.
+func (s structure) explain(b *budget, t *trial, c *conflict) (explained, bool) {
+	r := &shrinker{s: s, b: b, t: t}
+	var acts []act
+	if c != nil {
+		if acts = r.narrow(c); !r.illegal(acts) {
+			acts = nil
+		}
+	}
+	if acts == nil {
+		acts = r.firstPrefix()
+	}
+	if len(acts) <= reducedMax {
+		acts = r.dropReads(r.dropElements(r.dropReads(acts)))
+	} else {
+		r.cut = true
+	}
+	small := t.with(acts)
+	x := &account{t: small, minimal: !r.cut, structure: s}
+	switch b.oracle(s.rules.pose(t.with(acts))) {
+	case legal:
+		return explained{}, false
+	case undecided:
+		x.unconfirmed = true
+	}
+	if found, applies := s.rules.exact(small); applies && found != nil {
+		x.class, x.summary = found.class, found.summary
+	} else if c != nil {
+		x.class, x.summary = c.class, c.summary
+	} else {
+		x.class, x.summary = Unordered, fmt.Sprintf("%d operations on %s contradict each other: no order of them agrees both with real time and with what they returned", len(acts), t.part)
+	}
+	end := int64(0)
+	for i := range acts {
+		if acts[i].ret != never {
+			end = max(end, acts[i].ret)
+		}
+	}
+	return explained{len(acts), end, x.witness}, true
+}
+
+// account is a violation in its smallest form.
+type account struct {
+	structure            structure
+	t                    *trial
+	class, summary       string
+	minimal, unconfirmed bool
+}
+
+func (x *account) witness(e *checkers.Evidence) *checkers.Witness {
+	w := &checkers.Witness{Class: x.class, Summary: x.summary, Key: x.t.part.key, From: history.Never}
+	for i := range x.t.acts {
+		h := x.t.operation(int32(i))
+		if i < witnessMax {
+			w.Operations = append(w.Operations, h)
+			w.Lines = append(w.Lines, x.t.the(int32(i)))
+		}
+		w.From, w.To = min(w.From, h.Invoked), max(w.To, h.Invoked)
+		if h.Completed != history.Never {
+			w.To = max(w.To, h.Completed)
+		}
+	}
+	if n := len(x.t.acts) - witnessMax; n > 0 {
+		w.Lines = append(w.Lines, fmt.Sprintf("%d more operations belong to it and are not listed.", n))
+	}
+	if len(x.t.acts) > 1 {
+		w.Lines = append(w.Lines, "No order of these operations agrees both with real time and with what they returned.")
+	}
+	if !x.minimal {
+		w.Lines = append(w.Lines, "There may be a smaller explanation: the search for it was bounded.")
+	}
+	if x.unconfirmed {
+		w.Lines = append(w.Lines, "Porcupine could not confirm this within the budget.")
+	}
+	w.Picture = x.picture(e)
+	return w
+}
+
+// operation returns an act as an operation of the history, with lists
+// shortened as in the act.
+func (t *trial) operation(i int32) history.Operation {
+	a := &t.acts[i]
+	h := t.all[a.source]
+	if list, ok := h.Output.AsList(); ok && h.F == Read && len(list) != len(a.list) {
+		h.Output = t.shortened(list, a)
+	}
+	if a.maybe && h.Outcome == history.OK {
+		h.Outcome, h.Completed, h.Return, h.Output = history.Info, history.Never, -1, history.Nil
+	}
+	return h
+}
+
+// shortened returns the elements of a list that are in a's list.
+func (t *trial) shortened(list []history.Value, a *act) history.Value {
+	var kept []history.Value
+	for _, v := range list {
+		if slices.ContainsFunc(a.list, func(id int32) bool { return t.values[id].Equal(v) }) {
+			kept = append(kept, v)
+		}
+	}
+	return history.List(kept...)
+}
+
+// listedMax is how many elements of a list are printed.
+const listedMax = 8
+
+// the describes an operation: "the enqueue of 4 (process 1, node n2, from
+// 3.214 s to 3.310 s)".
+func (t *trial) the(i int32) string {
+	h := t.operation(i)
+	var b strings.Builder
+	fmt.Fprintf(&b, "the %s", h.F)
+	if !h.Input.IsNil() {
+		fmt.Fprintf(&b, " of %s", h.Input)
+	}
+	if h.Key != "" {
+		fmt.Fprintf(&b, " on key %s", h.Key)
+	}
+	fmt.Fprintf(&b, " (process %d", h.Process)
+	if h.Node != "" {
+		fmt.Fprintf(&b, ", node %s", h.Node)
+	}
+	if h.Outcome == history.OK {
+		fmt.Fprintf(&b, ", %s to %s)", checkers.At(h.Invoked), checkers.At(h.Completed))
+	} else {
+		fmt.Fprintf(&b, ", from %s, outcome unknown)", checkers.At(h.Invoked))
+	}
+	if h.Outcome != history.OK || !told(h.F) {
+		return b.String()
+	}
+	list, ok := h.Output.AsList()
+	if whole, _ := t.all[t.acts[i].source].Output.AsList(); ok && len(list) < len(whole) {
+		fmt.Fprintf(&b, " returned, of %d elements, %s", len(whole), h.Output)
+	} else if ok && len(list) > listedMax {
+		fmt.Fprintf(&b, " returned %d elements", len(list))
+	} else {
+		fmt.Fprintf(&b, " returned %s", h.Output)
+	}
+	return b.String()
+}
+
+// told reports whether the result of a function says something.
+func told(f string) bool {
+	return f == Read || f == Dequeue || f == Contains || f == Acquire || f == Txn
+}
+
+// fromNowhere is the conflict of an act that shows an element which nobody
+// brought in.
+func (t *trial) fromNowhere(i, v int32) *conflict {
+	c := &conflict{class: ThinAirRead, acts: []int32{i}, values: []int32{v}}
+	c.summary = fmt.Sprintf("%s: nobody had brought in %s", t.the(i), t.values[v])
+	if source, ok := t.failed[v]; ok {
+		h := &t.all[source]
+		c.class = AbortedRead
+		c.summary = fmt.Sprintf("%s, although the %s of %s had failed at %s (process %d): it certainly did not happen",
+			t.the(i), h.F, t.values[v], checkers.At(h.Completed), h.Process)
+	}
+	return c
+}
+
+// future is the conflict of an act that shows an element before the act that
+// brought it in began.
+func (t *trial) future(seen, in, v int32) *conflict {
+	return &conflict{class: FutureRead, acts: []int32{seen, in}, values: []int32{v},
+		summary: fmt.Sprintf("%s, although %s began only later", t.the(seen), t.the(in))}
+}
+
+// outOfOrder is the conflict of two acts on a set or list that only grows:
+// late was over before early began, although reads say that it comes later.
+func (t *trial) outOfOrder(late, early int32, reads []int32) *conflict {
+	l, e := &t.acts[late], &t.acts[early]
+	c := &conflict{class: StaleRead, acts: []int32{late, early}}
+	c.summary = fmt.Sprintf("%s, although %s was over before", t.the(early), t.the(late))
+	switch {
+	case l.list == nil && e.list != nil: // a read lacks what was there before
+		c.values = []int32{l.value}
+	case l.list != nil && e.list == nil: // a read has what came after it
+		return t.future(late, early, e.value)
+	case l.list != nil: // a read lacks what another one had before
+		for _, v := range l.list {
+			if !slices.Contains(e.list, v) {
+				c.values = []int32{v}
+				break
+			}
+		}
+	default:
+		c.class, c.values = Reordered, []int32{l.value, e.value}
+		c.summary = fmt.Sprintf("%s was over before %s began, but reads show %s first", t.the(late), t.the(early), t.values[e.value])
+		for _, r := range reads {
+			list := t.acts[r].list
+			at := slices.Index(list, e.value)
+			if at >= 0 && !slices.Contains(list[:at], l.value) {
+				c.acts = append(c.acts, r)
+				break
+			}
+		}
+	}
+	return c
+}
+
+func (x *account) picture(e *checkers.Evidence) []byte {
+	if len(x.t.acts) > pictureOperationsMax {
+		return nil
+	}
+	p := x.structure.rules.pose(x.t.with(x.t.acts))
+	if len(p.Ops) != len(x.t.acts) { // some need not have happened
+		return nil
+	}
+	ops := make([]op, len(x.t.acts))
+	for i := range ops {
+		a := &x.t.acts[i]
+		ops[i] = op{maybe: a.maybe, call: a.call, ret: a.ret, source: int(a.source)}
+	}
+	return drawPage(e, ops, p, nil, func(i int) string {
+		h := x.t.operation(int32(i))
+		text := h.F
+		if !h.Input.IsNil() {
+			text += " " + h.Input.String()
+		}
+		if h.Outcome != history.OK {
+			return text + " ?"
+		}
+		if told(h.F) {
+			text += " → " + h.Output.String()
+		}
+		return text
+	}, func(state int32) string { return fmt.Sprintf("state %d", state) })
+}

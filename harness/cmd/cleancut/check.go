@@ -7,29 +7,35 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/cleancut/cleancut/checkers"
-	"github.com/cleancut/cleancut/checkers/linear"
+	"github.com/cleancut/cleancut/checkers/txn"
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/history/edn"
 	"github.com/cleancut/cleancut/harness/report"
 	"github.com/cleancut/cleancut/harness/rundir"
 	"github.com/cleancut/cleancut/suites"
-	"github.com/cleancut/cleancut/workloads"
 )
-
-// linearizable is the one model that is there yet.
-const linearizable = "linearizable"
 
 // checkFlags are those of check.
 type checkFlags struct {
-	workload, model, format string
-	timeout                 time.Duration
-	memory                  int64
-	json                    bool
+	workload, model, format  string
+	initial, order           string
+	anomalies, assume        []string
+	independent, overlapping bool
+	negative                 bool
+	maxLag                   time.Duration
+	maxLagging               int
+	timeout                  time.Duration
+	memory                   int64
+	json                     bool
 }
 
 func checkCommand() *cobra.Command {
@@ -38,10 +44,18 @@ func checkCommand() *cobra.Command {
 		Use:   "check RUN|HISTORY",
 		Short: "Judge a recorded run again, or a history from elsewhere",
 		Long: `check judges the folder of a run with all checkers of its scenario, and leaves
-the folder as it is. A file is taken for a history in JSONL, one event a line,
-and judged by --workload and --model.`,
+the folder as it is. A file is taken for a history and judged by --workload and
+--model; 'cleancut list models' shows which can be decided for what. What
+cannot be decided is said by name, with exit code 2.
+
+Histories are cleancut's own (jsonl), Jepsen's (edn: one map a line, or all in
+one vector), or Jepsen's operations as JSON (json), each also compressed by
+gzip. Without --format the ending of the name or the first bytes decide.`,
 		Example: `  cleancut check runs/replication/raft-partitions/latest
-  cleancut check history.jsonl --workload cas-register --model linearizable`,
+  cleancut check history.jsonl --workload cas-register
+  cleancut check history.edn --workload register --independent --initial 0
+  cleancut check history.edn --workload list-append --model snapshot-isolation
+  cleancut check history.edn --workload rw-register --anomalies G1,lost-update --assume linearizable-keys`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			info, err := os.Stat(args[0])
@@ -54,12 +68,22 @@ and judged by --workload and --model.`,
 			return f.checkHistory(cmd, args[0])
 		},
 	}
-	cmd.Flags().StringVar(&f.workload, "workload", "", "what the clients of a history did: register, cas-register or kv")
-	cmd.Flags().StringVar(&f.model, "model", linearizable, "what a history is to be: linearizable")
-	cmd.Flags().StringVar(&f.format, "format", "jsonl", "format of a history: jsonl")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", checkers.DefaultTimeout, "bound on the time of each checker; beyond it the verdict is unknown")
-	cmd.Flags().Int64Var(&f.memory, "memory", 0, "bound on the memory of a search, in bytes; 0 for the default")
-	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as JSON")
+	flags := cmd.Flags()
+	flags.StringVar(&f.workload, "workload", "", "what the clients of a history did: "+strings.Join(names(), ", "))
+	flags.StringVar(&f.model, "model", "", "what a history is to be; by default the one that the workload is for")
+	flags.StringVar(&f.format, "format", "", "format of a history: jsonl, edn or json; guessed by default")
+	flags.StringVar(&f.initial, "initial", "", "value that objects have at first, in EDN or JSON: 0, nil, \"text\"; for bank the sum of all balances")
+	flags.BoolVar(&f.independent, "independent", false, "split values [key value] into key and value, as jepsen.independent does")
+	flags.BoolVar(&f.overlapping, "overlapping", false, "allow operations of one process to overlap, as in some hand-written histories")
+	flags.StringSliceVar(&f.anomalies, "anomalies", nil, "anomalies of transactions that must not be seen, as Elle names them: G0, G1, G-single, lost-update, …")
+	flags.StringSliceVar(&f.assume, "assume", nil, "what may be assumed of transactions: "+strings.Join(promises, ", ")+"; and of registers: "+strings.Join(registerPromises, ", "))
+	flags.StringVar(&f.order, "transaction-order", "", "order of transactions if the database reveals it, ID:POSITION,…; an ID is the index of a completion")
+	flags.BoolVar(&f.negative, "negative-balances", false, "allow negative balances")
+	flags.DurationVar(&f.maxLag, "max-lag", 0, "for bounded-staleness: how old a value may be that is read")
+	flags.IntVar(&f.maxLagging, "max-versions", 0, "for bounded-staleness: how many newer versions there may be of a value that is read")
+	flags.DurationVar(&f.timeout, "timeout", checkers.DefaultTimeout, "bound on the time of each checker; beyond it the verdict is unknown")
+	flags.Int64Var(&f.memory, "memory", 0, "bound on the memory of a history and of its check, in bytes each; 0 for the defaults")
+	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 	return cmd
 }
 
@@ -104,37 +128,96 @@ func recoverRun(ctx context.Context, path string) (string, error) {
 
 // checkHistory judges a history by a model.
 func (f *checkFlags) checkHistory(cmd *cobra.Command, path string) error {
-	if f.format != "jsonl" {
-		return usage(fmt.Errorf("--format %q: expected jsonl", f.format))
-	}
-	if f.model != linearizable {
-		return usage(fmt.Errorf("--model %q: expected linearizable", f.model))
+	if !slices.Contains([]string{"", formatJSONL, formatEDN, formatJSON}, f.format) {
+		return usage(fmt.Errorf("--format %q: expected jsonl, edn or json", f.format))
 	}
 	if f.workload == "" {
-		return usage(errors.New("--workload is needed to judge a history: register, cas-register or kv"))
+		return usage(fmt.Errorf("--workload is needed to judge a history: %s", strings.Join(names(), ", ")))
 	}
-	if _, err := workloads.Lookup(f.workload); err != nil {
-		return usage(err)
-	}
-	e, err := harness.LoadHistory(path)
+	o, err := f.judgeOptions()
 	if err != nil {
 		return usage(err)
 	}
-	checker := linear.Checker(linear.Spec{}, linear.Options{Memory: f.memory})
-	verdicts := checkers.Check(cmd.Context(), e, []checkers.Checker{checker}, checkers.Options{Timeout: f.timeout})
-	outcome := map[checkers.Validity]rundir.Outcome{
-		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,
-	}[checkers.Merge(verdicts)]
-	result := &rundir.Result{
-		Scenario: filepath.Base(path), Verdict: outcome, Checkers: verdicts, Version: harness.Version(),
-		Operations: harness.CountOperations(e.Operations), Strength: history.Measure(e.Events, e.Operations),
-		Measures: map[string]float64{}, Reasons: []string{verdicts[0].Reason},
-		Reproduce: fmt.Sprintf("cleancut check %s --workload %s --model %s", quote(path), f.workload, f.model),
+	checker, err := checkerFor(f.workload, f.model, o)
+	var undecidable *undecidableError
+	switch {
+	case errors.As(err, &undecidable):
+		checker = checkers.Func(undecidable.model, func(context.Context, *checkers.Evidence) checkers.Verdict {
+			return checkers.Verdict{Verdict: checkers.Unknown, Reason: undecidable.Error()}
+		})
+	case err != nil:
+		return usage(err)
 	}
+	h, err := load(path, loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, memory: f.memory})
+	if err != nil {
+		return usage(err)
+	}
+	result := judgeHistory(cmd.Context(), h, checker, checkers.Options{Timeout: f.timeout})
+	result.Scenario, result.Reproduce = filepath.Base(path), f.reproduce(cmd, path)
 	if err := f.print(cmd, result); err != nil {
 		return err
 	}
-	return codeFor(outcome)
+	return codeFor(result.Verdict)
+}
+
+// judgeHistory lets one checker judge a history.
+func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers.Options) *rundir.Result {
+	verdicts := checkers.Check(ctx, h.evidence, []checkers.Checker{c}, o)
+	outcome := map[checkers.Validity]rundir.Outcome{
+		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,
+	}[checkers.Merge(verdicts)]
+	r := &rundir.Result{
+		Verdict: outcome, Checkers: verdicts, Version: harness.Version(),
+		Operations: harness.CountOperations(h.evidence.Operations), Strength: history.Measure(h.evidence.Events, h.evidence.Operations),
+		Measures: map[string]float64{}, Reasons: []string{verdicts[0].Reason},
+	}
+	if h.summary.CompletionsOnly {
+		r.Reasons = append(r.Reasons, "the history has completions only: all operations were taken as overlapping")
+	}
+	if n := h.summary.Renumbered; n > 0 {
+		r.Reasons = append(r.Reasons, fmt.Sprintf("%d times a process went on after an operation of unknown outcome, or with one open: it was taken for a new process", n))
+	}
+	return r
+}
+
+// judgeOptions reads the flags that concern the judgement.
+func (f *checkFlags) judgeOptions() (*judgeOptions, error) {
+	o := &judgeOptions{assume: f.assume, memory: f.memory, negative: f.negative, maxLag: f.maxLag, maxLagging: f.maxLagging}
+	if f.memory < 0 || f.maxLag < 0 || f.maxLagging < 0 {
+		return nil, errors.New("--memory, --max-lag and --max-versions must not be negative")
+	}
+	if f.initial != "" {
+		v, err := edn.ParseValue(f.initial)
+		if err != nil {
+			return nil, fmt.Errorf("--initial %q: %w", f.initial, err)
+		}
+		o.initial = &v
+	}
+	for _, a := range f.anomalies {
+		o.anomalies = append(o.anomalies, txn.Anomaly(a))
+	}
+	for _, entry := range strings.FieldsFunc(f.order, func(r rune) bool { return r == ',' }) {
+		var id, at int64
+		if n, err := fmt.Sscanf(entry, "%d:%d", &id, &at); n != 2 || err != nil {
+			return nil, fmt.Errorf("--transaction-order: %q is not ID:POSITION", entry)
+		}
+		if o.order == nil {
+			o.order = map[int64]int64{}
+		}
+		o.order[id] = at
+	}
+	return o, nil
+}
+
+// reproduce is the command line that judges the same again.
+func (f *checkFlags) reproduce(cmd *cobra.Command, path string) string {
+	line := "cleancut check " + quote(path)
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if flag.Name != "json" {
+			line += " --" + flag.Name + "=" + quote(strings.Trim(flag.Value.String(), "[]"))
+		}
+	})
+	return line
 }
 
 func (f *checkFlags) print(cmd *cobra.Command, r *rundir.Result) error {

@@ -175,13 +175,6 @@ func bugTable() table {
 	return t
 }
 
-func modelTable() table {
-	return table{
-		header: []string{"model", "workloads", "meaning"},
-		rows:   [][]string{{linearizable, "register, cas-register, kv", "each operation takes effect at one instant between invocation and completion"}},
-	}
-}
-
 func pointTable() table {
 	t := table{header: []string{"point", "target"}}
 	for _, x := range suites.Targets() {

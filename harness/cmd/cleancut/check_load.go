@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"unsafe"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/history/edn"
+	"github.com/cleancut/cleancut/harness/rundir"
+)
+
+// Formats of histories.
+const (
+	formatJSONL = "jsonl" // cleancut's own: strict
+	formatEDN   = "edn"   // Jepsen's
+	formatJSON  = "json"  // Jepsen's operations as JSON
+)
+
+// loadOptions say how a history is to be read.
+type loadOptions struct {
+	format                   string // "" to guess
+	independent, overlapping bool
+	memory                   int64 // 0 for edn.DefaultMemory
+}
+
+// loaded is a history that was read.
+type loaded struct {
+	evidence *checkers.Evidence
+	format   string
+	summary  edn.Summary
+}
+
+// load reads a history from a file, which may be compressed by gzip.
+func load(path string, o loadOptions) (*loaded, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	name := strings.TrimSuffix(path, ".gz")
+	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		r = bufio.NewReader(z)
+	}
+	h, err := loadFrom(r, name, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return h, nil
+}
+
+// loadFrom reads a history from r; its name helps to guess the format.
+func loadFrom(r *bufio.Reader, name string, o loadOptions) (*loaded, error) {
+	if o.memory == 0 {
+		o.memory = edn.DefaultMemory
+	}
+	h := &loaded{format: o.format}
+	if h.format == "" {
+		h.format = guess(r, name)
+	}
+	var events []history.Event
+	var err error
+	switch h.format {
+	case formatEDN, formatJSON:
+		// Half for the events, half for the operations made of them.
+		events, h.summary, err = edn.Read(r, edn.Options{
+			JSON: h.format == formatJSON, Independent: o.independent, Overlapping: o.overlapping, Memory: o.memory / 2,
+		})
+	default:
+		events, err = readJSONL(r, o.memory/2)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("as %s: %w", h.format, err)
+	}
+	if len(events) == 0 {
+		return nil, fmt.Errorf("as %s: the history is empty", h.format)
+	}
+	if h.format == formatJSONL && o.independent {
+		return nil, errors.New("--independent is for edn and json: an event in jsonl has its key apart")
+	}
+	ops, err := history.Operations(events)
+	if err != nil {
+		return nil, err
+	}
+	h.evidence = &checkers.Evidence{Events: events, Operations: ops, Phases: rundir.Phases(events)}
+	return h, nil
+}
+
+// guess tells the format by the ending of the name, or else by the first
+// bytes: an object whose first key is a string is a line of JSONL.
+func guess(r *bufio.Reader, name string) string {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".edn":
+		return formatEDN
+	case ".jsonl":
+		return formatJSONL
+	case ".json":
+		return formatJSON
+	}
+	begin, _ := r.Peek(512)
+	text := strings.TrimLeft(string(begin), " \t\r\n")
+	switch {
+	case strings.HasPrefix(text, "{") && strings.HasPrefix(strings.TrimLeft(text[1:], " \t"), `"`):
+		return formatJSONL
+	case strings.HasPrefix(text, "[") && strings.HasPrefix(strings.TrimLeft(text[1:], " \t\r\n{"), `"`):
+		return formatJSON
+	}
+	return formatEDN
+}
+
+// readJSONL reads cleancut's own format in bounded memory.
+func readJSONL(r io.Reader, memory int64) ([]history.Event, error) {
+	d := history.NewDecoder(r)
+	var events []history.Event
+	for left := memory; ; {
+		e, err := d.Next()
+		switch {
+		case err == io.EOF:
+			return events, nil
+		case errors.Is(err, history.ErrTorn):
+			return nil, errors.New("the last line is incomplete; remove it if its loss is known")
+		case err != nil:
+			return nil, err
+		}
+		// What an event points to is no longer than twice its line, mostly
+		// much shorter.
+		left -= int64(unsafe.Sizeof(e)) + int64(len(e.Error)) + edn.Size(e.Value)
+		if left < 0 {
+			return nil, fmt.Errorf("%w: %d bytes after %d events; allow more by --memory or cut the history", edn.ErrTooLarge, memory, len(events))
+		}
+		events = append(events, e)
+	}
+}

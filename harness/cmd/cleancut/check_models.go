@@ -1,0 +1,337 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/linear"
+	"github.com/cleancut/cleancut/checkers/models"
+	"github.com/cleancut/cleancut/checkers/txn"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// judgeOptions are the flags of check that concern the judgement.
+type judgeOptions struct {
+	initial    *history.Value
+	anomalies  []txn.Anomaly
+	assume     []string
+	order      map[int64]int64
+	memory     int64
+	negative   bool
+	maxLag     time.Duration
+	maxLagging int
+}
+
+func (o *judgeOptions) initialOr(v history.Value) history.Value {
+	if o.initial != nil {
+		return *o.initial
+	}
+	return v
+}
+
+// initialInt is the initial value of a counter.
+func (o *judgeOptions) initialInt() (int64, error) {
+	n, ok := o.initialOr(history.Int(0)).AsInt()
+	if !ok {
+		return 0, fmt.Errorf("--initial %s: a counter begins with an integer", o.initial)
+	}
+	return n, nil
+}
+
+// judgement is one model with the workloads for which it can be decided.
+type judgement struct {
+	model     string
+	workloads []string
+	meaning   string
+	checker   func(workload string, o *judgeOptions) (checkers.Checker, error)
+}
+
+// workloadNames are all names that check takes for --workload, with the model
+// that is meant if none is given.
+var workloadNames = []struct{ name, model string }{
+	{"register", "linearizable"}, {"cas-register", "linearizable"}, {"kv", "linearizable"},
+	{"multi-register", "linearizable"},
+	{"mutex", "linearizable"}, {"semaphore", "linearizable"}, {"fencing", "linearizable"},
+	{"set", "linearizable"}, {"set-full", "set-full"},
+	{"queue", "linearizable"}, {"unordered-queue", "unordered-queue"}, {"total-queue", "total-queue"},
+	{"counter", "bounds"}, {"unique-ids", "unique-ids"}, {"monotonic", "monotonic"},
+	{"list-append", "strict-serializable"}, {"rw-register", "strict-serializable"},
+	{"bank", "bank"}, {"long-fork", "long-fork"}, {"write-skew", "write-skew"}, {"causal-reverse", "causal-reverse"},
+	{"log", "linearizable"}, {"checkpoint", "consistent-cut"}, {"stats", "stats"},
+}
+
+func defaultModel(workload string) (model string, ok bool) {
+	for _, w := range workloadNames {
+		if w.name == workload {
+			return w.model, true
+		}
+	}
+	return "", false
+}
+
+var (
+	registers    = []string{"register", "cas-register", "kv"}
+	transactions = []string{"list-append", "rw-register"}
+)
+
+// fixed ignores workload and options.
+func fixed(c checkers.Checker) func(string, *judgeOptions) (checkers.Checker, error) {
+	return func(string, *judgeOptions) (checkers.Checker, error) { return c, nil }
+}
+
+// judgements is the table of what can be decided for what.
+var judgements = slices.Concat([]judgement{
+	{"linearizable", append(slices.Clone(registers), "mutex", "semaphore", "fencing", "set", "set-full", "queue", "counter", "log"),
+		"each operation takes effect at one instant between invocation and completion", linearizable},
+	{"linearizable", []string{"multi-register"}, "the same for reads and writes of several registers at once", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+		return models.MultiRegister(o.initialOr(history.Nil)), nil
+	}},
+	{"set-full", []string{"set", "set-full"}, "no element is lost; elements may be stale for a time", fixed(models.SetFull(false))},
+	{"set-full-linearizable", []string{"set", "set-full"}, "no element is lost or stale (jepsen.checker/set-full with linearizable?)", fixed(models.SetFull(true))},
+	{"eventual", []string{"set", "set-full"}, "the last read has all that was acknowledged before", fixed(models.FinalSet())},
+	{"eventual", []string{"counter"}, "reads after all adds return a sum that is possible", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+		n, err := o.initialInt()
+		return models.FinalCounter(n), err
+	}},
+	{"bounds", []string{"counter"}, "each read lies within its bounds (necessary, not sufficient)", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+		n, err := o.initialInt()
+		return models.CounterBounds(n), err
+	}},
+	{"unordered-queue", []string{"queue", "unordered-queue", "total-queue"}, "what comes out was put in before", fixed(models.UnorderedQueue())},
+	{"total-queue", []string{"queue", "unordered-queue", "total-queue"}, "what was put in comes out, at least once", fixed(models.TotalQueue(false))},
+	{"exactly-once", []string{"queue", "unordered-queue", "total-queue"}, "what was put in comes out exactly once", fixed(models.TotalQueue(true))},
+	{"unique-ids", []string{"unique-ids"}, "no identifier is given out twice", fixed(models.UniqueIDs())},
+	{"monotonic", []string{"monotonic"}, "values that only grow never go back", fixed(models.Monotonic())},
+	{"bank", []string{"bank"}, "every snapshot of the accounts has the same total", func(_ string, o *judgeOptions) (checkers.Checker, error) { return bank(o) }},
+	{"long-fork", []string{"long-fork"}, "reads see writes in one order", fixed(models.LongFork())},
+	{"write-skew", []string{"write-skew"}, "of two inserts that exclude each other one is acknowledged", fixed(models.WriteSkew())},
+	{"causal-reverse", []string{"causal-reverse"}, "no write is visible without those that preceded it", fixed(models.CausalReverse())},
+	{"stats", names(), "every function was ok at least once", fixed(models.Stats())},
+}, transactional())
+
+func names() (list []string) {
+	for _, w := range workloadNames {
+		list = append(list, w.name)
+	}
+	return list
+}
+
+// transactional lists the models of package txn.
+func transactional() (list []judgement) {
+	for _, m := range txn.Models() {
+		list = append(list, judgement{string(m), transactions, transactionMeaning(m), func(workload string, o *judgeOptions) (checkers.Checker, error) {
+			return transactionChecker(workload, string(m), o)
+		}})
+	}
+	return list
+}
+
+func transactionMeaning(m txn.Model) string {
+	name := string(m)
+	for prefix, meaning := range map[string]string{
+		"strong-session-": "%s, and each process sees its transactions in order",
+		"strong-":         "%s, and real time is kept",
+		"strict-":         "%s, and real time is kept",
+	} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && (prefix != "strong-" || !strings.HasPrefix(rest, "session-")) {
+			return fmt.Sprintf(meaning, rest)
+		}
+	}
+	return map[string]string{
+		"read-uncommitted": "writes of transactions do not interleave (Adya's PL-1)", "read-committed": "and only committed, final writes are read (PL-2)",
+		"monotonic-atomic-view": "what was once seen of a transaction stays seen", "read-atomic": "a transaction is seen as a whole or not at all",
+		"causal": "transactions are seen with all that they depend on", "repeatable-read": "serializable but for predicates (PL-2.99)",
+		"snapshot-isolation": "transactions read from a snapshot, and do not overwrite each other", "serializable": "transactions take effect in some order (PL-3)",
+	}[name]
+}
+
+// promises are what --assume takes, of transactions and of registers.
+var (
+	promises         = []string{"wfr-keys", "sequential-keys", "linearizable-keys", "ignore-unwritten", "unproven"}
+	registerPromises = []string{"nil-is-unknown"}
+)
+
+// transactionChecker judges by some models, separated by commas, and by the
+// anomalies of the options.
+func transactionChecker(workload, list string, o *judgeOptions) (checkers.Checker, error) {
+	t := txn.Options{Workload: txn.ListAppend, Anomalies: o.anomalies, TransactionOrder: o.order, Memory: o.memory}
+	if workload == "rw-register" {
+		t.Workload = txn.RWRegister
+	}
+	for _, p := range o.assume {
+		switch p {
+		case "wfr-keys":
+			t.WFRKeys = true
+		case "sequential-keys":
+			t.SequentialKeys = true
+		case "linearizable-keys":
+			t.LinearizableKeys = true
+		case "ignore-unwritten":
+			t.Unwritten = txn.UnwrittenIsIgnored
+		case "unproven":
+			t.Unproven = true
+		default:
+			return nil, fmt.Errorf("--assume %q: expected one of %s", p, strings.Join(promises, ", "))
+		}
+	}
+	if o.initial != nil && !o.initial.IsNil() {
+		return nil, fmt.Errorf("--initial %s: transactions begin with registers that are nil and with empty lists", o.initial)
+	}
+	only := txn.Model("")
+	for _, name := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) {
+		m, err := txn.ParseModel(name)
+		if err != nil {
+			return nil, fmt.Errorf("--model: %w", err)
+		}
+		t.Models = append(t.Models, m)
+		only = m
+	}
+	if len(t.Models) > 1 {
+		only = ""
+	}
+	if err := t.Validate(); err != nil {
+		return nil, err
+	}
+	return txn.Checker(only, t), nil
+}
+
+func bank(o *judgeOptions) (checkers.Checker, error) {
+	b := models.BankOptions{Negative: o.negative}
+	if o.initial != nil {
+		n, ok := o.initial.AsInt()
+		if !ok {
+			return nil, fmt.Errorf("--initial %s: for bank it is the sum of all balances, an integer", o.initial)
+		}
+		b.Total = &n
+	}
+	return models.Bank(b), nil
+}
+
+func linearizable(workload string, o *judgeOptions) (checkers.Checker, error) {
+	if !slices.Contains(registers, workload) {
+		return nil, &undecidableError{"linearizable", workload}
+	}
+	return linear.Checker(linear.Spec{Initial: o.initialOr(history.Nil)}, linear.Options{Memory: o.memory}), nil
+}
+
+// withoutNilReads leaves out reads that returned nil, which say nothing to
+// Knossos.
+func withoutNilReads(c checkers.Checker) checkers.Checker {
+	return checkers.Func(c.Name(), func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+		kept := *e
+		kept.Operations = slices.DeleteFunc(slices.Clone(e.Operations), func(o history.Operation) bool {
+			return o.F == linear.Read && o.Output.IsNil()
+		})
+		return c.Check(ctx, &kept)
+	})
+}
+
+// undecidableError means that both names are known, and that no algorithm
+// decides the model for the workload.
+type undecidableError struct{ model, workload string }
+
+func (e *undecidableError) Error() string {
+	can := "none yet"
+	if list := modelsOf(e.workload); len(list) > 0 {
+		can = strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("the model %s cannot be decided for the workload %s; those that can: %s", e.model, e.workload, can)
+}
+
+// modelsOf lists the models that can be decided for a workload.
+func modelsOf(workload string) (list []string) {
+	for _, j := range judgements {
+		if slices.Contains(j.workloads, workload) && !slices.Contains(list, j.model) {
+			list = append(list, j.model)
+		}
+	}
+	return list
+}
+
+// lateModels are names that check takes for models of which nothing is
+// decided here.
+var lateModels = []string{"consistent-cut"}
+
+// checkerFor finds the checker of a model for a workload. An unknown name, or
+// an option that does not fit, is an error of the user; an *undecidableError
+// is not.
+func checkerFor(workload, model string, o *judgeOptions) (checkers.Checker, error) {
+	usual, ok := defaultModel(workload)
+	if !ok {
+		return nil, fmt.Errorf("--workload %q: expected one of %s", workload, strings.Join(names(), ", "))
+	}
+	if slices.Contains(transactions, workload) {
+		if model == "" && len(o.anomalies) == 0 {
+			model = usual
+		}
+		if _, known := find(model, workload); !known || model == "" || len(o.anomalies) > 0 {
+			return transactionsFor(workload, model, o)
+		}
+	} else if len(o.anomalies)+len(o.order) > 0 {
+		return nil, errors.New("--anomalies and --transaction-order are for the workloads list-append and rw-register")
+	}
+	if model == "" {
+		model = usual
+	}
+	j, known := find(model, workload)
+	switch {
+	case j == nil && known:
+		return nil, &undecidableError{model, workload}
+	case j == nil:
+		return nil, fmt.Errorf("--model %q: there is no such model; `cleancut list models` shows all, and for %s there are %s", model, workload, strings.Join(modelsOf(workload), ", "))
+	}
+	c, err := j.checker(workload, o)
+	if err != nil || len(o.assume) == 0 || slices.Contains(transactions, workload) {
+		return c, err
+	}
+	if !slices.Contains(registers, workload) || !slices.Equal(o.assume, registerPromises) {
+		return nil, fmt.Errorf("--assume %s: for registers there is %s, for transactions %s", strings.Join(o.assume, ","), strings.Join(registerPromises, ", "), strings.Join(promises, ", "))
+	}
+	return withoutNilReads(c), nil
+}
+
+// transactionsFor is for several models, aliases and anomalies alone.
+func transactionsFor(workload, model string, o *judgeOptions) (checkers.Checker, error) {
+	for _, name := range strings.Split(model, ",") {
+		if _, known := find(name, workload); known {
+			if _, err := txn.ParseModel(name); err != nil {
+				return nil, &undecidableError{name, workload}
+			}
+		}
+	}
+	return transactionChecker(workload, model, o)
+}
+
+// find returns the judgement of a model for a workload, nil if there is none,
+// and whether there is such a model at all.
+func find(model, workload string) (j *judgement, known bool) {
+	known = slices.Contains(lateModels, model)
+	for i := range judgements {
+		if judgements[i].model != model {
+			continue
+		}
+		known = true
+		if slices.Contains(judgements[i].workloads, workload) {
+			return &judgements[i], true
+		}
+	}
+	return nil, known
+}
+
+// modelTable lists the models.
+func modelTable() table {
+	t := table{header: []string{"model", "workloads", "meaning"}}
+	for _, j := range judgements {
+		workloads := strings.Join(j.workloads, ",")
+		if len(j.workloads) == len(workloadNames) {
+			workloads = "all"
+		}
+		t.rows = append(t.rows, []string{j.model, workloads, j.meaning})
+	}
+	return t
+}

@@ -10,14 +10,16 @@ import (
 
 // registers is what is known of a read-write register history. Versions are
 // numbered from 0: that of each write in order of the history, then the
-// initial one of each key.
+// initial one of each key, then those that were read though nobody wrote them.
 type registers struct {
 	h *History
 	size
 	o      *Options
 	index  index
-	writes []place // of each version but the initial ones
+	writes []place // of each written version
 	final  []bool
+	// unwritten are the keys and values of the last kind of versions.
+	unwritten []entry
 	// committed transactions are those that are ok, and those of unknown
 	// outcome of which a write was read.
 	committed []bool
@@ -34,9 +36,8 @@ type registers struct {
 
 func newRegisters(h *History, s size, o *Options, found *findings) (*registers, error) {
 	r := &registers{
-		h: h, size: s, o: o, index: newIndex(s.writes), writes: make([]place, 0, s.writes), final: make([]bool, s.writes),
-		committed: make([]bool, s.txns), found: found, readers: make([][]int32, s.writes+s.keys),
-		next: make([][]int32, s.writes+s.keys), chained: make([][]int32, s.writes+s.keys),
+		h: h, size: s, o: o, index: newIndex(s.ops), writes: make([]place, 0, s.writes), final: make([]bool, s.writes),
+		committed: make([]bool, s.txns), found: found,
 	}
 	type last struct{ txn, number int32 }
 	latest := make([]last, s.keys)
@@ -68,6 +69,8 @@ func newRegisters(h *History, s size, o *Options, found *findings) (*registers, 
 		}
 	}
 	r.commits()
+	versions := s.writes + s.keys + len(r.unwritten)
+	r.readers, r.next, r.chained = make([][]int32, versions), make([][]int32, versions), make([][]int32, versions)
 	return r, nil
 }
 
@@ -83,8 +86,16 @@ func (r *registers) op(p place) *Op { return &r.h.Txns[p.txn].Ops[p.op] }
 // initial returns the initial version of a key.
 func (r *registers) initial(key int32) int32 { return int32(len(r.writes)) + key }
 
-// version returns the version that a micro-operation read or wrote, none if
-// nobody wrote it.
+// isInitial reports whether a version is the initial one of its key.
+func (r *registers) isInitial(version int32) bool {
+	return int(version) >= len(r.writes) && int(version) < len(r.writes)+r.keys
+}
+
+// isUnwritten reports whether a version was read though nobody wrote it.
+func (r *registers) isUnwritten(version int32) bool { return int(version) >= len(r.writes)+r.keys }
+
+// version returns the version that a micro-operation wrote, or read in an ok
+// transaction; none for other reads of what nobody wrote.
 func (r *registers) version(o *Op) int32 {
 	if o.Value == r.initialValue() || o.Value == Nil && o.Kind == Read {
 		return r.initial(o.Key)
@@ -102,13 +113,17 @@ func (r *registers) by(version int32) int32 {
 
 // keyOf returns the key of a version.
 func (r *registers) keyOf(version int32) int32 {
-	if int(version) >= len(r.writes) {
+	switch {
+	case r.isUnwritten(version):
+		return r.unwritten[int(version)-len(r.writes)-r.keys].key
+	case r.isInitial(version):
 		return version - int32(len(r.writes))
 	}
 	return r.op(r.writes[version]).Key
 }
 
-// commits finds the transactions of unknown outcome of which a write was read.
+// commits finds the transactions of unknown outcome of which a write was
+// read, and numbers what was read though nobody wrote it.
 func (r *registers) commits() {
 	for i := range r.h.Txns {
 		if r.h.Txns[i].Status != OK {
@@ -116,7 +131,11 @@ func (r *registers) commits() {
 		}
 		for j := range r.h.Txns[i].Ops {
 			if o := &r.h.Txns[i].Ops[j]; o.Kind == Read {
-				if v := r.version(o); v >= 0 && int(v) < len(r.writes) && r.h.Txns[r.writes[v].txn].Status == Info {
+				v := r.version(o)
+				if v == none {
+					r.index.put(o.Key, o.Value, int32(len(r.writes)+r.keys+len(r.unwritten)))
+					r.unwritten = append(r.unwritten, entry{value: o.Value, key: o.Key})
+				} else if int(v) < len(r.writes) && r.h.Txns[r.writes[v].txn].Status == Info {
 					r.committed[r.writes[v].txn] = true
 				}
 			}
@@ -152,7 +171,7 @@ func touched(ops []Op, key int32) bool {
 }
 
 // observe tells of each read of an ok transaction which other one wrote what
-// it saw.
+// it saw, none if nobody did.
 func (r *registers) observe(t int32, f func(op, writer int32)) {
 	ops := r.h.Txns[t].Ops
 	for j := range ops {
@@ -162,7 +181,9 @@ func (r *registers) observe(t int32, f func(op, writer int32)) {
 		}
 		v := r.version(o)
 		switch w := r.by(v); {
-		case v >= 0 && int(v) >= len(r.writes) && !slices.ContainsFunc(ops[:j], func(p Op) bool { return p.Key == o.Key && p.Kind == Write }):
+		case r.isUnwritten(v):
+			f(int32(j), none)
+		case r.isInitial(v) && !slices.ContainsFunc(ops[:j], func(p Op) bool { return p.Key == o.Key && p.Kind == Write }):
 			f(int32(j), int32(len(r.h.Txns)))
 		case w >= 0 && w != t && r.final[v]:
 			f(int32(j), w)
@@ -172,7 +193,7 @@ func (r *registers) observe(t int32, f func(op, writer int32)) {
 
 func (r *registers) writer(key int32, v Value) (place, bool) {
 	n := r.index.get(key, v)
-	if n < 0 {
+	if n < 0 || r.isUnwritten(n) {
 		return place{}, false
 	}
 	return r.writes[n], true
@@ -223,6 +244,9 @@ func (r *run) needsProof() bool {
 
 // prove returns why nothing is proven, or "".
 func (r *run) prove(ctx context.Context, g *registers) string {
+	if n := len(g.unwritten); n > 0 {
+		return fmt.Sprintf("no violation was found, but %d values were read that nobody wrote", n)
+	}
 	key, complete := g.complete()
 	if complete {
 		r.a.Algorithm += ", complete order of versions"

@@ -20,7 +20,7 @@ func (r *registers) orderVersions() {
 			continue
 		}
 		r.external(int32(i), func(_, read, written int32) {
-			if read != none && written != none && (r.by(read) != none || int(read) >= len(r.writes)) && r.by(read) != int32(i) {
+			if read != none && written != none && (r.by(read) != none || r.isInitial(read)) && r.by(read) != int32(i) {
 				r.chained[read] = append(r.chained[read], written)
 			}
 		})
@@ -218,22 +218,25 @@ func (r *registers) edges(b *graph.Builder) {
 	}
 	for v := range r.next {
 		version := int32(v)
-		if int(version) >= len(r.writes) {
+		if r.isInitial(version) {
 			b.LinkAll(r.readers[v], writers[r.keyOf(version)], graph.RW)
 			continue
 		}
 		w := r.by(version)
-		if w == none {
-			continue
-		}
-		for _, t := range r.readers[v] {
-			b.Edge(w, t, graph.WR)
+		if w != none {
+			for _, t := range r.readers[v] {
+				b.Edge(w, t, graph.WR)
+			}
 		}
 		var later []int32
 		for _, n := range r.next[v] {
 			if t := r.by(n); t != none && r.final[n] {
 				later = append(later, t)
-				b.Edge(w, t, graph.WW)
+				// One that read what it overwrites has a wr edge, which is
+				// certain and not promised.
+				if _, read := slices.BinarySearch(r.readers[v], t); w != none && !read {
+					b.Edge(w, t, graph.WW)
+				}
 			}
 		}
 		for _, n := range r.chained[v] {
@@ -285,7 +288,7 @@ func (r *registers) explain(a, b int32, k graph.Kind) (text string, parts []plac
 			for _, n := range slices.Concat(r.chained[v], r.next[v]) {
 				consider(v, n, start, p)
 			}
-			if int(v) >= len(r.writes) {
+			if r.isInitial(v) {
 				for j := range r.h.Txns[b].Ops {
 					if o := &r.h.Txns[b].Ops[j]; o.Kind == Write && o.Key == r.keyOf(v) && r.final[r.version(o)] {
 						consider(v, r.version(o), start, p)

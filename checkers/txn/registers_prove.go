@@ -60,7 +60,7 @@ func (r *registers) longest(key int32) int32 {
 	for len(stack) > 0 {
 		v := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if int(v) < len(r.writes) {
+		if !r.isInitial(v) {
 			depth[v]++
 		}
 		most = max(most, depth[v])

@@ -9,7 +9,6 @@ import (
 // the readers of each version.
 func (r *registers) checkReads() {
 	rmw := map[int32]int32{} // version → the first that read it and wrote its key
-	unwritten := map[string]int32{}
 	for i := range r.h.Txns {
 		t := int32(i)
 		if r.h.Txns[i].Status != OK {
@@ -22,30 +21,13 @@ func (r *registers) checkReads() {
 			}
 		}
 		r.external(t, func(key, read, written int32) {
-			if written == none {
+			if written == none || read == none {
 				return
 			}
-			if read != none {
-				if other, ok := rmw[read]; ok {
-					r.lostUpdate(other, t, key)
-				} else {
-					rmw[read] = t
-				}
-				return
-			}
-			// Even a value that nobody is known to have written is lost.
-			for j := range r.h.Txns[t].Ops {
-				if o := &r.h.Txns[t].Ops[j]; o.Key == key {
-					if o.Kind == Read {
-						id := fmt.Sprint(key, " ", o.Value)
-						if other, ok := unwritten[id]; ok {
-							r.lostUpdate(other, t, key)
-						} else {
-							unwritten[id] = t
-						}
-					}
-					return
-				}
+			if other, ok := rmw[read]; ok {
+				r.lostUpdate(other, t, key)
+			} else {
+				rmw[read] = t
 			}
 		})
 		r.observe(t, func(op, writer int32) {
@@ -78,7 +60,7 @@ func (r *registers) read(p place, contradicted *bool) {
 		})
 	}
 	v := r.version(o)
-	if v < 0 {
+	if r.isUnwritten(v) {
 		if r.o.Unwritten == UnwrittenIsGarbage {
 			r.found.add(GarbageRead, func() Finding {
 				return Finding{Summary: fmt.Sprintf("%s read key %s as %s, which nobody wrote to it", r.h.name(p.txn), key, value), Key: key, parts: []place{p}}
@@ -86,7 +68,7 @@ func (r *registers) read(p place, contradicted *bool) {
 		}
 		return
 	}
-	if int(v) >= len(r.writes) {
+	if r.isInitial(v) {
 		return
 	}
 	w := r.writes[v]
@@ -148,7 +130,10 @@ func (r *registers) readOf(t, version int32) place {
 
 // valueOf prints the value of a version.
 func (r *registers) valueOf(version int32) string {
-	if int(version) >= len(r.writes) {
+	switch {
+	case r.isUnwritten(version):
+		return r.h.ValueName(r.unwritten[int(version)-len(r.writes)-r.keys].value)
+	case r.isInitial(version):
 		return r.h.ValueName(r.initialValue())
 	}
 	return r.h.ValueName(r.op(r.writes[version]).Value)
@@ -157,7 +142,7 @@ func (r *registers) valueOf(version int32) string {
 // after says why a version precedes another in the order of their key.
 func (r *registers) after(v, w int32) string {
 	switch {
-	case int(v) >= len(r.writes):
+	case r.isInitial(v):
 		return "and every write comes after the initial state"
 	case slices.Contains(r.chained[v], w):
 		return fmt.Sprintf("and %s had read %s when it wrote %s", r.h.name(r.writes[w].txn), r.valueOf(v), r.valueOf(w))

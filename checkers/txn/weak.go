@@ -36,6 +36,9 @@ func newWeakInput(h *History, s size, committed []bool, w observer, sessioned bo
 		ops := h.Txns[i].Ops
 		if committed[i] && h.Txns[i].Status == OK {
 			w.observe(int32(i), func(op, writer int32) {
+				if writer == none {
+					return
+				}
 				in.readKey, in.readFrom = append(in.readKey, ops[op].Key), append(in.readFrom, writer)
 			})
 		}

@@ -143,6 +143,7 @@ func TestReplayAndCheckAndReportWorkOnARunDirectory(t *testing.T) {
 	replay := cleancut(t, "replay", run)
 	g.Expect(replay.code).To(Equal(first.code), replay.err)
 	g.Expect(replay.err).To(ContainSubstring("identical trace " + before.TraceHash))
+	g.Expect(replay.out).To(ContainSubstring("again    " + before.Reproduce))
 
 	check := cleancut(t, "check", run, "--json")
 	g.Expect(check.code).To(Equal(first.code), check.err)

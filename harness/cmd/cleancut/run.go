@@ -65,6 +65,7 @@ type job struct {
 	runtime  string
 	seed     uint64
 	args     []string // flags that reproduce it, beside runtime and seed
+	again    string   // the command line that reproduces it, if that is known already
 }
 
 func (f *runFlags) run(cmd *cobra.Command, names []string) error {
@@ -88,7 +89,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	seed := f.seed.orClock()
 	jobs := make([]job, len(scenarios))
 	for i, s := range scenarios {
-		jobs[i] = job{s, name, seed, f.scenario.arguments()}
+		jobs[i] = job{scenario: s, runtime: name, seed: seed, args: f.scenario.arguments()}
 	}
 	return f.all(cmd, jobs)
 }
@@ -157,6 +158,9 @@ func (f *runFlags) one(ctx context.Context, stderr io.Writer, j job) (*harness.F
 }
 
 func (j job) reproduce() string {
+	if j.again != "" {
+		return j.again
+	}
 	words := []string{"cleancut", "run", j.scenario.Name, "--runtime", j.runtime, "--seed", fmt.Sprint(j.seed)}
 	return strings.Join(append(words, j.args...), " ")
 }
@@ -231,7 +235,10 @@ func (f *runFlags) replay(cmd *cobra.Command, path string) error {
 	if _, _, err := suites.Choose(cmd.Context(), setup.Runtime); err != nil {
 		return usage(err)
 	}
-	j := job{scenario: scenario, runtime: setup.Runtime, seed: setup.Seed}
+	j := job{scenario: scenario, runtime: setup.Runtime, seed: setup.Seed, again: "cleancut replay " + quote(dir.Path)}
+	if before != nil && before.Reproduce != "" {
+		j.again = before.Reproduce
+	}
 	run, err := f.one(cmd.Context(), cmd.ErrOrStderr(), j)
 	if run == nil {
 		return err

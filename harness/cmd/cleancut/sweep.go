@@ -125,7 +125,7 @@ func (f *sweepFlags) sweep(cmd *cobra.Command, names []string) error {
 		if sum.find == nil {
 			continue
 		}
-		j := job{s, sim.Name, sum.find.Seed, f.run.scenario.arguments()}
+		j := job{scenario: s, runtime: sim.Name, seed: sum.find.Seed, args: f.run.scenario.arguments()}
 		run, err := f.run.one(cmd.Context(), cmd.ErrOrStderr(), j)
 		if run == nil {
 			return err

@@ -1,0 +1,254 @@
+package models
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// Sequential judges whether all operations can be put into one order that
+// keeps the order of each session (Lamport 1979), so that each read returns
+// the last write; real time does not count. Operations and preconditions are
+// those of Session.
+//
+// With a known order of the writes of each key this is polynomial, without it
+// NP-complete (Gibbons and Korach, 1997). Two rules are applied until nothing
+// new follows: a write of the key that precedes a read precedes the write it
+// returned, and a read precedes the writes of the key that follow the write it
+// returned. A cycle is invalid, with certainty. If there is none, an order is
+// built from what is known; if it explains all reads, the history is valid.
+// Else it is unknown. Each round takes O(n·k·log n) for n operations of k
+// sessions, which need 4·n·k bytes.
+func Sequential(initial history.Value) checkers.Checker {
+	return judge("sequential", "saturation and replay", func(ctx context.Context, ops []history.Operation) judged {
+		s, v := readSessions(ops, initial)
+		if s == nil {
+			return v
+		}
+		f := newSaturation(s, -1)
+		if v := f.run(ctx); v.Verdict != "" {
+			return v
+		}
+		if !f.replay() {
+			return unknown("nothing contradicts an order of all %s, but none was found: without the order of writes this is NP-complete", plural(len(s.ops), "operation"))
+		}
+		return valid("an order of all %s explains all reads", plural(len(s.ops), "operation"))
+	})
+}
+
+// PRAM judges pipelined random access memory (Lipton and Sandberg 1988): each
+// session sees all writes in some order of its own, which keeps the order of
+// every session, and its own operations in their place. Operations and
+// preconditions are those of Session.
+//
+// For each session the first rule of Sequential is applied to its reads and
+// all writes until nothing new follows; there is an order if and only if there
+// is no cycle (Wei, Cheng, Huang, Lu, Cao, IEEE TPDS 2013). Exact. A round
+// takes O(n·k·log n); there are k sessions and usually few rounds.
+func PRAM(initial history.Value) checkers.Checker {
+	return judge("pram", "saturation of each session", func(ctx context.Context, ops []history.Operation) judged {
+		s, v := readSessions(ops, initial)
+		if s == nil {
+			return v
+		}
+		for n := range s.of {
+			if v := newSaturation(s, int32(n)).run(ctx); v.Verdict != "" {
+				return v
+			}
+		}
+		return valid("each of %s sees the writes in an order that explains its reads", plural(len(s.of), "session"))
+	})
+}
+
+// saturation applies rules until nothing new follows.
+type saturation struct {
+	*before
+	s      *sessions
+	view   int32 // the session whose reads count, -1 all and both rules
+	clock  [][]int32
+	writes map[[2]int32][]int32 // key, session → indices of the writes in it
+	of     map[int32][]int32    // key → sessions that write it
+}
+
+func newSaturation(s *sessions, view int32) *saturation {
+	f := &saturation{before: newBefore(s), s: s, view: view, writes: map[[2]int32][]int32{}, of: map[int32][]int32{}}
+	for n, list := range s.of {
+		prev := int32(-1)
+		for _, v := range list {
+			a := &s.ops[v]
+			if !f.counts(a) {
+				continue
+			}
+			if prev >= 0 {
+				f.add(prev, v, becauseSession)
+			}
+			prev = v
+			if !a.write {
+				if a.from >= 0 {
+					f.add(a.from, v, becauseRead)
+				}
+				continue
+			}
+			at := [2]int32{a.key, int32(n)}
+			if f.writes[at] == nil {
+				f.of[a.key] = append(f.of[a.key], int32(n))
+			}
+			f.writes[at] = append(f.writes[at], a.index)
+		}
+	}
+	return f
+}
+
+func (f *saturation) counts(a *access) bool { return a.write || f.view < 0 || a.session == f.view }
+
+// run saturates. It returns a verdict if there is a cycle, or no time.
+func (f *saturation) run(ctx context.Context) judged {
+	if int64(len(f.s.ops))*int64(len(f.s.of)) > maxClocks {
+		return unknown("%s of %s need more than %d clocks", plural(len(f.s.ops), "operation"), plural(len(f.s.of), "session"), maxClocks)
+	}
+	for {
+		order := f.order()
+		if order == nil {
+			return f.cyclic()
+		}
+		f.clocks(order)
+		grown := false
+		for i, v := range order {
+			if i%1024 == 0 && ctx.Err() != nil {
+				return unknown("time ran out while conclusions were drawn")
+			}
+			if a := &f.s.ops[v]; !a.write && f.counts(a) {
+				grown = f.first(v, a) || grown
+				grown = f.view < 0 && f.second(v, a) || grown
+			}
+		}
+		if !grown {
+			return judged{}
+		}
+	}
+}
+
+// clocks counts for each operation how many of each session precede it, itself
+// included.
+func (f *saturation) clocks(order []int32) {
+	if f.clock == nil {
+		all := make([]int32, len(f.s.ops)*len(f.s.of))
+		f.clock = make([][]int32, len(f.s.ops))
+		for v := range f.clock {
+			f.clock[v], all = all[:len(f.s.of):len(f.s.of)], all[len(f.s.of):]
+		}
+	}
+	for _, v := range order {
+		a := &f.s.ops[v]
+		f.clock[v][a.session] = a.index + 1
+		for _, e := range f.out[v] {
+			for n, x := range f.clock[v] {
+				f.clock[e.to][n] = max(f.clock[e.to][n], x)
+			}
+		}
+	}
+}
+
+// first: a write that precedes the read precedes the one that it returned. A
+// read of the initial value precedes every write instead.
+func (f *saturation) first(v int32, a *access) (grown bool) {
+	for _, n := range f.of[a.key] {
+		list := f.writes[[2]int32{a.key, n}]
+		if a.from < 0 {
+			grown = f.conclude(v, f.s.of[n][list[0]], v) || grown
+			continue
+		}
+		if i, ok := lastBefore(list, f.clock[v][n]); ok {
+			if w := f.s.of[n][i]; w != a.from {
+				grown = f.conclude(w, a.from, v) || grown
+			}
+		}
+	}
+	return grown
+}
+
+// second: the read precedes the writes that follow the one that it returned.
+func (f *saturation) second(v int32, a *access) (grown bool) {
+	if a.from < 0 {
+		return false
+	}
+	w := &f.s.ops[a.from]
+	for _, n := range f.of[a.key] {
+		list := f.writes[[2]int32{a.key, n}]
+		i, _ := slices.BinarySearchFunc(list, 0, func(x, _ int32) int {
+			if next := f.s.of[n][x]; next != a.from && f.clock[next][w.session] > w.index {
+				return 0
+			}
+			return -1
+		})
+		if i < len(list) {
+			grown = f.conclude(v, f.s.of[n][list[i]], v) || grown
+		}
+	}
+	return grown
+}
+
+func (f *saturation) cyclic() judged {
+	way := f.cycle()
+	from := way[len(way)-1].to
+	summary := "no order of all operations explains all reads: they would have to precede each other in a circle"
+	if f.view >= 0 {
+		reader := f.s.ops[f.s.of[f.view][0]].op.Process
+		summary = fmt.Sprintf("no order of the writes explains what process %d read: operations would have to precede each other in a circle", reader)
+	}
+	return f.s.explain(f.before, "cycle", summary, from, way)
+}
+
+// replay tries to put all operations into an order that explains all reads: a
+// write waits until nobody will read the value that it replaces.
+func (f *saturation) replay() bool {
+	degree := make([]int32, len(f.out))
+	for _, es := range f.out {
+		for _, e := range es {
+			degree[e.to]++
+		}
+	}
+	readers := map[[2]int32]int{} // key, write → reads of it to come
+	current := map[int32]int32{}
+	for i := range f.s.ops {
+		a := &f.s.ops[i]
+		if current[a.key] = -1; !a.write {
+			readers[[2]int32{a.key, a.from}]++
+		}
+	}
+	var ready []int32
+	for v := range degree {
+		if degree[v] == 0 {
+			ready = append(ready, int32(v))
+		}
+	}
+	for done := 0; done < len(f.out); done++ {
+		at := slices.IndexFunc(ready, func(v int32) bool {
+			a := &f.s.ops[v]
+			if a.write {
+				return readers[[2]int32{a.key, current[a.key]}] == 0
+			}
+			return current[a.key] == a.from
+		})
+		if at < 0 {
+			return false
+		}
+		v := ready[at]
+		ready = slices.Delete(ready, at, at+1)
+		a := &f.s.ops[v]
+		if a.write {
+			current[a.key] = v
+		} else {
+			readers[[2]int32{a.key, a.from}]--
+		}
+		for _, e := range f.out[v] {
+			if degree[e.to]--; degree[e.to] == 0 {
+				ready = append(ready, e.to)
+			}
+		}
+	}
+	return true
+}

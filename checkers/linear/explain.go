@@ -16,7 +16,10 @@ const (
 	FutureRead  = "future read"   // a value before it was written
 	LostUpdate  = "lost update"   // one value was replaced twice by cas
 	StaleRead   = "stale read"    // a value that had been overwritten
-	Unordered   = "unordered"     // no order at all, for a reason not named above
+	// WrongRefusal is a cas that was refused although the register held what
+	// it expected.
+	WrongRefusal = "wrong refusal"
+	Unordered    = "unordered" // no order at all, for a reason not named above
 )
 
 // explanation is a violation in its smallest form.
@@ -25,6 +28,7 @@ type explanation struct {
 	ops     []op
 	minimal bool
 	end     int64 // last return
+	refusal bool  // it relies on refused cas
 	// unconfirmed says that porcupine could not decide within the budget.
 	unconfirmed bool
 }
@@ -52,7 +56,11 @@ func (x *explanation) witness(e *checkers.Evidence) *checkers.Witness {
 	if x.unconfirmed {
 		w.Lines = append(w.Lines, "Porcupine could not confirm this within the budget.")
 	}
-	w.Picture = x.picture(e)
+	if x.refusal {
+		w.Picture = x.draw(e, x.ops)
+	} else {
+		w.Picture = x.picture(e)
+	}
 	return w
 }
 
@@ -127,6 +135,8 @@ func (s *speaker) line(o *op) string {
 		what = "a read returned " + s.value(o.value)
 	case h.F == Delete:
 		what = "a delete"
+	case o.kind == differs:
+		what = fmt.Sprintf("a cas found something else than %s", s.value(o.expect))
 	case h.F == CAS && o.kind == cas:
 		what = fmt.Sprintf("a cas replaced %s by %s", s.value(o.expect), s.value(o.value))
 	case h.F == CAS:
@@ -155,6 +165,9 @@ func (s *speaker) finding(o *op) string {
 // follows from the operations of the explanation alone.
 func (s *speaker) classify() (class, summary string) {
 	ops := s.x.ops
+	if class, summary := s.refused(); class != "" {
+		return class, summary
+	}
 	if len(ops) == 1 {
 		if v, ok := ops[0].observes(); ok {
 			return s.fromNowhere(&ops[0], v)

@@ -30,7 +30,7 @@ func TestBothAlgorithmsAgreeWithBruteForceOnSmallHistories(t *testing.T) {
 	for range rounds(120_000) {
 		ops, initial := randomHistory(r, randomSketch(r, 8))
 		valid := bruteForce(ops, initial)
-		p, err := compile(newInterner(), "", Spec{Initial: initial}, ops, all(ops))
+		p, err := compile(newInterner(len(ops)), "", Spec{Initial: initial}, ops, all(ops))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -427,7 +427,7 @@ func (t toy) check(tb testing.TB, ops []history.Operation, o Options) checkers.V
 func TestObjectsAreJudgedAsBruteForceDoes(t *testing.T) {
 	for name, toy := range toys {
 		t.Run(name, func(t *testing.T) {
-			r := rand.New(rand.NewPCG(11, uint64(len(name))))
+			r := rand.New(rand.NewPCG(11+*seed, uint64(len(name))))
 			counts := map[string]int{}
 			for round := range rounds(100_000) {
 				ops := toy.history(r, randomChaos(r, 8))

@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -195,7 +196,15 @@ func randomSketch(r *rand.Rand, most int) sketch {
 	return k
 }
 
+// times multiplies the number of random histories, and seed varies them: for
+// long runs at night.
+var (
+	times = flag.Int("times", 1, "multiply the number of random histories")
+	seed  = flag.Uint64("seed", 0, "vary the random histories")
+)
+
 func rounds(n int) int {
+	n *= *times
 	if testing.Short() {
 		return n / 10
 	}

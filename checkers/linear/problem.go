@@ -48,6 +48,10 @@ type problem struct {
 	ops     []op // in order of call: neither failed ones nor useless ones
 	values  []history.Value
 	failed  []failedWrite
+	// refused are cas that found something else than they expected, and whole
+	// is ops before those that nobody needs were removed; nil if there are no
+	// refused ones, which may need them.
+	refused, whole []op
 }
 
 // failedWrite is a write that certainly did not happen.
@@ -58,18 +62,23 @@ type failedWrite struct {
 
 // interner numbers the values of a key. Nil is always number 0.
 type interner struct {
+	dense  []int32 // of numbers below limit, 0 if unknown
+	limit  int64
 	ints   map[int64]int32
 	others map[string]int32
 	values []history.Value
 	buf    []byte
 }
 
-func newInterner() *interner {
-	return &interner{ints: map[int64]int32{}, others: map[string]int32{}, values: []history.Value{history.Nil}}
+// newInterner returns an interner for the values of so many operations.
+// Numbers below a few times as many are looked up in a table, not in a map.
+func newInterner(operations int) *interner {
+	return &interner{limit: 4 * int64(operations), ints: map[int64]int32{}, others: map[string]int32{}, values: []history.Value{history.Nil}}
 }
 
 func (in *interner) reset() {
 	clear(in.ints)
+	clear(in.dense)
 	clear(in.others)
 	in.values = []history.Value{history.Nil}
 }
@@ -79,7 +88,15 @@ func (in *interner) id(v history.Value) int32 {
 		return 0
 	}
 	next := int32(len(in.values))
-	if n, ok := v.AsInt(); ok {
+	if n, ok := v.AsInt(); ok && n >= 0 && n < in.limit {
+		if n >= int64(len(in.dense)) {
+			in.dense = append(in.dense, make([]int32, n+1-int64(len(in.dense))+int64(len(in.dense)/2))...)
+		}
+		if in.dense[n] != 0 {
+			return in.dense[n]
+		}
+		in.dense[n] = next
+	} else if ok {
 		if id, ok := in.ints[n]; ok {
 			return id
 		}
@@ -125,6 +142,11 @@ func compile(in *interner, key string, spec Spec, all []history.Operation, indic
 		default:
 			return nil, fmt.Errorf("the function %q at event %d is not part of the specification; expected %s, %s, %s or %s", h.F, h.Call, Read, Write, CAS, Delete)
 		}
+		if h.Outcome == history.Fail && h.F == CAS && spec.Mismatch != "" && h.Error == spec.Mismatch {
+			x := o
+			x.kind = differs
+			p.refused = append(p.refused, x)
+		}
 		if h.Outcome == history.Fail {
 			p.failed = append(p.failed, failedWrite{o.value, int(at)})
 			continue
@@ -132,6 +154,9 @@ func compile(in *interner, key string, spec Spec, all []history.Operation, indic
 		p.ops = append(p.ops, o)
 	}
 	p.values = in.values
+	if p.refused != nil {
+		p.whole = slices.Clone(p.ops)
+	}
 	p.ops = prune(p.ops, len(p.values))
 	return p, nil
 }

@@ -53,8 +53,15 @@ func (r *reducer) reduce(ops []op) reduced {
 }
 
 // firstIllegalPrefix returns the operations that had begun at the first
-// return by which the history was beyond repair, closed again.
-func (r *reducer) firstIllegalPrefix(ops []op) []op {
+// return by which the history was beyond repair, closed again. Stuck is where
+// a search got stuck, which usually is that return; 0 if none was made.
+func (r *reducer) firstIllegalPrefix(ops []op, stuck int64) []op {
+	if stuck != 0 {
+		closed := closeOver(ops, prefix(ops, stuck, r.values), r.values)
+		if r.illegal(closed) {
+			return closed
+		}
+	}
 	end := firstReturn(ops, r.values, r.illegal)
 	closed := closeOver(ops, prefix(ops, end, r.values), r.values)
 	if !r.illegal(closed) {
@@ -63,14 +70,21 @@ func (r *reducer) firstIllegalPrefix(ops []op) []op {
 	return closed
 }
 
+// bisectMax is for how many operations the first conflict in time is sought.
+// Beyond it any conflict will do, which takes a twentieth of the time.
+const bisectMax = 20_000
+
 // firstConflict finds by zones the operations that contradict each other at
 // the first return by which the history was beyond repair. The zones must
 // apply to p and call it illegal.
 func firstConflict(p *problem) []op {
-	end := firstReturn(p.ops, len(p.values), func(ops []op) bool {
-		a, _, _ := decideByZones(ops, p.initial, len(p.values))
-		return a == illegal
-	})
+	end := never
+	if len(p.ops) <= bisectMax {
+		end = firstReturn(p.ops, len(p.values), func(ops []op) bool {
+			a, _, _ := decideByZones(ops, p.initial, len(p.values))
+			return a == illegal
+		})
+	}
 	known := prefix(p.ops, end, len(p.values))
 	_, conflict, _ := decideByZones(known, p.initial, len(p.values))
 	part := make([]op, len(conflict))

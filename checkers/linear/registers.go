@@ -10,43 +10,69 @@ type registers struct{ spec Spec }
 func (registers) split(_ []history.Operation, p part) []part { return []part{p} }
 
 func (r registers) judge(b *budget, all []history.Operation, k part, a Algorithm) judgement {
-	p, err := compile(newInterner(), k.key, r.spec, all, k.at)
+	p, err := compile(newInterner(len(k.at)), k.key, r.spec, all, k.at)
 	if err != nil {
 		return judgement{err: err}
 	}
-	j := judgement{operations: len(p.ops)}
-	switch {
-	case a == Porcupine:
-		j.algorithm, j.answer = "porcupine", decideByOracle(b, p.ops, p.initial, len(p.values))
-	case a == Automatic:
-		var applies bool
-		if j.answer, _, applies = decideByZones(p.ops, p.initial, len(p.values)); applies {
-			j.algorithm = "zones"
-			break
-		}
-		fallthrough
-	default:
-		j.algorithm, j.answer = "search", decideBySearch(b, p.ops, p.initial, len(p.values))
-		if b.defect {
-			j.algorithm, j.answer = "porcupine", decideByOracle(b, p.ops, p.initial, len(p.values))
+	j := judgement{operations: len(p.ops) + len(p.refused)}
+	zoned := false
+	if a == Automatic {
+		j.answer, _, zoned = decideByZones(p.ops, p.initial, len(p.values))
+		j.algorithm = "zones"
+	}
+	if zoned && j.answer == legal && p.refused != nil {
+		if proof := p.refusals(); proof != nil {
+			j.answer = illegal
+			j.explain = func(b *budget) (explained, bool) { return p.explainRefusal(b, proof) }
+			return j
 		}
 	}
-	if j.answer == illegal {
-		j.explain = func(b *budget) (explained, bool) { return p.explain(b, j.algorithm == "zones") }
+	if zoned && (j.answer == illegal || p.refused == nil) {
+		p.refused = nil
+	} else {
+		j.algorithm, j.answer = p.searched(b, a == Porcupine, zoned)
+	}
+	if stuck := b.stuck; j.answer == illegal {
+		j.explain = func(b *budget) (explained, bool) {
+			if p.refused != nil {
+				return p.explainRefusal(b, p.complete())
+			}
+			return p.explain(b, zoned, stuck)
+		}
 	}
 	return j
 }
 
+// searched decides p by search, or by porcupine. Legal says that it is known
+// to be legal but for refused cas.
+func (p *problem) searched(b *budget, porcupine, legal bool) (string, answer) {
+	ops := p.ops
+	if p.refused != nil {
+		if porcupine || legal || decideBySearch(b, ops, p.initial, len(p.values)) != illegal {
+			ops = p.complete()
+		} else {
+			p.refused = nil
+			return "search", illegal
+		}
+	}
+	if !porcupine {
+		if a := decideBySearch(b, ops, p.initial, len(p.values)); !b.defect {
+			return "search", a
+		}
+	}
+	return "porcupine", decideByOracle(b, ops, p.initial, len(p.values))
+}
+
 // explain reduces a violation to a small one that porcupine rejects. It
 // reports false if porcupine does not.
-func (p *problem) explain(b *budget, zoned bool) (explained, bool) {
+func (p *problem) explain(b *budget, zoned bool, stuck int64) (explained, bool) {
 	r := &reducer{budget: b, initial: p.initial, values: len(p.values)}
 	x := &explanation{problem: p}
 	var closed []op
 	if zoned {
 		closed = firstConflict(p)
 	} else {
-		closed = r.firstIllegalPrefix(p.ops)
+		closed = r.firstIllegalPrefix(p.ops, stuck)
 	}
 	small := r.reduce(closed)
 	x.ops, x.minimal = small.ops, small.minimal

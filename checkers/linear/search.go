@@ -23,6 +23,7 @@ type budget struct {
 	memory         int64
 	bytes          int64 // the most that one of them held
 	defect         bool  // one of them found an order that is none
+	stuck          int64 // the return that the last one, if illegal, did not get past
 }
 
 // spend decides p and takes what that costs from b.
@@ -39,6 +40,7 @@ func (b *budget) take(r search.Result) answer {
 	b.configurations -= r.Configurations
 	b.bytes = max(b.bytes, r.Bytes)
 	b.defect = b.defect || r.Defect
+	b.stuck = r.Stuck
 	return r.Answer
 }
 

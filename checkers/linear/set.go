@@ -71,7 +71,7 @@ func (sets) split(all []history.Operation, p part) []part {
 			return []part{p}
 		}
 	}
-	in := newInterner()
+	in := newInterner(len(p.at))
 	var parts []part
 	for _, at := range p.at {
 		id := int(in.id(all[at].Input))

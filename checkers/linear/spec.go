@@ -1,18 +1,19 @@
 // Package linear judges linearizability: whether each operation can be given
 // one instant between its invocation and its completion at which it took
-// effect, so that the results are those of a single copy of the data.
+// effect, so that the results are those of a single copy of the object.
 //
-// The specification is a map of independent registers: read, write, cas and
-// delete on keys. Linearizability is local (Herlihy and Wing 1990, theorem
-// 1), so each key is judged alone. Where written values are unique, an exact
-// algorithm in O(n log n) decides (zones.go); everything else is for
-// porcupine, bounded in steps and memory. An invalid carries a minimal
-// witness that porcupine rejects, too.
+// For returns a checker by the name of the workload: registers, sets, lists,
+// queues, counters, locks and more. Linearizability is local (Herlihy and Wing
+// 1990, theorem 1), so each key is judged alone. Where the preconditions of an
+// exact algorithm in O(n log n) hold, it decides; they are verified, never
+// assumed, and the verdict names who judged. All else is for package search,
+// bounded in configurations and memory. Porcupine must agree with every
+// invalid, on a witness that is as small as could be found.
 //
 // Order is taken from the indices of events, not from their times. Operations
-// that failed must truly not have happened; in doubt they must be info.
-// Failed compare-and-sets are left out, so that what they say about the value
-// that was there is not used.
+// that failed must truly not have happened; in doubt they must be info. A
+// failed compare-and-set says something about the value that was there only
+// if its error does (Spec.Mismatch).
 package linear
 
 import (

@@ -108,7 +108,7 @@ func (s structure) try(in *interner, all []history.Operation, p part) (*trial, e
 }
 
 func (s structure) judge(b *budget, all []history.Operation, p part, a Algorithm) judgement {
-	t, err := s.try(newInterner(), all, p)
+	t, err := s.try(newInterner(len(p.at)), all, p)
 	if err != nil {
 		return judgement{err: err}
 	}
@@ -134,8 +134,8 @@ func (s structure) judge(b *budget, all []history.Operation, p part, a Algorithm
 	if x, ok := s.rules.(bounder); ok && j.answer == undecided {
 		j.answer, j.algorithm, j.err, c = x.bounds(t)
 	}
-	if j.answer == illegal {
-		j.explain = func(b *budget) (explained, bool) { return s.explain(b, t, c) }
+	if stuck := b.stuck; j.answer == illegal {
+		j.explain = func(b *budget) (explained, bool) { return s.explain(b, t, c, stuck) }
 	}
 	return j
 }

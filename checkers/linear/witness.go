@@ -99,10 +99,15 @@ func (r *shrinker) narrow(c *conflict) []act {
 	return r.until(acts, end)
 }
 
-// firstPrefix finds by bisection what was known at the first return by which
-// the history was beyond repair.
-func (r *shrinker) firstPrefix() []act {
+// firstPrefix finds what was known at the first return by which the history
+// was beyond repair: where the search got stuck, or else by bisection.
+func (r *shrinker) firstPrefix(stuck int64) []act {
 	acts := r.t.acts
+	if stuck != 0 {
+		if first := r.until(acts, stuck); r.illegal(first) {
+			return first
+		}
+	}
 	var returns []int64
 	for i := range acts {
 		if acts[i].ret != never {
@@ -177,7 +182,7 @@ func (r *shrinker) dropReads(acts []act) []act {
 
 // explain reduces a violation to a small one that porcupine rejects, too. It
 // reports false if porcupine does not.
-func (s structure) explain(b *budget, t *trial, c *conflict) (explained, bool) {
+func (s structure) explain(b *budget, t *trial, c *conflict, stuck int64) (explained, bool) {
 	r := &shrinker{s: s, b: b, t: t}
 	var acts []act
 	if c != nil {
@@ -186,7 +191,7 @@ func (s structure) explain(b *budget, t *trial, c *conflict) (explained, bool) {
 		}
 	}
 	if acts == nil {
-		acts = r.firstPrefix()
+		acts = r.firstPrefix(stuck)
 	}
 	if len(acts) <= reducedMax {
 		acts = r.dropReads(r.dropElements(r.dropReads(acts)))

@@ -94,6 +94,9 @@ type Result struct {
 	Order []int32
 	// Configurations is how many were visited.
 	Configurations int
+	// Stuck is the return that no order got past, if the answer is Illegal:
+	// what was known then is illegal already.
+	Stuck int64
 	// Bytes is the most that the search held at once.
 	Bytes int64
 	// Defect is set if an order was found that is no linearization, which
@@ -106,6 +109,9 @@ func Decide(ctx context.Context, p *Problem, b Budget) Result {
 	s := newSearcher(ctx, p, b)
 	answer := s.decide()
 	r := Result{Answer: answer, Configurations: b.Configurations - max(0, s.left), Bytes: max(s.peak, s.held())}
+	if answer == Illegal {
+		r.Stuck = s.stuckAt()
+	}
 	if answer == Legal {
 		r.Order = s.order()
 		if !Replay(p, r.Order) {

@@ -29,6 +29,7 @@ type searcher struct {
 	memo     memo
 	placed   hash
 	state    int32
+	stuck    int32 // the last node of a return that stood in the way
 	gone     int32 // operations placed or left out, and those of earlier legs
 	required int32 // operations that must still be placed
 	stack    []frame
@@ -262,6 +263,14 @@ func (s *searcher) held() int64 {
 	return bytes
 }
 
+// stuckAt returns the time of the last return that stood in the way.
+func (s *searcher) stuckAt() int64 {
+	if s.stuck == 0 {
+		return Never
+	}
+	return s.p.Ops[^s.op[s.stuck]].Return
+}
+
 // outcome is how the exploration of a leg ended.
 type outcome uint8
 
@@ -288,6 +297,9 @@ func (s *searcher) run(entry int32, fresh bool, reached func() bool) outcome {
 		}
 		op := s.op[entry]
 		if op < 0 {
+			if entry < s.end {
+				s.stuck = max(s.stuck, entry)
+			}
 			done, o := s.leaveOut(op)
 			if o != crossed {
 				return o

@@ -1,0 +1,311 @@
+package linear
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// load is a simulated run: clients without pauses, so that each always has
+// an operation open, with latencies that are distributed exponentially.
+type load struct {
+	ops, clients, keys int
+	info               float64 // of operations that change something
+	stale              bool    // the last read returns an old value
+	object             toy
+}
+
+// moment is something that happens in a simulated run.
+type moment struct {
+	at   float64
+	what uint8 // effect, end
+	op   int32
+	lane int32
+}
+
+type moments []moment
+
+func (m moments) Len() int           { return len(m) }
+func (m moments) Less(i, j int) bool { return m[i].at < m[j].at }
+func (m moments) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
+func (m *moments) Push(x any)        { *m = append(*m, x.(moment)) }
+func (m *moments) Pop() any {
+	last := (*m)[len(*m)-1]
+	*m = (*m)[:len(*m)-1]
+	return last
+}
+
+// operations runs the load on a map of registers. Operations of unknown
+// outcome never happen, or up to 20 latencies later.
+func (l load) operations(seed uint64) []history.Operation {
+	r := rand.New(rand.NewPCG(seed, 77))
+	ops := make([]history.Operation, 0, l.ops)
+	var queue moments
+	index, fresh, process := int64(0), int64(0), 0
+	states := make([]history.Value, l.keys)
+	names := make([]string, l.keys)
+	for i := range states {
+		states[i], names[i] = l.object.start, fmt.Sprint("k", i)
+	}
+	held := make([]int, l.clients)
+	processes := make([]int, l.clients)
+	begin := func(lane int32, now float64) {
+		if len(ops) == cap(ops) {
+			return
+		}
+		key := r.IntN(l.keys)
+		f, in := l.object.draw(r, func() history.Value { fresh++; return history.Int(fresh) }, held[lane])
+		o := history.Operation{Process: processes[lane], F: f, Key: names[key], Input: in, Outcome: history.OK, Call: index, Invoked: time.Duration(now * 1e6), Return: -1}
+		index++
+		end := now + r.ExpFloat64()
+		at := now + r.Float64()*(end-now)
+		if f != Read && r.Float64() < l.info {
+			o.Outcome = history.Info
+			if r.IntN(2) == 0 {
+				at = -1
+			} else {
+				at = now + 20*r.Float64()
+			}
+		}
+		if at >= 0 {
+			heap.Push(&queue, moment{at, 0, int32(len(ops)), lane})
+		}
+		heap.Push(&queue, moment{end, 1, int32(len(ops)), lane})
+		ops = append(ops, o)
+	}
+	for lane := range l.clients {
+		processes[lane] = process
+		process++
+		begin(int32(lane), 0)
+	}
+	for len(queue) > 0 {
+		m := heap.Pop(&queue).(moment)
+		o := &ops[m.op]
+		if m.what == 0 {
+			var key int
+			fmt.Sscanf(o.Key, "k%d", &key)
+			next, out, ok := l.object.run(states[key], o.F, o.Input)
+			switch {
+			case ok && o.Outcome != history.Info:
+				states[key], o.Output = next, out
+			case ok:
+				states[key] = next
+			case o.Outcome != history.Info:
+				o.Outcome = history.Fail
+			}
+			continue
+		}
+		o.Return, o.Completed = index, time.Duration(m.at*1e6)
+		index++
+		switch {
+		case o.Outcome == history.Info:
+			o.Completed = history.Never
+			processes[m.lane], held[m.lane] = process, 0
+			process++
+		case o.Outcome == history.OK:
+			held[m.lane] += map[string]int{Acquire: 1, Release: -1}[o.F]
+		}
+		begin(m.lane, m.at)
+	}
+	if l.stale {
+		l.spoil(ops)
+	}
+	return ops
+}
+
+// spoil lets the last read of the run return what the register held long
+// before.
+func (load) spoil(ops []history.Operation) {
+	for i := range slices.Backward(ops) {
+		if ops[i].F != Read || ops[i].Outcome != history.OK {
+			continue
+		}
+		for j := max(0, i-len(ops)/4); j >= 0; j-- {
+			if ops[j].F == Write && ops[j].Outcome == history.OK && ops[j].Key == ops[i].Key {
+				ops[i].Output = ops[j].Input
+				return
+			}
+		}
+	}
+}
+
+func registerToy() toy {
+	return toy{
+		workload: "cas-register",
+		draw: func(r *rand.Rand, fresh func() history.Value, _ int) (string, history.Value) {
+			if r.IntN(2) == 0 {
+				return Read, history.Nil
+			}
+			return Write, fresh()
+		},
+		run: func(s history.Value, f string, in history.Value) (history.Value, history.Value, bool) {
+			if f == Read {
+				return s, s, true
+			}
+			return in, in, true
+		},
+	}
+}
+
+// peak runs f and returns how far the heap grew, sampled.
+func peak(f func()) uint64 {
+	runtime.GC()
+	var before, now runtime.MemStats
+	runtime.ReadMemStats(&before)
+	most := before.HeapAlloc
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				runtime.ReadMemStats(&now)
+				most = max(most, now.HeapAlloc)
+			}
+		}
+	}()
+	f()
+	close(stop)
+	<-done
+	runtime.ReadMemStats(&now)
+	return max(most, now.HeapAlloc) - before.HeapAlloc
+}
+
+// porcupineBudget bounds porcupine in the benchmarks: 30 s and 4 GiB.
+const porcupineTime = 30 * time.Second
+
+var porcupineBudget = Options{Algorithm: Porcupine, Configurations: 1 << 40, Memory: 4 << 30, Timeout: porcupineTime}
+
+func (l load) bench(b *testing.B, name string, o Options) {
+	b.Run(name, func(b *testing.B) {
+		ops := l.operations(1)
+		c, err := For(l.object.workload, Object{Initial: l.object.initial}, o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var v checkers.Verdict
+		most := uint64(0)
+		b.ResetTimer()
+		for b.Loop() {
+			most = max(most, peak(func() { v = c.Check(context.Background(), &checkers.Evidence{Operations: ops}) }))
+		}
+		b.ReportMetric(float64(most)/(1<<20), "MB-peak")
+		b.ReportMetric(map[checkers.Validity]float64{checkers.Valid: 1, checkers.Invalid: 0, checkers.Unknown: -1}[v.Verdict], "valid")
+		if v.Verdict == checkers.Unknown && o.Algorithm == Automatic || l.stale && v.Verdict == checkers.Valid {
+			b.Fatalf("%s: %s", v.Verdict, v.Reason)
+		}
+	})
+}
+
+// BenchmarkRegister compares zones, search and porcupine on one register.
+// Names are operations/clients/unknown outcomes/valid or stale/algorithm.
+func BenchmarkRegister(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000, 1_000_000} {
+		for _, c := range []int{5, 10, 50} {
+			for _, info := range []float64{0, 0.01, 0.05} {
+				for _, stale := range []bool{false, true} {
+					l := load{ops: n, clients: c, keys: 1, info: info, stale: stale, object: registerToy()}
+					name := fmt.Sprintf("%d/%d/%g/%s/", n, c, info, map[bool]string{false: "valid", true: "stale"}[stale])
+					l.bench(b, name+"zones", Options{})
+					if c == 50 && n > 1_000 || c == 10 && n > 100_000 {
+						continue // exponential in the clients
+					}
+					l.bench(b, name+"search", Options{Algorithm: Search, Configurations: 1 << 40, Memory: 4 << 30, Timeout: porcupineTime})
+					if n <= 100_000 {
+						l.bench(b, name+"porcupine", porcupineBudget)
+					}
+				}
+			}
+		}
+	}
+}
+
+// BenchmarkKeys is a map of registers.
+func BenchmarkKeys(b *testing.B) {
+	for _, keys := range []int{10, 100, 1000} {
+		for _, stale := range []bool{false, true} {
+			l := load{ops: 1_000_000, clients: 50, keys: keys, info: 0.01, stale: stale, object: registerToy()}
+			name := fmt.Sprintf("%d/%s/", keys, map[bool]string{false: "valid", true: "stale"}[stale])
+			l.bench(b, name+"zones", Options{})
+			l.bench(b, name+"search", Options{Algorithm: Search})
+			if keys > 10 {
+				l.bench(b, name+"porcupine", porcupineBudget)
+			}
+		}
+	}
+}
+
+// BenchmarkObjects is a million operations on other objects.
+func BenchmarkObjects(b *testing.B) {
+	keys := map[string]int{"list": 10_000, "grow-only set": 10_000}
+	for _, name := range []string{"list", "grow-only set", "set with removes", "queue", "counter by one", "mutex", "semaphore"} {
+		l := load{ops: 1_000_000, clients: 10, keys: max(1, keys[name]), info: 0.01, object: bigToy(name)}
+		l.bench(b, name+"/exact", Options{})
+		l.ops, l.keys, l.object = 10_000, max(1, l.keys/100), bigToy(name)
+		l.bench(b, name+"-10000/exact", Options{})
+		l.bench(b, name+"-10000/search", Options{Algorithm: Search})
+		l.bench(b, name+"-10000/porcupine", porcupineBudget)
+	}
+}
+
+// bigToy is a toy for long runs: no values come twice, and the state is kept
+// outside where copies of it would be too long.
+func bigToy(name string) toy {
+	t := toys[name]
+	draw := t.draw
+	t.draw = func(r *rand.Rand, fresh func() history.Value, held int) (string, history.Value) {
+		f, in := draw(r, fresh, held)
+		if f == Append || f == Enqueue || f == Add && t.workload == "set" {
+			in = fresh()
+		}
+		return f, in
+	}
+	switch name {
+	case "queue":
+		var content []history.Value
+		t.run = func(s history.Value, f string, in history.Value) (history.Value, history.Value, bool) {
+			if f == Enqueue {
+				content = append(content, in)
+				return s, in, true
+			}
+			if len(content) == 0 {
+				return s, history.Nil, true
+			}
+			in, content = content[0], content[1:]
+			return s, in, true
+		}
+	case "set with removes":
+		member := map[int64]bool{}
+		last := int64(0)
+		t.draw = func(r *rand.Rand, fresh func() history.Value, _ int) (string, history.Value) {
+			old := history.Int(1 + last/3*2)
+			switch last++; last % 3 {
+			case 0:
+				return Add, fresh()
+			case 1:
+				return Contains, old
+			}
+			return Remove, history.Int(last)
+		}
+		t.run = func(s history.Value, f string, in history.Value) (history.Value, history.Value, bool) {
+			if f == Contains {
+				return s, history.Bool(member[number(in)]), true
+			}
+			member[number(in)] = f == Add
+			return s, in, true
+		}
+	}
+	return t
+}

@@ -37,8 +37,9 @@ func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []
 					panicked.Store(fmt.Sprint(p))
 				}
 			}()
+			in := newInterner(len(all))
 			for i := int(next.Add(1)) - 1; i < len(parts); i = int(next.Add(1)) - 1 {
-				verdicts[i] = c.judgeOne(ctx, all, parts[i], c.o.Memory/int64(workers))
+				verdicts[i] = c.judgeOne(ctx, all, parts[i], c.o.Memory/int64(workers), in)
 			}
 		})
 	}
@@ -48,7 +49,7 @@ func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []
 	}
 	for i := range verdicts {
 		if verdicts[i].short && workers > 1 {
-			verdicts[i] = c.judgeOne(ctx, all, parts[i], c.o.Memory)
+			verdicts[i] = c.judgeOne(ctx, all, parts[i], c.o.Memory, nil)
 		}
 	}
 	return verdicts
@@ -56,11 +57,12 @@ func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []
 
 var errTime = errors.New("time ran out before it was judged")
 
-func (c checker) judgeOne(ctx context.Context, all []history.Operation, p part, memory int64) verdict {
+func (c checker) judgeOne(ctx context.Context, all []history.Operation, p part, memory int64, in *interner) verdict {
 	if ctx.Err() != nil {
 		return verdict{judgement: judgement{err: errTime}, part: p}
 	}
 	b := c.budget(ctx, memory)
+	b.in = in
 	v := verdict{judgement: c.object.judge(b, all, p, c.o.Algorithm), part: p}
 	v.configurations, v.bytes = c.o.Configurations-max(0, b.configurations), b.bytes
 	if v.answer != undecided || v.err != nil {

@@ -70,15 +70,19 @@ type interner struct {
 	buf    []byte
 }
 
-// newInterner returns an interner for the values of so many operations.
+// newInterner returns an interner for a history of so many operations.
 // Numbers below a few times as many are looked up in a table, not in a map.
 func newInterner(operations int) *interner {
 	return &interner{limit: 4 * int64(operations), ints: map[int64]int32{}, others: map[string]int32{}, values: []history.Value{history.Nil}}
 }
 
 func (in *interner) reset() {
+	for _, v := range in.values {
+		if n, ok := v.AsInt(); ok && n >= 0 && n < in.limit {
+			in.dense[n] = 0
+		}
+	}
 	clear(in.ints)
-	clear(in.dense)
 	clear(in.others)
 	in.values = []history.Value{history.Nil}
 }

@@ -103,7 +103,7 @@ func (queues) exact(t *trial) (*conflict, bool) {
 		return l.notEmpty(true), true
 	}
 	// If it is legal although no unknown dequeue took anything, it is legal.
-	if l.overtaken(false) == nil && l.notEmpty(true) == nil {
+	if l.overtaken(false) == nil && l.notEmpty(true) == nil || l.served() {
 		return nil, true
 	}
 	for _, c := range []*conflict{l.overtaken(true), l.swallowed(), l.notEmpty(false)} {
@@ -202,11 +202,13 @@ func (l *lane) overtaken(forgive bool) *conflict {
 	return nil
 }
 
-// swallowed finds acknowledged elements that must have left the queue,
-// because something later has, and are more than the dequeues of unknown
-// outcome can have taken by then.
-func (l *lane) swallowed() *conflict {
-	type gone struct{ v, before int32 }
+// gone is an acknowledged element that was not dequeued, and the element
+// enqueued after it that was dequeued first, -1 if there is none.
+type gone struct{ v, before int32 }
+
+// missing returns the acknowledged elements that were not dequeued, those
+// first that must have left the queue first.
+func (l *lane) missing() []gone {
 	var missing []gone
 	for _, v := range l.order {
 		if l.by[v].out >= 0 {
@@ -215,11 +217,32 @@ func (l *lane) swallowed() *conflict {
 		i, _ := slices.BinarySearchFunc(l.outs, l.in(v).ret, func(b int32, ret int64) int { return cmp.Compare(l.in(b).call, ret) })
 		if i < len(l.outs) {
 			missing = append(missing, gone{v, l.quickest[i]})
+		} else {
+			missing = append(missing, gone{v, -1})
 		}
 	}
-	slices.SortStableFunc(missing, func(a, b gone) int { return cmp.Compare(l.out(a.before).ret, l.out(b.before).ret) })
+	slices.SortStableFunc(missing, func(a, b gone) int { return cmp.Compare(l.limit(a), l.limit(b)) })
+	return missing
+}
+
+// limit is when g must have left the queue.
+func (l *lane) limit(g gone) int64 {
+	if g.before < 0 {
+		return never
+	}
+	return l.out(g.before).ret
+}
+
+// swallowed finds acknowledged elements that must have left the queue,
+// because something later has, and are more than the dequeues of unknown
+// outcome can have taken by then.
+func (l *lane) swallowed() *conflict {
+	missing := l.missing()
 	for i, m := range missing {
-		limit := l.out(m.before).ret
+		limit := l.limit(m)
+		if limit == never {
+			break
+		}
 		n, _ := slices.BinarySearchFunc(l.unknown, limit, func(d int32, limit int64) int { return cmp.Compare(l.t.acts[d].call, limit) })
 		if n > i {
 			continue
@@ -234,6 +257,21 @@ func (l *lane) swallowed() *conflict {
 		return c
 	}
 	return nil
+}
+
+// served reports whether the trial is legal if the dequeues of unknown
+// outcome took the missing elements, the first the first.
+func (l *lane) served() bool {
+	t := l.t.with(l.t.acts)
+	for i, m := range l.missing() {
+		if i == len(l.unknown) {
+			break
+		}
+		d := &t.acts[l.unknown[i]]
+		d.kind, d.value = queueOut, m.v
+	}
+	full, c, applies := newLane(t)
+	return applies && c == nil && full.overtaken(false) == nil && full.notEmpty(true) == nil
 }
 
 // stay is when an element certainly was in the queue.

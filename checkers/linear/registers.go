@@ -10,7 +10,7 @@ type registers struct{ spec Spec }
 func (registers) split(_ []history.Operation, p part) []part { return []part{p} }
 
 func (r registers) judge(b *budget, all []history.Operation, k part, a Algorithm) judgement {
-	p, err := compile(newInterner(len(k.at)), k.key, r.spec, all, k.at)
+	p, err := compile(b.interner(len(all)), k.key, r.spec, all, k.at)
 	if err != nil {
 		return judgement{err: err}
 	}

@@ -23,7 +23,17 @@ type budget struct {
 	memory         int64
 	bytes          int64 // the most that one of them held
 	defect         bool  // one of them found an order that is none
+	in             *interner
 	stuck          int64 // the return that the last one, if illegal, did not get past
+}
+
+// interner returns an interner for a history of so many operations, the same
+// for all parts that a worker judges.
+func (b *budget) interner(operations int) *interner {
+	if b.in == nil {
+		b.in = newInterner(operations)
+	}
+	return b.in
 }
 
 // spend decides p and takes what that costs from b.

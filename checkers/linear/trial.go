@@ -82,11 +82,12 @@ func (s structure) split(all []history.Operation, p part) []part {
 // try builds the trial of a part.
 func (s structure) try(in *interner, all []history.Operation, p part) (*trial, error) {
 	in.reset()
+	functions := s.rules.functions()
 	t := &trial{part: p, acts: make([]act, 0, len(p.at)), failed: map[int32]int32{}, all: all}
 	for _, at := range p.at {
 		h := &all[at]
-		if !slices.Contains(s.rules.functions(), h.F) {
-			return nil, fmt.Errorf("the function %q at event %d is not part of the specification of a %s; expected %s", h.F, h.Call, s.name, strings.Join(s.rules.functions(), ", "))
+		if !slices.Contains(functions, h.F) {
+			return nil, fmt.Errorf("the function %q at event %d is not part of the specification of a %s; expected %s", h.F, h.Call, s.name, strings.Join(functions, ", "))
 		}
 		a := act{call: h.Call, ret: h.Return, source: at}
 		if h.Outcome == history.Info {
@@ -108,7 +109,7 @@ func (s structure) try(in *interner, all []history.Operation, p part) (*trial, e
 }
 
 func (s structure) judge(b *budget, all []history.Operation, p part, a Algorithm) judgement {
-	t, err := s.try(newInterner(len(p.at)), all, p)
+	t, err := s.try(b.interner(len(all)), all, p)
 	if err != nil {
 		return judgement{err: err}
 	}

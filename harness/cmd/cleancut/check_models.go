@@ -62,7 +62,7 @@ var workloadNames = []struct{ name, model string }{
 	{"counter", "bounds"}, {"unique-ids", "unique-ids"}, {"monotonic", "monotonic"},
 	{"list-append", "strict-serializable"}, {"rw-register", "strict-serializable"},
 	{"bank", "bank"}, {"long-fork", "long-fork"}, {"write-skew", "write-skew"}, {"causal-reverse", "causal-reverse"},
-	{"log", "linearizable"}, {"checkpoint", "consistent-cut"}, {"stats", "stats"},
+	{"list", "linearizable"}, {"log", "linearizable"}, {"checkpoint", "consistent-cut"}, {"stats", "stats"},
 }
 
 func defaultModel(workload string) (model string, ok bool) {
@@ -86,11 +86,30 @@ func fixed(c checkers.Checker) func(string, *judgeOptions) (checkers.Checker, er
 
 // judgements is the table of what can be decided for what.
 var judgements = slices.Concat([]judgement{
-	{"linearizable", append(slices.Clone(registers), "mutex", "semaphore", "fencing", "set", "set-full", "queue", "counter", "log"),
+	{"linearizable", append(slices.Clone(linear.Workloads()), "set-full"),
 		"each operation takes effect at one instant between invocation and completion", linearizable},
-	{"linearizable", []string{"multi-register"}, "the same for reads and writes of several registers at once", func(_ string, o *judgeOptions) (checkers.Checker, error) {
-		return models.MultiRegister(o.initialOr(history.Nil)), nil
+	{"sequential", registers, "operations take effect in one order that keeps that of each process", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+		return models.Sequential(o.initialOr(history.Nil)), nil
 	}},
+	{"sequential", []string{"list-append"}, "the same for transactions (strong-session-serializable)", func(workload string, o *judgeOptions) (checkers.Checker, error) {
+		return transactionChecker(workload, string(txn.StrongSessionSerializable), o)
+	}},
+	session(models.Causal, "what is seen is seen with all that it depends on"),
+	session(models.CausalConvergent, "causal, and all agree on one order of the writes"),
+	{"pram", registers, "each process sees all writes in some order that keeps that of each process", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+		return models.PRAM(o.initialOr(history.Nil)), nil
+	}},
+	session(models.ReadYourWrites, "a process sees its own writes"),
+	session(models.MonotonicReads, "what a process has seen it sees again"),
+	session(models.MonotonicWrites, "writes of a process are seen in their order"),
+	session(models.WritesFollowReads, "a write is seen with what its process had read before"),
+	{"bounded-staleness", registers, "reads are not older than --max-lag and not more behind than --max-versions", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+		return models.Staleness(models.StalenessOptions{Time: o.maxLag, Versions: o.maxLagging, Initial: o.initialOr(history.Nil)}), nil
+	}},
+	{"eventual", registers, "reads after all writes agree", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+		return models.FinalRegisters(o.initialOr(history.Nil)), nil
+	}},
+	{"kafka", []string{"log"}, "partitions with offsets lose, double, skip and reorder nothing", fixed(models.Kafka())},
 	{"set-full", []string{"set", "set-full"}, "no element is lost; elements may be stale for a time", fixed(models.SetFull(false))},
 	{"set-full-linearizable", []string{"set", "set-full"}, "no element is lost or stale (jepsen.checker/set-full with linearizable?)", fixed(models.SetFull(true))},
 	{"eventual", []string{"set", "set-full"}, "the last read has all that was acknowledged before", fixed(models.FinalSet())},
@@ -113,6 +132,13 @@ var judgements = slices.Concat([]judgement{
 	{"causal-reverse", []string{"causal-reverse"}, "no write is visible without those that preceded it", fixed(models.CausalReverse())},
 	{"stats", names(), "every function was ok at least once", fixed(models.Stats())},
 }, transactional())
+
+// session is the judgement of a guarantee.
+func session(g models.Guarantee, meaning string) judgement {
+	return judgement{string(g), registers, meaning, func(_ string, o *judgeOptions) (checkers.Checker, error) {
+		return models.Session(g, o.initialOr(history.Nil)), nil
+	}}
+}
 
 func names() (list []string) {
 	for _, w := range workloadNames {
@@ -213,10 +239,18 @@ func bank(o *judgeOptions) (checkers.Checker, error) {
 }
 
 func linearizable(workload string, o *judgeOptions) (checkers.Checker, error) {
-	if !slices.Contains(registers, workload) {
-		return nil, &undecidableError{"linearizable", workload}
+	if workload == "set-full" {
+		workload = "set"
 	}
-	return linear.Checker(linear.Spec{Initial: o.initialOr(history.Nil)}, linear.Options{Memory: o.memory}), nil
+	initial := o.initialOr(history.Nil)
+	if workload == "semaphore" && o.initial == nil {
+		return nil, errors.New("--initial is needed for the workload semaphore: the number of permits")
+	}
+	c, err := linear.For(workload, linear.Object{Initial: initial}, linear.Options{Memory: o.memory})
+	if err != nil {
+		return nil, fmt.Errorf("--initial %s: %w", initial, err)
+	}
+	return c, nil
 }
 
 // withoutNilReads leaves out reads that returned nil, which say nothing to

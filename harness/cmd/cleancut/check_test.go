@@ -39,6 +39,8 @@ func TestWhatCannotBeJudgedIsRefusedByName(t *testing.T) {
 		{"h.jsonl --workload register --assume luck", "for registers there is nil-is-unknown"},
 		{"h.jsonl --workload set --format xml", `--format "xml": expected jsonl, edn or json`},
 		{"h.jsonl --workload set --initial [1", `--initial "[1": unexpected end`},
+		{"h.jsonl --workload semaphore", "--initial is needed for the workload semaphore"},
+		{"h.jsonl --workload mutex --initial 3", "this object starts empty"},
 		{"h.jsonl --workload counter --initial x", "a counter begins with an integer"},
 		{"h.jsonl --workload set --memory -1", "must not be negative"},
 		{"h.jsonl --workload set --independent", "--independent is for edn and json"},
@@ -74,7 +76,11 @@ func TestEveryWorkloadAndModelIsEitherDecidedOrSaidNotToBe(t *testing.T) {
 		unique-ids list-append rw-register bank long-fork causal-reverse log checkpoint`) {
 		g.Expect(names()).To(ContainElement(w))
 		for _, m := range append(slices.Clone(all), "") {
-			got := cleancut(t, "check", "h.jsonl", "--workload", w, "--model", m)
+			args := []string{"check", "h.jsonl", "--workload", w, "--model", m}
+			if w == "semaphore" {
+				args = append(args, "--initial", "2")
+			}
+			got := cleancut(t, args...)
 			g.Expect(got.code).To(BeElementOf(exitValid, exitInvalid, exitInconclusive), "%s as %s: %s", w, m, got.err)
 			_, known := find(m, w)
 			if j, _ := find(m, w); j == nil && known {

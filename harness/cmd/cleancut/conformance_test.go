@@ -54,16 +54,6 @@ var differences = []difference{
 		"a test of one function of Elle's; as a history it appends the same value to a key twice, which makes reads ambiguous"},
 	{"elle/files/huge-scc.edn", "list-append", "invalid", "G-single-item-realtime",
 		"Elle's search for cycles ends after a second, and reports what it has by then; ours finds the stronger anomaly. Verdict and weakest models agree"},
-	{"elle/rw_register_test/read-own-write-cyclic-versions.edn", "rw-register", "valid", "",
-		"a value that nobody wrote may have been there at first, so its place in the order of versions is open; Elle gives it one. Without --assume ignore-unwritten it is invalid here, too"},
-	{"elle/rw_register_test/G2-item.edn", "rw-register", "inconclusive", "", "as above: the reads are of values that nobody wrote, so nothing is proved"},
-	{"elle/rw_register_test/wfr.edn", "rw-register; consistency-models=[serializable] wfr-keys=true", "valid", "", "as above"},
-	{"elle/rw_register_test/wfr.paired.edn", "rw-register; consistency-models=[serializable] wfr-keys=true", "valid", "", "as above"},
-	{"elle/rw_register_test/scc-sort-bug.edn", "rw-register", "invalid", "G0-realtime cyclic-versions",
-		"the promise of linearizable keys orders two writes, so the cycle needs no read; Elle shows one with a read"},
-	{"knossos/mutex/bad/etcd.edn", "linearizable mutex", "inconclusive", "", "mutexes are not decided yet"},
-	{"elle-cli/knossos/mutex/bad/etcd.edn", "mutex", "inconclusive", "", "mutexes are not decided yet"},
-	{"elle-cli/knossos/mutex/bad/etcd.json", "mutex", "inconclusive", "", "mutexes are not decided yet"},
 }
 
 func differenceFor(r row) *difference {

@@ -1,0 +1,208 @@
+package models
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// StalenessOptions say how stale a read may be; zero bounds nothing.
+type StalenessOptions struct {
+	Time     time.Duration
+	Versions int
+	Initial  history.Value
+}
+
+// Staleness judges how old the values are that reads of registers return. Of
+// the operations read and write (values unique for each key, which is
+// verified), take a read r that returned what the write w wrote, and the
+// *newer* writes: those that were invoked after w had completed. The newer
+// writes that completed before r was invoked number the *versions* by which r
+// is at least behind, and the time from the first such completion to the
+// invocation of r is the *age*: since then the value was certainly replaced.
+// The initial value is taken for written before everything. Both are lower
+// bounds, and exact where writes of a key do not overlap.
+//
+// A read beyond the bounds is invalid. Without bounds the verdict is valid, and
+// the measures tell: maximum and quantiles of age_ms and versions over all
+// reads, the share of stale reads. O(n log n). It does not check that reads
+// agree on an order of the writes.
+func Staleness(o StalenessOptions) checkers.Checker {
+	return judge("bounded-staleness", "lower bounds per read", func(_ context.Context, ops []history.Operation) judged {
+		return staleness(ops, o)
+	})
+}
+
+// lag is how stale a read is.
+type lag struct {
+	read, over *history.Operation // over: the first newer write to complete
+	age        time.Duration
+	versions   int
+}
+
+func staleness(ops []history.Operation, o StalenessOptions) judged {
+	s, v := readSessions(ops, o.Initial)
+	if s == nil {
+		return v
+	}
+	byKey := map[int32][]int{}
+	for i := range s.ops {
+		byKey[s.ops[i].key] = append(byKey[s.ops[i].key], i)
+	}
+	var lags []lag
+	for _, key := range sortedKeys(byKey) {
+		lags = append(lags, s.lags(byKey[key])...)
+	}
+	if len(lags) == 0 {
+		return unknown("nothing was read")
+	}
+	m := map[string]float64{"reads": float64(len(lags))}
+	stale := 0
+	var ages []time.Duration
+	var versions []int
+	oldest, farthest := &lags[0], &lags[0]
+	for i := range lags {
+		l := &lags[i]
+		if l.versions > 0 {
+			stale++
+		}
+		if l.age > oldest.age {
+			oldest = l
+		}
+		if l.versions > farthest.versions {
+			farthest = l
+		}
+		ages, versions = append(ages, l.age), append(versions, l.versions)
+	}
+	m["stale_share"] = float64(stale) / float64(len(lags))
+	quantiles(m, "age", ages)
+	slices.Sort(versions)
+	for _, q := range []int{50, 95, 99, 100} {
+		m[fmt.Sprintf("versions_p%d", q)] = float64(versions[min(len(versions)-1, q*len(versions)/100)])
+	}
+	switch {
+	case o.Time > 0 && oldest.age > o.Time:
+		return with(oldest.witness(fmt.Sprintf("a read returned %s, which had been replaced for at least %s; %s is allowed", oldest.read.Output, oldest.age, o.Time)), m)
+	case o.Versions > 0 && farthest.versions > o.Versions:
+		return with(farthest.witness(fmt.Sprintf("a read returned %s, which is at least %s behind; %d are allowed", farthest.read.Output, plural(farthest.versions, "version"), o.Versions)), m)
+	}
+	return with(valid("of %s %d were stale, by up to %s and %s", plural(len(lags), "read"), stale, oldest.age, plural(farthest.versions, "version")), m)
+}
+
+func (l *lag) witness(summary string) judged {
+	return invalid("too stale", summary, *l.read, *l.over)
+}
+
+// lags computes how stale the reads of one key are. Reads are taken in order
+// of the invocation of what they returned; a tree over the completions of
+// writes counts those that were invoked later.
+func (s *sessions) lags(of []int) []lag {
+	var writes, reads []*access
+	for _, i := range of {
+		if a := &s.ops[i]; a.write {
+			writes = append(writes, a)
+		} else {
+			reads = append(reads, a)
+		}
+	}
+	written := func(r *access) int64 { // when the write it returned had completed
+		if r.from < 0 {
+			return -1
+		}
+		return ended(s.ops[r.from].op)
+	}
+	slices.SortFunc(reads, func(a, b *access) int { return cmp.Compare(written(b), written(a)) })
+	slices.SortFunc(writes, func(a, b *access) int { return cmp.Compare(ended(a.op), ended(b.op)) })
+	byCall := make([]int, len(writes)) // positions in writes
+	for i := range byCall {
+		byCall[i] = i
+	}
+	slices.SortFunc(byCall, func(a, b int) int { return cmp.Compare(writes[b].op.Call, writes[a].op.Call) })
+	tree := newCounter(len(writes))
+	first := len(writes) // position of the first completion among newer writes
+	var lags []lag
+	next := 0
+	for _, r := range reads {
+		for next < len(byCall) && writes[byCall[next]].op.Call > written(r) {
+			tree.add(byCall[next])
+			first = min(first, byCall[next])
+			next++
+		}
+		until, _ := slices.BinarySearchFunc(writes, r.op.Call, func(w *access, at int64) int { return cmp.Compare(ended(w.op), at) })
+		l := lag{read: r.op, versions: tree.below(until)}
+		if l.versions > 0 {
+			l.over = writes[first].op
+			l.age = max(0, r.op.Invoked-l.over.Completed)
+		}
+		lags = append(lags, l)
+	}
+	return lags
+}
+
+// counter counts marked positions (Fenwick 1994).
+type counter []int
+
+func newCounter(n int) counter { return make(counter, n+1) }
+
+func (c counter) add(i int) {
+	for i++; i < len(c); i += i & -i {
+		c[i]++
+	}
+}
+
+// below counts the marked positions less than i.
+func (c counter) below(i int) (n int) {
+	for ; i > 0; i -= i & -i {
+		n += c[i]
+	}
+	return n
+}
+
+// FinalRegisters judges eventual convergence of registers: all *final* reads
+// of a key, those invoked after every write of the key had completed or will
+// never do so, must return the same value, one that was written and not
+// certainly replaced: no newer write, as Staleness defines it, had completed.
+// Without a final read the verdict is unknown. Linear but for sorting. It does
+// not check what is read before.
+func FinalRegisters(initial history.Value) checkers.Checker {
+	return judge("eventual", "final reads", func(_ context.Context, ops []history.Operation) judged {
+		s, v := readSessions(ops, initial)
+		if s == nil {
+			return v
+		}
+		over := map[string]int64{} // key → index of the last event of a write
+		for _, o := range ops {
+			if o.F == Write {
+				over[o.Key] = max(over[o.Key], o.Call, o.Return)
+			}
+		}
+		byKey := map[int32][]int{}
+		for i := range s.ops {
+			if a := &s.ops[i]; a.write || a.op.Call > over[a.op.Key] {
+				byKey[a.key] = append(byKey[a.key], i)
+			}
+		}
+		final := 0
+		for _, key := range sortedKeys(byKey) {
+			lags := s.lags(byKey[key])
+			final += len(lags)
+			for _, l := range lags {
+				if !l.read.Output.Equal(lags[0].read.Output) {
+					return invalid("divergence", fmt.Sprintf("after all writes were over, one read returned %s and another one %s", lags[0].read.Output, l.read.Output), *lags[0].read, *l.read)
+				}
+				if l.versions > 0 {
+					return invalid("lost write", fmt.Sprintf("after all writes were over, a read returned %s, which %s had replaced", l.read.Output, l.over.Input), *l.read, *l.over)
+				}
+			}
+		}
+		if final == 0 {
+			return unknown("nothing was read after all writes were over")
+		}
+		return valid("%s agree, and are of writes that nothing replaced", plural(final, "final read"))
+	})
+}

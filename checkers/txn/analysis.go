@@ -20,7 +20,7 @@ type Options struct {
 	// Anomalies must not be seen, whatever the models allow; "G1" and "G2"
 	// stand for groups.
 	Anomalies []Anomaly
-	// Initial is what registers hold at first; the zero Option is nil.
+	// Initial is what registers hold at first; nil means Nil.
 	Initial *Value
 	// Unwritten says what it means that a register was read with a value
 	// that nobody wrote.
@@ -133,6 +133,8 @@ type run struct {
 	size  size
 	found *findings
 	a     *Analysis
+	// components are those of the whole graph that have cycles.
+	components [][]int32
 }
 
 // Analyze judges a history. It is a function of its arguments alone, but for
@@ -240,12 +242,12 @@ func (r *run) graph(ctx context.Context, b *graph.Builder, committed []bool, why
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	components := g.Components(graph.All)
-	if len(components) == 0 {
+	r.components = g.Components(graph.All)
+	if len(r.components) == 0 {
 		return nil
 	}
 	c := &cycles{h: r.h, order: r.wanted(), why: why, budget: r.o.Steps, found: r.found, all: r.o.orderAsked() != noOrder}
-	c.sub, c.orig = g.Induce(components)
+	c.sub, c.orig = g.Induce(r.components)
 	c.search()
 	r.a.refuted = c.refuted
 	return nil
@@ -257,6 +259,11 @@ func (r *run) conclude(w writers, doubt string) {
 	a := r.a
 	r.found.sort()
 	forbidden := Forbidden(r.o.Models, r.o.Anomalies)
+	for _, m := range r.o.Models {
+		// Elle's table leaves it out at repeatable read, where cycles show all
+		// of it but a transaction that misses its own writes.
+		forbidden[Internal] = forbidden[Internal] || rules[m].level == levelPL3
+	}
 	forbidden[FracturedRead] = forbidden[FracturedRead] || r.fracturedForbidden()
 	a.Count = r.found.count
 	var all []Anomaly

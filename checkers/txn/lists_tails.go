@@ -15,9 +15,11 @@ const maxOrders = 1000
 // settle decides snapshot isolation where several appends to a key were read
 // by nobody. Unlike at all other levels, a graph without cycle that leaves
 // their order open does not suffice, as writers of one key must not overlap;
-// there must be an order of them that makes no cycle. It tries those of
-// completion and of invocation, and then all, if they are not too many. It
-// returns why nothing is proven, or "".
+// there must be an order of them that makes no cycle. Only appenders within
+// one component of the whole graph are in question, since all others can be
+// ordered as the components are. It tries the orders of completion and of
+// invocation, and then all, if they are not too many. It returns why nothing
+// is proven, or "".
 func (r *run) settle(ctx context.Context, l *lists) string {
 	for _, m := range r.o.Models {
 		if rule := rules[m]; rule.level == levelSI && !r.a.refuted[m] {
@@ -30,19 +32,15 @@ func (r *run) settle(ctx context.Context, l *lists) string {
 }
 
 func (r *run) settleModel(ctx context.Context, l *lists, m Model, o order) string {
-	tails := l.tails()
-	var keys [][]int32
-	orders := 1
-	for _, t := range tails {
-		if len(t.appenders) > 1 {
-			keys = append(keys, t.appenders)
-			for i := 2; i <= len(t.appenders) && orders <= maxOrders; i++ {
-				orders *= i
-			}
-		}
-	}
+	keys := r.entangled(l.tails())
 	if len(keys) == 0 {
 		return ""
+	}
+	orders := 1
+	for _, k := range keys {
+		for i := 2; i <= len(k) && orders <= maxOrders; i++ {
+			orders *= i
+		}
 	}
 	s := &tailSearch{run: r, lists: l, order: o, keys: keys}
 	for _, event := range []func(t *Txn) int64{func(t *Txn) int64 { return t.Complete }, func(t *Txn) int64 { return t.Invoke }} {
@@ -54,7 +52,7 @@ func (r *run) settleModel(ctx context.Context, l *lists, m Model, o order) strin
 		}
 	}
 	if orders > maxOrders || orders*r.a.Edges > r.o.Steps {
-		return fmt.Sprintf("several appends to each of %d keys were read by nobody, so that their order is open, and none was found that snapshot isolation allows; read each key at the end", len(keys))
+		return fmt.Sprintf("several transactions appended to each of %d keys what nobody read, so that their order is open, and none was found that snapshot isolation allows; read each key at the end", len(keys))
 	}
 	s.parts = nil
 	if s.try(ctx, 0, 0) {
@@ -68,6 +66,38 @@ func (r *run) settleModel(ctx context.Context, l *lists, m Model, o order) strin
 	r.found.add(s.name, func() Finding { return s.first })
 	r.a.refuted[m] = true
 	return ""
+}
+
+// entangled returns the appenders of each tail that lie in one component.
+func (r *run) entangled(tails []tail) [][]int32 {
+	if len(r.components) == 0 {
+		return nil
+	}
+	component := map[int32]int{}
+	for i, c := range r.components {
+		for _, v := range c {
+			component[v] = i
+		}
+	}
+	var keys [][]int32
+	for _, t := range tails {
+		groups := map[int][]int32{}
+		var order []int
+		for _, a := range t.appenders {
+			if c, ok := component[a]; ok {
+				if groups[c] == nil {
+					order = append(order, c)
+				}
+				groups[c] = append(groups[c], a)
+			}
+		}
+		for _, c := range order {
+			if len(groups[c]) > 1 {
+				keys = append(keys, groups[c])
+			}
+		}
+	}
+	return keys
 }
 
 // tailSearch tries orders of unread appends.

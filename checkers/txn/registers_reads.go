@@ -8,7 +8,7 @@ import (
 // checkReads checks each read by itself, looks for lost updates, and notes
 // the readers of each version.
 func (r *registers) checkReads() {
-	rmw := map[int32]int32{} // version → the first that read it and wrote its key
+	rmw := make([]int32, len(r.readers)) // by version: the first that read it and wrote its key, plus 1
 	for i := range r.h.Txns {
 		t := int32(i)
 		if r.h.Txns[i].Status != OK {
@@ -24,10 +24,10 @@ func (r *registers) checkReads() {
 			if written == none || read == none {
 				return
 			}
-			if other, ok := rmw[read]; ok {
-				r.lostUpdate(other, t, key)
+			if other := rmw[read]; other > 0 {
+				r.lostUpdate(other-1, t, key)
 			} else {
-				rmw[read] = t
+				rmw[read] = t + 1
 			}
 		})
 		r.observe(t, func(op, writer int32) {

@@ -126,7 +126,10 @@ func (w *weakLevel) add(first, second, reader, key int32) {
 // writers read next that differ from each other.
 func (w *weakLevel) monotonic(t int32) {
 	from, to := w.readOff[t], w.readOff[t+1]
-	first := make(map[int32]int32) // writer → its first read
+	if to-from < 2 {
+		return
+	}
+	first := make(map[int32]int32, to-from) // writer → its first read
 	for i := to - 1; i >= from; i-- {
 		first[w.readFrom[i]] = i
 	}

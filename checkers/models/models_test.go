@@ -1,0 +1,480 @@
+package models
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/history/edn"
+)
+
+// parse reads a history of lines "process type f value"; times are the
+// positions in milliseconds.
+func parse(t *testing.T, text string) []history.Operation {
+	t.Helper()
+	var b strings.Builder
+	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		w := strings.SplitN(strings.TrimSpace(line), " ", 4)
+		fmt.Fprintf(&b, "{:index %d :time %d000000 :process %s :type :%s :f :%s :value %s}\n", i, i, w[0], w[1], w[2], strings.Join(w[3:], " "))
+	}
+	events, _, err := edn.Read(strings.NewReader(b.String()), edn.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops, err := history.Operations(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ops
+}
+
+// at writes one process's operation that is over at once.
+func at(process int, f, in, out string) string {
+	return fmt.Sprintf("%d invoke %s %s\n%d ok %s %s\n", process, f, in, process, f, out)
+}
+
+// pairs are histories that are accepted beside the least change that must be
+// rejected, with the class and a part of the summary.
+func TestAcceptedHistoriesBesideTheLeastChangeThatIsRejected(t *testing.T) {
+	total := int64(10)
+	for _, c := range []struct {
+		name       string
+		checker    checkers.Checker
+		text       string
+		old, new   string
+		class, say string
+	}{
+		{"set-full", SetFull(false), at(0, "add", "1", "1") + at(1, "read", "nil", "#{1}"), "#{1}", "#{}", "lost", "1 was known at 0.001 s"},
+		{"a set that shows what failed", SetFull(false), "0 invoke add 1\n0 info add 1\n" + at(1, "read", "nil", "[1]"), "info", "fail", "aborted read", "whose add failed"},
+		{"a set that doubles", SetFull(false), at(0, "add", "1", "1") + at(1, "read", "nil", "[1]"), "[1]", "[1 1]", "duplicate", "1 twice"},
+		{"a set with a stranger", SetFull(false), at(0, "add", "1", "1") + at(1, "read", "nil", "[1]"), "[1]", "[1 2]", "phantom", "2, which nobody"},
+		{"set-full linearizable", SetFull(true), at(0, "add", "1", "1") + at(1, "read", "nil", "[1]") + at(1, "read", "nil", "[1]"), "[1]", "[]", "stale", "1 was known"},
+		{"final set", FinalSet(), at(0, "add", "1", "1") + at(1, "read", "nil", "#{1}"), "#{1}", "#{}", "lost", "lacks 1 element"},
+		{"final set with a stranger", FinalSet(), at(0, "add", "1", "1") + at(1, "read", "nil", "#{1}"), "#{1}", "#{1 2}", "unexpected", "2"},
+		{"total queue", TotalQueue(false), at(0, "enqueue", "1", "1") + at(1, "drain", "nil", "[1]"), "[1]", "[]", "lost", "1 was acknowledged"},
+		{"total queue with a stranger", TotalQueue(false), at(0, "enqueue", "1", "1") + at(1, "dequeue", "nil", "1"), "dequeue 1", "dequeue 2", "unexpected", "2 came out"},
+		{"total queue that shows what failed", TotalQueue(false), "0 invoke enqueue 1\n0 info enqueue 1\n" + at(1, "dequeue", "nil", "1"), "info", "fail", "aborted", "its enqueue failed"},
+		{"exactly once", TotalQueue(true), at(0, "enqueue", "1", "1") + at(1, "drain", "nil", "[1]"), "[1]", "[1 1]", "duplicated", "came out 2 times"},
+		{"unordered queue", UnorderedQueue(), at(0, "enqueue", "1", "1") + at(1, "dequeue", "nil", "1"), "ok dequeue 1", "ok dequeue 2", "unexpected", "2 came out"},
+		{"unique identifiers", UniqueIDs(), at(0, "generate", "nil", "1") + at(1, "generate", "nil", "2"), "generate 2", "generate 1", "duplicate", "given out twice"},
+		{"counter", CounterBounds(0), at(0, "add", "2", "2") + at(1, "read", "nil", "2"), "read 2", "read 3", "out of bounds", "no more than 2"},
+		{"counter with negative amounts", CounterBounds(5), at(0, "add", "-2", "-2") + at(1, "read", "nil", "3"), "read 3", "read 2", "out of bounds", "too low: 3"},
+		{"final counter", FinalCounter(0), "0 invoke add 5\n0 info add 5\n" + at(1, "add", "2", "2") + at(2, "read", "nil", "7"), "read 7", "read 6", "impossible sum", "acknowledged adds come to 2"},
+		{"bank", Bank(BankOptions{}), at(0, "read", "nil", "{0 3 1 7}") + at(0, "read", "nil", "{0 4 1 6}"), "1 6", "1 5", "wrong total", "sum up to 9, expected are 10"},
+		{"bank with a total", Bank(BankOptions{Total: &total}), at(0, "read", "nil", "[3 7]"), "[3 7]", "[3 8]", "wrong total", "11"},
+		{"bank in debt", Bank(BankOptions{}), at(0, "read", "nil", "{0 3 1 7}") + at(0, "read", "nil", "{0 0 1 10}"), "{0 0 1 10}", "{0 -1 1 11}", "negative balance", "account 0"},
+		{"bank that loses an account", Bank(BankOptions{}), at(0, "read", "nil", "{0 3 1 7}") + at(0, "read", "nil", "{0 0 1 10}"), "{0 0 1 10}", "{1 10}", "wrong accounts", "the accounts 1, the first"},
+		{"bank without a balance", Bank(BankOptions{}), at(0, "read", "nil", "{0 3}"), "{0 3}", "{0 nil}", "nil balance", "nil for account 0"},
+		{"long fork", LongFork(), at(0, "read", "[[:r 0 nil] [:r 1 nil]]", "[[:r 0 1] [:r 1 nil]]") + at(1, "read", "[[:r 1 nil] [:r 0 nil]]", "[[:r 1 1] [:r 0 1]]"), "[:r 0 1]]", "[:r 0 nil]]", "long fork", "no order"},
+		{"write skew", WriteSkew(), at(0, "insert", "[1 nil]", "[1 nil]") + "1 invoke insert [nil 2]\n1 fail insert [nil 2]\n", "fail", "ok", "write skew", "2 inserts"},
+		{"causal reverse", CausalReverse(), at(0, "write", "1", "1") + at(0, "write", "2", "2") + at(1, "read", "nil", "[1 2]"), "[1 2]", "[2]", "causal reverse", "lacks 1"},
+		{"monotonic", Monotonic(), at(0, "read", "nil", "2") + at(1, "read", "nil", "2"), "1 ok read 2", "1 ok read 1", "went back", "returned 1 after"},
+		{"monotonic snapshots", Monotonic(), "0 invoke read nil\n1 invoke read nil\n0 ok read {:x 1 :y 2}\n1 ok read {:x 2 :y 2}\n", ":x 2 :y 2", ":x 2 :y 1", "contradiction", "each has something greater"},
+		{"stats", Stats(), at(0, "read", "nil", "2"), "ok", "fail", "never ok", "read was ever ok"},
+		{"staleness in versions", Staleness(StalenessOptions{Versions: 1}), at(0, "write", "1", "1") + at(0, "write", "2", "2") + at(0, "write", "3", "3") + at(1, "read", "nil", "2"), "ok read 2", "ok read 1", "too stale", "at least 2 versions behind"},
+		{"staleness in time", Staleness(StalenessOptions{Time: 2 * time.Millisecond}), at(0, "write", "1", "1") + at(0, "write", "2", "2") + at(0, "write", "3", "3") + at(1, "read", "nil", "2"), "ok read 2", "ok read 1", "too stale", "replaced for at least 3ms"},
+		{"final registers", FinalRegisters(history.Nil), at(0, "write", "1", "1") + at(1, "read", "nil", "1") + at(2, "read", "nil", "1"), "2 ok read 1", "2 ok read nil", "divergence", "returned 1 and another one nil"},
+		{"final registers that lost a write", FinalRegisters(history.Nil), at(0, "write", "1", "1") + at(0, "write", "2", "2") + at(2, "read", "nil", "2"), "ok read 2", "ok read 1", "lost write", "which 2 had replaced"},
+		{"log without loss", Kafka(), sent(1, 0, 1, 2) + polled("[0 1] [1 2]"), "[0 1] [1 2]", "[1 2]", "lost write", "1 was acknowledged at offset 0"},
+		{"log with one value at an offset", Kafka(), sent(1, 0, 1, 2) + polled("[0 1] [1 2]"), "[1 2]", "[0 2]", "inconsistent offsets", "at offset 0"},
+		{"log without copies", Kafka(), sent(1, 0, 1, 2) + polled("[0 1] [1 2]"), "[1 2]", "[1 2] [2 2]", "duplicate", "offsets 1 and 2"},
+		{"log without strangers", Kafka(), sent(1, 0, 1, 2) + polled("[0 1] [1 2]"), "[1 2]", "[1 2] [2 9]", "thin-air read", "9 was polled"},
+		{"log polled in order", Kafka(), sent(1, 0, 1, 2) + polled("[0 1] [1 2]"), "[0 1] [1 2]", "[1 2] [0 1]", "nonmonotonic poll", "offset 0 of key 0 after offset 1"},
+		{"log sent in order", Kafka(), sent(1, 0, 1, 2) + polled("[0 1] [1 2]"), "[1 2]", "[1 2]", "", ""},
+		{"log without skips", Kafka(), sent(1, 0, 1, 2) + sent(1, 2, 3, 4) + polled("[0 1] [1 2] [2 3] [3 4]") + at(8, "poll", "[[:poll]]", "[[:poll {0 [[0 1] [1 2] [2 3]]}]]"), "[0 1] [1 2] [2 3]]}", "[0 1] [2 3]]}", "poll skip", "skipped 2 at offset 1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if v := run(c.checker, parse(t, c.text)); v.Verdict != checkers.Valid {
+				t.Fatalf("%s: %s", v.Verdict, v.Reason)
+			}
+			if c.class == "" {
+				return
+			}
+			at := strings.LastIndex(c.text, c.old)
+			if c.name == "set-full linearizable" {
+				at = strings.Index(c.text, c.old)
+			}
+			v := run(c.checker, parse(t, c.text[:at]+c.new+c.text[at+len(c.old):]))
+			if v.Verdict != checkers.Invalid || v.Witness.Class != c.class || !strings.Contains(v.Witness.Summary, c.say) || len(v.Witness.Operations) == 0 {
+				t.Fatalf("%s: %s %+v; want the class %q and %q", v.Verdict, v.Reason, v.Witness, c.class, c.say)
+			}
+		})
+	}
+}
+
+// sent is two sends of a process to key 0, at two offsets from first.
+func sent(process, first, a, b int) string {
+	return at(process, "send", fmt.Sprintf("[[:send 0 %d]]", a), fmt.Sprintf("[[:send 0 [%d %d]]]", first, a)) +
+		at(process, "send", fmt.Sprintf("[[:send 0 %d]]", b), fmt.Sprintf("[[:send 0 [%d %d]]]", first+1, b))
+}
+
+func polled(messages string) string {
+	return at(9, "poll", "[[:poll]]", "[[:poll {0 ["+messages+"]}]]")
+}
+
+func TestWhatProvesNothingIsUnknown(t *testing.T) {
+	write := at(0, "write", "1", "1")
+	for name, c := range map[string]struct {
+		checker checkers.Checker
+		text    string
+		say     string
+	}{
+		"a set that is never read":              {SetFull(false), at(0, "add", "1", "1"), "no read began"},
+		"a set with an element added twice":     {SetFull(false), at(0, "add", "1", "1") + at(0, "add", "1", "1"), "added twice"},
+		"a queue that is never drained":         {TotalQueue(false), at(0, "enqueue", "1", "1"), "nobody found the queue empty"},
+		"a queue with a crashed consumer":       {TotalQueue(false), at(0, "enqueue", "1", "1") + "1 invoke dequeue nil\n1 info dequeue nil\n" + at(2, "drain", "nil", "[]"), "may have swallowed"},
+		"a counter that is never read":          {CounterBounds(0), at(0, "add", "1", "1"), "never read"},
+		"a bank that is never read":             {Bank(BankOptions{}), at(0, "transfer", "1", "1"), "never read"},
+		"a long fork with keys written twice":   {LongFork(), at(0, "txn", "[[:w 0 1]]", "[[:w 0 1]]") + at(0, "txn", "[[:w 0 2]]", "[[:w 0 2]]"), "written twice"},
+		"a register with compare-and-set":       {Session(Causal, history.Nil), at(0, "cas", "[1 2]", "[1 2]"), "the operation cas"},
+		"a register with values written twice":  {PRAM(history.Nil), write + write, "written to key \"\" twice"},
+		"a register that has its initial value": {Sequential(history.Int(1)), write, "the initial value 1 is written"},
+		"registers that are never read at last": {FinalRegisters(history.Nil), write, "nothing was read"},
+		"a log where nothing is sent":           {Kafka(), polled(""), "nothing was sent"},
+		"an empty history":                      {Stats(), at(0, "x", "nil", "nil")[:0] + "0 invoke x nil", ""},
+	} {
+		v := run(c.checker, parse(t, c.text))
+		if name == "an empty history" {
+			v = run(c.checker, nil)
+			c.say = "no operations"
+		}
+		if v.Verdict != checkers.Unknown || !strings.Contains(v.Reason, c.say) {
+			t.Errorf("%s: %s (%s), want unknown and %q", name, v.Verdict, v.Reason, c.say)
+		}
+	}
+}
+
+// randomOps draws a history of n operations by three processes that overlap.
+func randomOps(r *rand.Rand, n int, draw func(r *rand.Rand) history.Operation) []history.Operation {
+	var ops []history.Operation
+	var index int64
+	open := [3]int{-1, -1, -1}
+	process := [3]int{0, 1, 2}
+	for started := 0; started < n || open != [3]int{-1, -1, -1}; index++ {
+		p := r.IntN(3)
+		if open[p] < 0 {
+			if started == n {
+				index--
+				continue
+			}
+			o := draw(r)
+			o.Process, o.Call, o.Invoked, o.Return = process[p], index, time.Duration(index)*time.Millisecond, -1
+			open[p] = len(ops)
+			ops = append(ops, o)
+			started++
+			continue
+		}
+		o := &ops[open[p]]
+		open[p] = -1
+		o.Return, o.Completed = index, time.Duration(index)*time.Millisecond
+		if o.Outcome == history.Info {
+			o.Completed = history.Never
+			process[p] += 3
+		}
+		if o.Outcome != history.OK {
+			o.Output = history.Nil
+		}
+	}
+	return ops
+}
+
+func outcome(r *rand.Rand) history.Outcome {
+	return []history.Outcome{history.OK, history.OK, history.OK, history.OK, history.Fail, history.Info}[r.IntN(6)]
+}
+
+func subset(r *rand.Rand, n int) history.Value {
+	var vs []history.Value
+	for i := range n {
+		if r.IntN(4) > 0 {
+			vs = append(vs, history.Int(int64(i)))
+		}
+	}
+	return history.Set(vs...)
+}
+
+// TestChecksAgreeWithTheirDefinitionsOnRandomHistories compares the fast
+// algorithms with what the definitions say word by word.
+func TestChecksAgreeWithTheirDefinitionsOnRandomHistories(t *testing.T) {
+	n := 100_000
+	if testing.Short() {
+		n = 5_000
+	}
+	for name, c := range map[string]struct {
+		checker checkers.Checker
+		draw    func(next *int64) func(r *rand.Rand) history.Operation
+		oracle  func(ops []history.Operation) checkers.Validity
+	}{
+		"set-full":              {SetFull(false), drawSet, func(ops []history.Operation) checkers.Validity { return setOracle(ops, false) }},
+		"set-full linearizable": {SetFull(true), drawSet, func(ops []history.Operation) checkers.Validity { return setOracle(ops, true) }},
+		"counter":               {CounterBounds(0), drawCounter, counterOracle},
+		"causal reverse":        {CausalReverse(), drawReverse, reverseOracle},
+		"long fork":             {LongFork(), drawFork, forkOracle},
+		"monotonic":             {Monotonic(), drawMonotonic, monotonicOracle},
+		"staleness":             {Staleness(StalenessOptions{Versions: 1, Initial: history.Int(0)}), drawRegister, func(ops []history.Operation) checkers.Validity { return stalenessOracle(ops, 1) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(3, 4))
+			counts := map[checkers.Validity]int{}
+			for range n {
+				next := int64(0)
+				ops := randomOps(r, 2+r.IntN(7), c.draw(&next))
+				got, want := run(c.checker, ops), c.oracle(ops)
+				if got.Verdict != want {
+					t.Fatalf("we say %s (%s), the definition says %s\n%v", got.Verdict, got.Reason, want, ops)
+				}
+				counts[want]++
+			}
+			if counts[checkers.Valid] == 0 || counts[checkers.Invalid] == 0 {
+				t.Errorf("one-sided: %v", counts)
+			}
+			t.Log(counts)
+		})
+	}
+}
+
+func drawSet(next *int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		if r.IntN(2) == 0 {
+			*next++
+			return history.Operation{F: Add, Input: history.Int(*next - 1), Outcome: []history.Outcome{history.OK, history.OK, history.Info}[r.IntN(3)]}
+		}
+		return history.Operation{F: Read, Output: subset(r, int(*next)), Outcome: outcome(r)}
+	}
+}
+
+func has(v, x history.Value) bool {
+	list, _ := v.AsList()
+	return slices.ContainsFunc(list, x.Equal)
+}
+
+// setOracle follows the words of SetFull for each element and read.
+func setOracle(ops []history.Operation, linearizable bool) checkers.Validity {
+	stable, stale, adds := 0, 0, 0
+	for _, add := range ops {
+		if add.F != Add {
+			continue
+		}
+		adds++
+		known := never
+		if add.Outcome == history.OK {
+			known = add.Return
+		}
+		present, absent := int64(-1), int64(-1)
+		for _, r := range ops {
+			if r.F != Read || r.Outcome != history.OK {
+				continue
+			}
+			if has(r.Output, add.Input) {
+				known, present = min(known, r.Return), max(present, r.Call)
+			} else if r.Return > add.Call {
+				absent = max(absent, r.Call)
+			}
+		}
+		switch {
+		case present > absent:
+			stable++
+			if absent > known {
+				stale++
+			}
+		case known != never && absent > known:
+			return checkers.Invalid
+		}
+	}
+	switch {
+	case stable == 0:
+		return checkers.Unknown
+	case linearizable && stale > 0:
+		return checkers.Invalid
+	}
+	return checkers.Valid
+}
+
+func drawCounter(*int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		if r.IntN(2) == 0 {
+			return history.Operation{F: Add, Input: history.Int(r.Int64N(5) - 1), Outcome: outcome(r)}
+		}
+		return history.Operation{F: Read, Output: history.Int(r.Int64N(6)), Outcome: outcome(r)}
+	}
+}
+
+func counterOracle(ops []history.Operation) checkers.Validity {
+	verdict := checkers.Unknown
+	for i := range ops {
+		r := &ops[i]
+		if r.F != Read || r.Outcome != history.OK {
+			continue
+		}
+		if verdict == checkers.Unknown {
+			verdict = checkers.Valid
+		}
+		low, high := int64(0), int64(0)
+		for j := range ops {
+			a := &ops[j]
+			n, _ := a.Input.AsInt()
+			switch {
+			case a.F != Add || a.Outcome == history.Fail || a.Call > r.Return:
+			case precedes(a, r):
+				low, high = low+n, high+n
+			default:
+				low, high = low+min(n, 0), high+max(n, 0)
+			}
+		}
+		if v, _ := r.Output.AsInt(); v < low || v > high {
+			return checkers.Invalid
+		}
+	}
+	return verdict
+}
+
+func drawReverse(next *int64) func(r *rand.Rand) history.Operation {
+	draw := drawSet(next)
+	return func(r *rand.Rand) history.Operation {
+		o := draw(r)
+		if o.F == Add {
+			o.F = Write
+		}
+		return o
+	}
+}
+
+func reverseOracle(ops []history.Operation) checkers.Validity {
+	verdict := checkers.Unknown
+	for _, r := range ops {
+		if r.F != Read || r.Outcome != history.OK {
+			continue
+		}
+		if verdict == checkers.Unknown {
+			verdict = checkers.Valid
+		}
+		for i := range ops {
+			for j := range ops {
+				a, b := &ops[i], &ops[j]
+				if a.F == Write && b.F == Write && a.Outcome == history.OK && precedes(a, b) && has(r.Output, b.Input) && !has(r.Output, a.Input) {
+					return checkers.Invalid
+				}
+			}
+		}
+	}
+	return verdict
+}
+
+func drawFork(*int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		var mops []history.Value
+		for k := range 3 {
+			v := history.Nil
+			if r.IntN(4) > 0 {
+				v = history.Int(1)
+			}
+			mops = append(mops, history.List(history.Keyword("r"), history.Int(int64(k)), v))
+		}
+		return history.Operation{F: Txn, Input: history.List(mops...), Output: history.List(mops...), Outcome: outcome(r)}
+	}
+}
+
+func forkOracle(ops []history.Operation) checkers.Validity {
+	verdict := checkers.Unknown
+	seen := func(o history.Operation, k int) bool {
+		list, _ := o.Output.AsList()
+		mop, _ := list[k].AsList()
+		return !mop[2].IsNil()
+	}
+	for _, a := range ops {
+		for _, b := range ops {
+			if a.Outcome != history.OK || b.Outcome != history.OK {
+				continue
+			}
+			if verdict == checkers.Unknown {
+				verdict = checkers.Valid
+			}
+			more, less := false, false
+			for k := range 3 {
+				more = more || seen(a, k) && !seen(b, k)
+				less = less || seen(b, k) && !seen(a, k)
+			}
+			if more && less {
+				return checkers.Invalid
+			}
+		}
+	}
+	return verdict
+}
+
+func drawMonotonic(next *int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		*next += r.Int64N(2)
+		v, _ := history.Map(history.Pair{Key: history.Keyword("x"), Value: history.Int(*next + r.Int64N(2))}, history.Pair{Key: history.Keyword("y"), Value: history.Int(*next + r.Int64N(2))})
+		return history.Operation{F: Read, Output: v, Outcome: outcome(r)}
+	}
+}
+
+func monotonicOracle(ops []history.Operation) checkers.Validity {
+	verdict := checkers.Unknown
+	for i := range ops {
+		for j := range ops {
+			a, b := &ops[i], &ops[j]
+			if a.Outcome != history.OK || b.Outcome != history.OK {
+				continue
+			}
+			if verdict == checkers.Unknown {
+				verdict = checkers.Valid
+			}
+			less, more := false, false
+			p, _ := a.Output.AsMap()
+			q, _ := b.Output.AsMap()
+			for k := range p {
+				less = less || p[k].Value.Compare(q[k].Value) < 0
+				more = more || p[k].Value.Compare(q[k].Value) > 0
+			}
+			if precedes(a, b) && more || less && more {
+				return checkers.Invalid
+			}
+		}
+	}
+	return verdict
+}
+
+func drawRegister(next *int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		if r.IntN(2) == 0 {
+			*next++
+			return history.Operation{F: Write, Input: history.Int(*next), Output: history.Int(*next), Outcome: []history.Outcome{history.OK, history.OK, history.Info}[r.IntN(3)]}
+		}
+		return history.Operation{F: Read, Output: history.Int(r.Int64N(*next + 1)), Outcome: outcome(r)}
+	}
+}
+
+func stalenessOracle(ops []history.Operation, most int) checkers.Validity {
+	verdict := checkers.Unknown
+	for i := range ops {
+		r := &ops[i]
+		if r.F != Read || r.Outcome != history.OK {
+			continue
+		}
+		if verdict == checkers.Unknown {
+			verdict = checkers.Valid
+		}
+		written := int64(-1)
+		for j := range ops {
+			if w := &ops[j]; w.F == Write && w.Input.Equal(r.Output) {
+				written = ended(w)
+			}
+		}
+		newer := 0
+		for j := range ops {
+			if w := &ops[j]; w.F == Write && w.Call > written && precedes(w, r) {
+				newer++
+			}
+		}
+		if newer > most {
+			return checkers.Invalid
+		}
+	}
+	return verdict
+}

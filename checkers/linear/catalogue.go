@@ -16,8 +16,10 @@ type Object struct {
 	// registers or a list of [register value]. Other objects start empty, and
 	// it must be nil.
 	Initial history.Value
-	// Mismatch is as in Spec.
+	// Mismatch and NilReads are as in Spec. NilReads applies to multi-register,
+	// too.
 	Mismatch string
+	NilReads bool
 }
 
 // catalogue maps names of workloads to what judges them.
@@ -55,7 +57,7 @@ var catalogue = []struct {
 	{"list", "append, read", list1},
 	{"log", "append, read", list1},
 	{"multi-register", "txn [[f register value] …]", func(o Object) (object, error) {
-		return structure{"multi-register", multiRegisters{o.Initial}, ""}, nil
+		return structure{"multi-register", multiRegisters{o.Initial, o.NilReads}, ""}, nil
 	}},
 	{"fencing", "acquire, release, write", func(o Object) (object, error) {
 		return structure{"fencing", fences{}, "ordered groups"}, o.empty()
@@ -63,7 +65,7 @@ var catalogue = []struct {
 }
 
 func register1(o Object) (object, error) {
-	return registers{Spec{Initial: o.Initial, Mismatch: o.Mismatch}}, nil
+	return registers{Spec(o)}, nil
 }
 
 func list1(o Object) (object, error) {

@@ -128,3 +128,25 @@ func BenchmarkSmallHistories(b *testing.B) {
 		}
 	})
 }
+
+func TestNilReadsTellNothingWhereThatIsAgreed(t *testing.T) {
+	ops := seq(t, "1 2 write 4 null ok", "3 4 read null null ok")
+	for _, name := range []string{"register", "multi-register"} {
+		if name == "multi-register" {
+			step := func(f string, v history.Value) history.Value {
+				return history.List(history.List(history.String(f), history.String("x"), v))
+			}
+			ops[0].F, ops[0].Input, ops[0].Output = Txn, step("write", history.Int(4)), step("write", history.Int(4))
+			ops[1].F, ops[1].Input, ops[1].Output = Txn, step("read", history.Nil), step("read", history.Nil)
+		}
+		for agreed, valid := range map[bool]bool{false: false, true: true} {
+			c, err := For(name, Object{NilReads: agreed}, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v := c.Check(t.Context(), &checkers.Evidence{Operations: ops}); v.Verdict != want(valid) {
+				t.Errorf("%s, agreed %v: %s: %s", name, agreed, v.Verdict, v.Reason)
+			}
+		}
+	}
+}

@@ -16,7 +16,10 @@ const Txn = "txn"
 
 // multiRegisters are the rules of several registers that are read and written
 // together. They are decided by search.
-type multiRegisters struct{ initial history.Value }
+type multiRegisters struct {
+	initial  history.Value
+	nilReads bool
+}
 
 // A list of an act has three numbers for each step.
 const (
@@ -26,7 +29,7 @@ const (
 
 func (multiRegisters) functions() []string { return []string{Txn} }
 
-func (multiRegisters) parse(in *interner, h *history.Operation, a *act) (bool, error) {
+func (r multiRegisters) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 	v := h.Input
 	if h.Outcome == history.OK {
 		v = h.Output
@@ -43,7 +46,7 @@ func (multiRegisters) parse(in *interner, h *history.Operation, a *act) (bool, e
 		}
 		switch f, _ := parts[0].AsString(); f {
 		case "read", "r":
-			if h.Outcome == history.OK {
+			if h.Outcome == history.OK && !(r.nilReads && parts[2].IsNil()) {
 				a.list = append(a.list, stepRead, in.id(parts[1]), in.id(parts[2]))
 			}
 		case "write", "w":

@@ -129,7 +129,7 @@ func compile(in *interner, key string, spec Spec, all []history.Operation, indic
 		}
 		switch h.F {
 		case Read:
-			if h.Outcome != history.OK {
+			if h.Outcome != history.OK || spec.NilReads && h.Output.IsNil() {
 				continue // it changed nothing and says nothing
 			}
 			o.value = in.id(h.Output)

@@ -42,6 +42,9 @@ type Spec struct {
 	// not hold the expected value at some moment of the operation. Such a cas
 	// is evidence. "" means that failed cas say nothing.
 	Mismatch string
+	// NilReads says that a read which returned nil tells nothing, as in the
+	// models of Knossos, rather than that the key was absent.
+	NilReads bool
 }
 
 // Options bound the checker. Steps and memory make verdicts reproducible;

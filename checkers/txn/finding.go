@@ -45,8 +45,6 @@ func (f *findings) add(a Anomaly, describe func() Finding) {
 	}
 }
 
-func (f *findings) has(a Anomaly) bool { return f.count[a] > 0 }
-
 // sort puts the findings in order of severity.
 func (f *findings) sort() {
 	slices.SortStableFunc(f.list, func(a, b Finding) int { return compareSeverity(a.Anomaly, b.Anomaly) })

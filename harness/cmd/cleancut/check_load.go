@@ -94,8 +94,28 @@ func loadFrom(r *bufio.Reader, name string, o loadOptions) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.evidence = &checkers.Evidence{Events: events, Operations: ops, Phases: rundir.Phases(events)}
+	h.evidence = &checkers.Evidence{Events: events, Operations: ops, Phases: rundir.Phases(events), Faults: faultWindows(events)}
 	return h, nil
+}
+
+// faultWindows pairs the beginnings and ends of faults of the same text. One
+// that has no end lasts to the end of the history.
+func faultWindows(events []history.Event) (windows []checkers.FaultWindow) {
+	open := map[string]int{}
+	for _, e := range events {
+		switch e.Kind {
+		case history.FaultStart:
+			kind, _, _ := strings.Cut(e.F, "(")
+			open[e.F] = len(windows)
+			windows = append(windows, checkers.FaultWindow{Fault: e.F, Kind: kind, Nodes: e.Nodes, Start: e.Time, End: events[len(events)-1].Time})
+		case history.FaultEnd:
+			if i, ok := open[e.F]; ok {
+				windows[i].End = e.Time
+				delete(open, e.F)
+			}
+		}
+	}
+	return windows
 }
 
 // guess tells the format by the ending of the name, or else by the first

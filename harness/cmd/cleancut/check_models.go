@@ -109,6 +109,9 @@ var judgements = slices.Concat([]judgement{
 	{"eventual", registers, "reads after all writes agree", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.FinalRegisters(o.initialOr(history.Nil)), nil
 	}},
+	{"durable", append(slices.Clone(registers), "set", "set-full", "list", "log"), "no crash loses what was acknowledged (or no more than --max-lag), nothing that failed is there", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+		return models.Durability(models.DurabilityOptions{Time: o.maxLag, Operations: o.maxLagging}), nil
+	}},
 	{"kafka", []string{"log"}, "partitions with offsets lose, double, skip and reorder nothing", fixed(models.Kafka())},
 	{"set-full", []string{"set", "set-full"}, "no element is lost; elements may be stale for a time", fixed(models.SetFull(false))},
 	{"set-full-linearizable", []string{"set", "set-full"}, "no element is lost or stale (jepsen.checker/set-full with linearizable?)", fixed(models.SetFull(true))},

@@ -1,0 +1,346 @@
+package models
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// DurabilityOptions say which faults are crashes and what may be lost.
+type DurabilityOptions struct {
+	// Kinds are the kinds of faults that count as crashes; empty means those
+	// of CrashKinds.
+	Kinds []string
+	// Operations and Time bound what a crash may lose: acknowledged
+	// operations, and the age of the oldest of them. Zero allows no loss at
+	// all. If either is set, a loss within it must be that of a suffix, as
+	// buffered durability has it.
+	Operations int
+	Time       time.Duration
+	// Window, Share and Factor define when service is steady again: see
+	// Durability. Zero means a second, 0.95 and 3.
+	Window time.Duration
+	Share  float64
+	Factor float64
+}
+
+// CrashKinds are the faults in which a node loses what it holds in memory.
+var CrashKinds = []string{"kill", "power-loss", "reboot"}
+
+// Durability measures what crashes cost. A crash is a window of a fault: from
+// t_c, its start, to t_r, when it was healed; indices and times are those of
+// the harness. Mutations are add, append, enqueue and write, each of a value
+// that is unique for its key; reads are read, which return a collection of
+// values (or, for write, one value).
+//
+// An acknowledged mutation belongs to the first crash that began after it had
+// completed. It is *lost* if the key was read after t_r, and
+//
+//   - for collections: no ok read invoked after t_r has it;
+//   - for registers: an ok read invoked after t_r returned the initial nil, or a
+//     value whose write had completed before the lost one was invoked. A stale
+//     read cannot be told from a loss here.
+//
+// For each crash, and as the greatest over all crashes:
+//
+//   - rpo_operations: the number of lost mutations;
+//   - rpo_seconds: t_c less the completion of the first lost one to complete,
+//     0 if none is lost: the age of the recovery point before which nothing is
+//     lost;
+//   - not_prefix: of the lost ones, those that preceded a mutation of the same
+//     key, acknowledged before t_c, that survived. Then what survived is no
+//     prefix: worse than any age.
+//   - rto_first_seconds: the first completion of an ok operation that was
+//     invoked after t_c, less t_c;
+//   - rto_steady_seconds: the first t on a grid of a tenth of Window from t_c,
+//     less t_c, such that of the operations invoked in [t, t+Window), at least
+//     one, a share of at least Share was ok, with a 99 % quantile of latencies
+//     of at most Factor times that of the ok operations completed before the
+//     first crash. A window that reaches beyond the last invocation is not
+//     looked at.
+//
+// Besides, resurrected counts failed mutations that a read has, and
+// availability_gap_seconds is the longest time between two ok completions that
+// follow each other, or from the last one to the last event. The verdict is
+// invalid if more is lost than the options allow, or something failed is
+// there; unknown without a crash, or if no key that was written before a crash
+// was read after it. O(c·n log n) for c crashes.
+func Durability(o DurabilityOptions) checkers.Checker {
+	if len(o.Kinds) == 0 {
+		o.Kinds = CrashKinds
+	}
+	o.Window = cmp.Or(o.Window, time.Second)
+	o.Share = cmp.Or(o.Share, 0.95)
+	o.Factor = cmp.Or(o.Factor, 3)
+	return checkers.Func("durability", func(_ context.Context, e *checkers.Evidence) checkers.Verdict {
+		v := durability(e, o)
+		v.Algorithm = "reads after recovery"
+		return v
+	})
+}
+
+// mutates are the functions that change an object.
+var mutates = []string{Add, "append", Enqueue, Write}
+
+// survey is what reads tell of one key.
+type survey struct {
+	mutations []*history.Operation
+	reads     []*history.Operation
+	writes    map[string]*history.Operation // by value, for registers
+}
+
+func durability(e *checkers.Evidence, o DurabilityOptions) judged {
+	var crashes []checkers.FaultWindow
+	for _, f := range e.Faults {
+		if slices.Contains(o.Kinds, f.Kind) {
+			crashes = append(crashes, f)
+		}
+	}
+	slices.SortFunc(crashes, func(a, b checkers.FaultWindow) int { return cmp.Compare(a.Start, b.Start) })
+	if len(crashes) == 0 {
+		return unknown("nothing crashed")
+	}
+	keys := map[string]*survey{}
+	for i := range e.Operations {
+		op := &e.Operations[i]
+		s := keys[op.Key]
+		if s == nil {
+			s = &survey{writes: map[string]*history.Operation{}}
+			keys[op.Key] = s
+		}
+		switch {
+		case slices.Contains(mutates, op.F):
+			s.mutations = append(s.mutations, op)
+			s.writes[string(op.Input.AppendJSON(nil))] = op
+		case op.F == Read && op.Outcome == history.OK:
+			s.reads = append(s.reads, op)
+		}
+	}
+	m := map[string]float64{"crashes": float64(len(crashes)), "availability_gap_seconds": gap(e).Seconds()}
+	var worst judged
+	looked := 0
+	for i, crash := range crashes {
+		since := time.Duration(-1)
+		if i > 0 {
+			since = crashes[i-1].Start
+		}
+		l := loss{crash: crash}
+		for _, key := range sortedKeys(keys) {
+			l.add(keys[key], since)
+		}
+		looked += l.looked
+		l.measure(m)
+		worst = first(worst, l.judge(o))
+		rto(e, crash, crashes[0].Start, o, m)
+	}
+	resurrected := risen(keys)
+	m["resurrected"] = float64(len(resurrected) / 2)
+	switch {
+	case worst.Verdict != "":
+		return with(worst, m)
+	case len(resurrected) > 0:
+		return with(invalid("resurrected", fmt.Sprintf("%s was read, although its %s had failed", resurrected[0].Input, resurrected[0].F), resurrected[0], resurrected[1]), m)
+	case looked == 0:
+		return with(unknown("no key was acknowledged before a crash and read after it"), m)
+	}
+	return with(valid("%s lost at most %.0f acknowledged operations each, at most %.3f s old", plural(len(crashes), "crash"), m["rpo_operations"], m["rpo_seconds"]), m)
+}
+
+// loss is what one crash cost.
+type loss struct {
+	crash    checkers.FaultWindow
+	lost     []*history.Operation
+	proof    []*history.Operation // a read that shows it, for each
+	survivor []*history.Operation // a later mutation that survived, or nil, for each
+	looked   int
+}
+
+// add finds what was lost of one key, of what completed after since and before
+// the crash.
+func (l *loss) add(s *survey, since time.Duration) {
+	var reads []*history.Operation
+	for _, r := range s.reads {
+		if r.Invoked > l.crash.End {
+			reads = append(reads, r)
+		}
+	}
+	var kept, gone []*history.Operation
+	for _, w := range s.mutations {
+		if w.Outcome != history.OK || w.Completed > l.crash.Start || w.Completed <= since || len(reads) == 0 {
+			continue
+		}
+		l.looked++
+		if proof := s.missing(w, reads); proof != nil {
+			gone = append(gone, w)
+			l.proof = append(l.proof, proof)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	for _, w := range gone {
+		at := slices.IndexFunc(kept, func(k *history.Operation) bool { return precedes(w, k) })
+		var survivor *history.Operation
+		if at >= 0 {
+			survivor = kept[at]
+		}
+		l.lost, l.survivor = append(l.lost, w), append(l.survivor, survivor)
+	}
+}
+
+// missing returns a read that shows that w is lost, nil if none does.
+func (s *survey) missing(w *history.Operation, reads []*history.Operation) *history.Operation {
+	for _, r := range reads {
+		list, collection := r.Output.AsList()
+		switch {
+		case collection && slices.ContainsFunc(list, w.Input.Equal):
+			return nil
+		case collection || w.F != Write:
+			continue
+		case r.Output.IsNil():
+			return r
+		}
+		if by := s.writes[string(r.Output.AppendJSON(nil))]; by != nil && precedes(by, w) {
+			return r
+		}
+	}
+	if w.F == Write {
+		return nil
+	}
+	return reads[len(reads)-1]
+}
+
+func (l *loss) measure(m map[string]float64) {
+	m["rpo_operations"] = max(m["rpo_operations"], float64(len(l.lost)))
+	m["rpo_seconds"] = max(m["rpo_seconds"], l.age().Seconds())
+	n := 0
+	for _, s := range l.survivor {
+		if s != nil {
+			n++
+		}
+	}
+	m["not_prefix"] = max(m["not_prefix"], float64(n))
+}
+
+func (l *loss) age() (age time.Duration) {
+	for _, w := range l.lost {
+		age = max(age, l.crash.Start-w.Completed)
+	}
+	return age
+}
+
+func (l *loss) judge(o DurabilityOptions) judged {
+	if len(l.lost) == 0 {
+		return judged{}
+	}
+	say := fmt.Sprintf("%s at %s lost %s, the oldest %s old", l.crash.Fault, checkers.At(l.crash.Start), plural(len(l.lost), "acknowledged operation"), l.age())
+	for i, s := range l.survivor {
+		if s != nil {
+			return invalid("lost, not a suffix", fmt.Sprintf("%s: %s is gone, and %s, which came after it, is not", say, l.lost[i].Input, s.Input), *l.lost[i], *s, *l.proof[i])
+		}
+	}
+	within := (o.Operations > 0 || o.Time > 0) && (o.Operations == 0 || len(l.lost) <= o.Operations) && (o.Time == 0 || l.age() <= o.Time)
+	if within {
+		return judged{}
+	}
+	return invalid("lost", say+": "+l.lost[0].Input.String()+" among them", *l.lost[0], *l.proof[0])
+}
+
+// risen finds a failed mutation and a read that has it.
+func risen(keys map[string]*survey) (found []history.Operation) {
+	for _, key := range sortedKeys(keys) {
+		s := keys[key]
+		for _, w := range s.mutations {
+			if w.Outcome != history.Fail {
+				continue
+			}
+			for _, r := range s.reads {
+				list, _ := r.Output.AsList()
+				if r.Output.Equal(w.Input) && w.F == Write || slices.ContainsFunc(list, w.Input.Equal) {
+					found = append(found, *w, *r)
+					break
+				}
+			}
+		}
+	}
+	return found
+}
+
+// gap is the longest time without an ok completion.
+func gap(e *checkers.Evidence) time.Duration {
+	var times []time.Duration
+	end := time.Duration(0)
+	for _, o := range e.Operations {
+		end = max(end, o.Invoked)
+		if o.Outcome == history.OK {
+			times = append(times, o.Completed)
+		}
+	}
+	slices.Sort(times)
+	longest := time.Duration(0)
+	for i, t := range times {
+		next := max(end, t)
+		if i+1 < len(times) {
+			next = times[i+1]
+		}
+		longest = max(longest, next-t)
+	}
+	return longest
+}
+
+// rto adds the times to recover from one crash.
+func rto(e *checkers.Evidence, crash checkers.FaultWindow, firstCrash time.Duration, o DurabilityOptions, m map[string]float64) {
+	soonest := history.Never
+	var baseline []time.Duration
+	var after []*history.Operation // in order of invocation
+	for i := range e.Operations {
+		op := &e.Operations[i]
+		switch {
+		case op.Invoked >= crash.Start:
+			after = append(after, op)
+			if op.Outcome == history.OK {
+				soonest = min(soonest, op.Completed)
+			}
+		case op.Outcome == history.OK && op.Completed <= firstCrash:
+			baseline = append(baseline, op.Completed-op.Invoked)
+		}
+	}
+	if soonest == history.Never {
+		m["never_served_again"]++
+		return
+	}
+	m["rto_first_seconds"] = max(m["rto_first_seconds"], (soonest - crash.Start).Seconds())
+	bound := time.Duration(o.Factor * float64(high(baseline)))
+	last := after[len(after)-1].Invoked
+	for t := crash.Start; t+o.Window <= last; t += max(o.Window/10, 1) {
+		from := slices.IndexFunc(after, func(op *history.Operation) bool { return op.Invoked >= t })
+		var latencies []time.Duration
+		n := 0
+		for _, op := range after[from:] {
+			if op.Invoked >= t+o.Window {
+				break
+			}
+			if n++; op.Outcome == history.OK {
+				latencies = append(latencies, op.Completed-op.Invoked)
+			}
+		}
+		if n > 0 && float64(len(latencies)) >= o.Share*float64(n) && (len(baseline) == 0 || high(latencies) <= bound) {
+			m["rto_steady_seconds"] = max(m["rto_steady_seconds"], (t - crash.Start).Seconds())
+			return
+		}
+	}
+	m["never_steady_again"]++
+}
+
+// high is the 99 % quantile, 0 of nothing.
+func high(times []time.Duration) time.Duration {
+	if len(times) == 0 {
+		return 0
+	}
+	slices.Sort(times)
+	return times[min(len(times)-1, len(times)*99/100)]
+}

@@ -1,0 +1,82 @@
+package models
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// done is an ok operation that takes a tenth of a second.
+func done(f string, value, result history.Value, atTenths int64, process int) history.Operation {
+	at := time.Duration(atTenths) * 100 * time.Millisecond
+	return history.Operation{
+		Process: process, F: f, Input: value, Output: result, Outcome: history.OK,
+		Invoked: at, Completed: at + 50*time.Millisecond, Call: 2 * atTenths, Return: 2*atTenths + 1,
+	}
+}
+
+func TestDurabilityCountsWhatACrashLostAndHowLongItTook(t *testing.T) {
+	n := history.Int
+	base := func(read history.Value) *checkers.Evidence {
+		e := &checkers.Evidence{Faults: []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 1010 * time.Millisecond, End: 1500 * time.Millisecond}}}
+		for i := range int64(10) {
+			e.Operations = append(e.Operations, done(Add, n(i), n(i), i, 0))
+		}
+		for i := int64(20); i < 60; i++ {
+			e.Operations = append(e.Operations, done(Read, history.Nil, read, i, 0))
+		}
+		return e
+	}
+	all := make([]history.Value, 10)
+	for i := range all {
+		all[i] = n(int64(i))
+	}
+	for name, c := range map[string]struct {
+		o        DurabilityOptions
+		read     history.Value
+		verdict  checkers.Validity
+		class    string
+		measures map[string]float64
+	}{
+		"nothing is lost":          {DurabilityOptions{}, history.List(all...), checkers.Valid, "", map[string]float64{"rpo_operations": 0, "rpo_seconds": 0, "rto_first_seconds": 1.04, "rto_steady_seconds": 0, "availability_gap_seconds": 1.1}},
+		"the last two are lost":    {DurabilityOptions{}, history.List(all[:8]...), checkers.Invalid, "lost", map[string]float64{"rpo_operations": 2, "rpo_seconds": 0.16, "not_prefix": 0}},
+		"a loss that is allowed":   {DurabilityOptions{Operations: 2, Time: time.Second}, history.List(all[:8]...), checkers.Valid, "", map[string]float64{"rpo_operations": 2}},
+		"a loss that is too old":   {DurabilityOptions{Time: 100 * time.Millisecond}, history.List(all[:8]...), checkers.Invalid, "lost", nil},
+		"a loss that is too large": {DurabilityOptions{Operations: 1}, history.List(all[:8]...), checkers.Invalid, "lost", nil},
+		"a loss that is no suffix": {DurabilityOptions{Operations: 9}, history.List(all[2:]...), checkers.Invalid, "lost, not a suffix", map[string]float64{"rpo_operations": 2, "rpo_seconds": 0.96, "not_prefix": 2}},
+		"a crash of a kind apart":  {DurabilityOptions{Kinds: []string{"pause"}}, history.List(all...), checkers.Unknown, "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := Durability(c.o).Check(context.Background(), base(c.read))
+			if v.Verdict != c.verdict || v.Witness != nil && v.Witness.Class != c.class {
+				t.Fatalf("%s: %s %+v", v.Verdict, v.Reason, v.Witness)
+			}
+			for name, want := range c.measures {
+				if got := v.Measures[name]; got < want-1e-9 || got > want+1e-9 {
+					t.Errorf("%s is %v, want %v", name, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestDurabilityOfRegistersAndOfWhatFailed(t *testing.T) {
+	n := history.Int
+	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
+	for _, c := range []struct {
+		read  history.Value
+		class string
+	}{{n(2), ""}, {n(1), "lost"}, {history.Nil, "lost"}, {n(3), "resurrected"}} {
+		e := &checkers.Evidence{Faults: crash, Operations: []history.Operation{
+			done(Write, n(1), n(1), 0, 0), done(Write, n(2), n(2), 1, 0), done(Write, n(3), n(3), 2, 0), done(Read, history.Nil, c.read, 9, 0),
+		}}
+		e.Operations[2].Outcome = history.Fail
+		v := Durability(DurabilityOptions{}).Check(context.Background(), e)
+		if (v.Witness == nil) != (c.class == "") || v.Witness != nil && v.Witness.Class != c.class {
+			t.Errorf("read %s: %s (%s) %+v, want the class %q", c.read, v.Verdict, v.Reason, v.Witness, c.class)
+		}
+	}
+}

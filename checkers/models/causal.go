@@ -83,12 +83,9 @@ type clocks struct {
 	order *before
 	at    [][]int32 // operation → clock
 	prev  []int32   // operation → the one of its session that leads to it, or -1
-	// seen lists what may be visible, by key and session: the indices of
-	// writes in the session (or of reads, where those stand for what they
-	// returned).
-	seen map[[2]int32][]int32
-	// holders are the sessions with an entry in seen, by key.
-	holders map[int32][]int32
+	// seen lists by key what may be visible: writes (or reads, where those
+	// stand for what they returned).
+	seen [][]held
 }
 
 func (s *sessions) judge(ctx context.Context, g Guarantee) judged {
@@ -96,7 +93,7 @@ func (s *sessions) judge(ctx context.Context, g Guarantee) judged {
 		return unknown("%s of %s need more than %d clocks", plural(len(s.ops), "operation"), plural(len(s.of), "session"), maxClocks)
 	}
 	c := &clocks{
-		s: s, g: g, order: newBefore(s), at: make([][]int32, len(s.ops)), prev: make([]int32, len(s.ops)), seen: map[[2]int32][]int32{}, holders: map[int32][]int32{},
+		s: s, g: g, order: newBefore(s), at: make([][]int32, len(s.ops)), prev: make([]int32, len(s.ops)), seen: make([][]held, s.keys),
 	}
 	c.dependencies()
 	order := c.order.order()
@@ -156,17 +153,11 @@ func (c *clocks) dependencies() {
 func (c *clocks) byReads() bool { return c.g == MonotonicReads || c.g == WritesFollowReads }
 
 func (c *clocks) index() {
-	for n, list := range c.s.of {
+	for _, list := range c.s.of {
 		for _, v := range list {
-			a := &c.s.ops[v]
-			if a.write == c.byReads() || c.byReads() && a.from < 0 {
-				continue
+			if a := &c.s.ops[v]; a.write != c.byReads() && (a.write || a.from >= 0) {
+				c.seen[a.key] = holding(c.seen[a.key], a)
 			}
-			at := [2]int32{a.key, int32(n)}
-			if c.seen[at] == nil {
-				c.holders[a.key] = append(c.holders[a.key], int32(n))
-			}
-			c.seen[at] = append(c.seen[at], a.index)
 		}
 	}
 }
@@ -202,12 +193,12 @@ func (c *clocks) visit(v int32) judged {
 
 // read compares what a read returned with what is visible to it.
 func (c *clocks) read(v int32, a *access, clock []int32) judged {
-	for _, n := range c.holders[a.key] {
-		i, ok := lastBefore(c.seen[[2]int32{a.key, n}], clock[n])
+	for _, h := range c.seen[a.key] {
+		i, ok := lastBefore(h.list, clock[h.session])
 		if !ok {
 			continue
 		}
-		w := c.s.of[n][i]
+		w := c.s.of[h.session][i]
 		if c.byReads() {
 			w = c.s.ops[w].from
 		}

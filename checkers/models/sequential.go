@@ -69,13 +69,12 @@ type saturation struct {
 	s      *sessions
 	view   int32 // the session whose reads count, -1 all and both rules
 	clock  [][]int32
-	writes map[[2]int32][]int32 // key, session → indices of the writes in it
-	of     map[int32][]int32    // key → sessions that write it
+	writes [][]held // by key
 }
 
 func newSaturation(s *sessions, view int32) *saturation {
-	f := &saturation{before: newBefore(s), s: s, view: view, writes: map[[2]int32][]int32{}, of: map[int32][]int32{}}
-	for n, list := range s.of {
+	f := &saturation{before: newBefore(s), s: s, view: view, writes: make([][]held, s.keys)}
+	for _, list := range s.of {
 		prev := int32(-1)
 		for _, v := range list {
 			a := &s.ops[v]
@@ -92,11 +91,7 @@ func newSaturation(s *sessions, view int32) *saturation {
 				}
 				continue
 			}
-			at := [2]int32{a.key, int32(n)}
-			if f.writes[at] == nil {
-				f.of[a.key] = append(f.of[a.key], int32(n))
-			}
-			f.writes[at] = append(f.writes[at], a.index)
+			f.writes[a.key] = holding(f.writes[a.key], a)
 		}
 	}
 	return f
@@ -155,8 +150,8 @@ func (f *saturation) clocks(order []int32) {
 // first: a write that precedes the read precedes the one that it returned. A
 // read of the initial value precedes every write instead.
 func (f *saturation) first(v int32, a *access) (grown bool) {
-	for _, n := range f.of[a.key] {
-		list := f.writes[[2]int32{a.key, n}]
+	for _, h := range f.writes[a.key] {
+		n, list := h.session, h.list
 		if a.from < 0 {
 			grown = f.conclude(v, f.s.of[n][list[0]], v) || grown
 			continue
@@ -176,8 +171,8 @@ func (f *saturation) second(v int32, a *access) (grown bool) {
 		return false
 	}
 	w := &f.s.ops[a.from]
-	for _, n := range f.of[a.key] {
-		list := f.writes[[2]int32{a.key, n}]
+	for _, h := range f.writes[a.key] {
+		n, list := h.session, h.list
 		i, _ := slices.BinarySearchFunc(list, 0, func(x, _ int32) int {
 			if next := f.s.of[n][x]; next != a.from && f.clock[next][w.session] > w.index {
 				return 0

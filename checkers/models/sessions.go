@@ -12,8 +12,9 @@ import (
 // process is a session; it ends with an operation of unknown outcome. Written
 // values are unique for each key, so that each read tells its write.
 type sessions struct {
-	ops []access
-	of  [][]int32 // session → its operations in order
+	ops  []access
+	keys int
+	of   [][]int32 // session → its operations in order
 }
 
 // access is a read or a write.
@@ -32,52 +33,48 @@ type access struct {
 // is invalid at once; another function, or a value written twice, unknown.
 func readSessions(ops []history.Operation, initial history.Value) (*sessions, judged) {
 	s := &sessions{}
-	keys, vals := map[string]int32{}, newInterner()
-	type place struct {
-		key string
-		id  int
+	places, v := placesOf(ops)
+	if v.Verdict != "" {
+		return nil, v
 	}
 	writers, failed := map[place]int{}, map[place]int{}
 	for i := range ops {
 		o := &ops[i]
-		switch o.F {
-		case Read:
+		if o.F == Read {
 			continue
-		case Write:
-		default:
-			return nil, unknown("the operation %s; only reads and writes of registers can be judged by this model", o.F)
 		}
-		p := place{o.Key, vals.id(o.Input)}
 		if o.Outcome == history.Fail {
-			failed[p] = i
+			failed[places[i]] = i
 			continue
 		}
-		if _, ok := writers[p]; ok {
+		if _, ok := writers[places[i]]; ok {
 			return nil, unknown("%s is written to key %q twice; written values must be unique", o.Input, o.Key)
 		}
 		if o.Input.Equal(initial) {
 			return nil, unknown("the initial value %s is written to key %q; written values must be unique", initial, o.Key)
 		}
-		writers[p] = i
+		writers[places[i]] = i
 	}
-	observed := map[int]bool{}
+	from := make([]int, len(ops)) // of a read: index of its write, -1 the initial value
+	observed := make([]bool, len(ops))
 	for i := range ops {
 		o := &ops[i]
+		from[i] = -1
 		if o.F != Read || o.Outcome != history.OK || o.Output.Equal(initial) {
 			continue
 		}
-		p := place{o.Key, vals.id(o.Output)}
-		w, ok := writers[p]
-		if f, bad := failed[p]; !ok && bad {
+		w, ok := writers[places[i]]
+		if f, bad := failed[places[i]]; !ok && bad {
 			return nil, invalid("aborted read", fmt.Sprintf("a read returned %s, whose write failed", o.Output), *o, ops[f])
 		}
 		if !ok {
 			return nil, invalid("thin-air read", fmt.Sprintf("a read returned %s, which nobody wrote", o.Output), *o)
 		}
-		observed[w] = true
+		from[i], observed[w] = w, true
 	}
-	place2op := map[int]int32{} // index in ops → access
-	number := map[int]int32{}   // process → session
+	number := map[int]int32{} // process → session
+	index := make([]int32, len(ops))
+	var origin []int // access → index in ops
 	for i := range ops {
 		o := &ops[i]
 		if o.Outcome == history.Fail || o.Outcome == history.Info && !observed[i] || o.F == Read && o.Outcome != history.OK {
@@ -89,26 +86,65 @@ func readSessions(ops []history.Operation, initial history.Value) (*sessions, ju
 			number[o.Process] = n
 			s.of = append(s.of, nil)
 		}
-		k, ok := keys[o.Key]
-		if !ok {
-			k = int32(len(keys))
-			keys[o.Key] = k
-		}
-		a := access{op: o, session: n, index: int32(len(s.of[n])), key: k, write: o.F == Write, from: -1}
-		place2op[i] = int32(len(s.ops))
-		s.of[n] = append(s.of[n], int32(len(s.ops)))
-		s.ops = append(s.ops, a)
+		index[i] = int32(len(s.ops))
+		a := access{op: o, session: n, index: int32(len(s.of[n])), key: places[i].key, write: o.F == Write, from: -1}
+		s.keys = max(s.keys, int(a.key)+1)
+		s.of[n] = append(s.of[n], index[i])
+		s.ops, origin = append(s.ops, a), append(origin, i)
 	}
-	for i := range s.ops {
-		a := &s.ops[i]
-		if !a.write && !a.op.Output.Equal(initial) {
-			a.from = place2op[writers[place{a.op.Key, vals.id(a.op.Output)}]]
+	for v, i := range origin {
+		if from[i] >= 0 {
+			s.ops[v].from = index[from[i]]
 		}
 	}
 	if len(s.ops) == 0 {
 		return nil, unknown("the history has no reads or writes")
 	}
 	return s, judged{}
+}
+
+// place is a value of a key, both as numbers.
+type place struct{ key, value int32 }
+
+// placesOf numbers what each operation wrote or read.
+func placesOf(ops []history.Operation) ([]place, judged) {
+	keys, vals := map[string]int32{}, newInterner()
+	places := make([]place, len(ops))
+	for i := range ops {
+		o := &ops[i]
+		k, ok := keys[o.Key]
+		if !ok {
+			k = int32(len(keys))
+			keys[o.Key] = k
+		}
+		v := o.Output
+		switch o.F {
+		case Read:
+		case Write:
+			v = o.Input
+		default:
+			return nil, unknown("the operation %s; only reads and writes of registers can be judged by this model", o.F)
+		}
+		places[i] = place{k, int32(vals.id(v))}
+	}
+	return places, judged{}
+}
+
+// held lists the operations of a session that concern a key, by index.
+type held struct {
+	session int32
+	list    []int32
+}
+
+// holding adds an operation to the list of its session; sessions are taken in
+// order.
+func holding(of []held, a *access) []held {
+	if len(of) == 0 || of[len(of)-1].session != a.session {
+		of = append(of, held{session: a.session})
+	}
+	last := &of[len(of)-1]
+	last.list = append(last.list, a.index)
+	return of
 }
 
 // edge leads from an operation to one that must come after it, and says why:

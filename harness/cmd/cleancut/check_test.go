@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"io"
 	"os"
 	"runtime"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/cleancut/cleancut/harness/rundir"
 )
 
 const oneWrite = `{"index":0,"time":5,"type":"invoke","process":1,"f":"write","value":3}
@@ -168,4 +171,51 @@ func itoa(n int) string {
 		return string(rune('0' + n))
 	}
 	return itoa(n/10) + string(rune('0'+n%10))
+}
+
+func TestAnExportedHistoryIsJudgedAsTheOriginal(t *testing.T) {
+	g := NewWithT(t)
+	history := recorded + "/elle/list_append_test/strong-si-violation.edn"
+	original := cleancut(t, "check", history, "--workload", "list-append")
+	g.Expect(original.code).To(Equal(exitInvalid), original.err)
+	for _, to := range []string{"edn", "jsonl"} {
+		exported := cleancut(t, "export", history, "--to", to)
+		g.Expect(exported.code).To(Equal(exitValid), exported.err)
+		path := t.TempDir() + "/h." + to
+		g.Expect(os.WriteFile(path, []byte(exported.out), 0o600)).To(Succeed())
+		again := cleancut(t, "check", path, "--workload", "list-append")
+		g.Expect(again.code).To(Equal(exitInvalid), again.err)
+		g.Expect(firstReason(again.out)).To(Equal(firstReason(original.out)))
+		back := cleancut(t, "export", path, "--to", "edn")
+		g.Expect(back.out).To(Equal(cleancut(t, "export", history).out))
+	}
+	g.Expect(cleancut(t, "export", history, "--to", "xml").code).To(Equal(exitUsage))
+	g.Expect(cleancut(t, "export", "nowhere").code).To(Equal(exitUsage))
+}
+
+// firstReason is the line that says why.
+func firstReason(out string) string {
+	_, rest, _ := strings.Cut(out, "because")
+	line, _, _ := strings.Cut(rest, "\n")
+	return line
+}
+
+// TestSetsAreMeasuredAsJepsenMeasuresThem compares figures that Jepsen's own
+// tests expect.
+func TestSetsAreMeasuredAsJepsenMeasuresThem(t *testing.T) {
+	g := NewWithT(t)
+	for name, want := range map[string]map[string]float64{
+		"set-full-flutter":               {"lost": 1, "stale": 1, "stable_latency_p100_ms": 2, "lost_latency_p0_ms": 5},
+		"set-full-write-present-missing": {"lost": 2, "lost_latency_p0_ms": 3, "lost_latency_p50_ms": 4, "lost_latency_p95_ms": 4, "lost_latency_p100_ms": 4},
+		"set-full-present-1":             {"stable": 1, "stable_latency_p100_ms": 0},
+		"set-full-absent-after":          {"lost": 1, "lost_latency_p100_ms": 0},
+		"set-full-never-read":            {"never_read": 1},
+	} {
+		said := cleancut(t, "check", recorded+"/jepsen/checker_test/"+name+".edn", "--workload", "set-full", "--json")
+		var r rundir.Result
+		g.Expect(json.Unmarshal([]byte(said.out), &r)).To(Succeed())
+		for measure, x := range want {
+			g.Expect(r.Checkers[0].Measures).To(HaveKeyWithValue(measure, x), name)
+		}
+	}
 }

@@ -61,6 +61,7 @@ var workloadNames = []struct{ name, model string }{
 	{"queue", "linearizable"}, {"unordered-queue", "unordered-queue"}, {"total-queue", "total-queue"},
 	{"counter", "bounds"}, {"unique-ids", "unique-ids"}, {"monotonic", "monotonic"},
 	{"list-append", "strict-serializable"}, {"rw-register", "strict-serializable"},
+	{"closed-predicate", "strict-serializable"},
 	{"bank", "bank"}, {"long-fork", "long-fork"}, {"write-skew", "write-skew"}, {"causal-reverse", "causal-reverse"},
 	{"list", "linearizable"}, {"log", "linearizable"}, {"checkpoint", "consistent-cut"}, {"stats", "stats"},
 }
@@ -133,6 +134,7 @@ var judgements = slices.Concat([]judgement{
 	{"long-fork", []string{"long-fork"}, "reads see writes in one order", fixed(models.LongFork())},
 	{"write-skew", []string{"write-skew"}, "of two inserts that exclude each other one is acknowledged", fixed(models.WriteSkew())},
 	{"causal-reverse", []string{"causal-reverse"}, "no write is visible without those that preceded it", fixed(models.CausalReverse())},
+	{"strict-serializable", []string{"closed-predicate"}, "the same with predicate reads, for small histories", fixed(models.Predicates())},
 	{"stats", names(), "every function was ok at least once", fixed(models.Stats())},
 }, transactional())
 

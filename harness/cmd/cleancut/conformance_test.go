@@ -102,11 +102,11 @@ func arguments(r row) (args []string, unjudged string) {
 		return []string{"--workload", "set", "--model", "eventual"}, ""
 	case "pn-counter":
 		return []string{"--workload", "counter", "--model", "eventual"}, ""
-	case "set-full", "total-queue", "unique-ids", "counter", "bank", "long-fork", "causal-reverse", "stats":
+	case "closed-predicate", "set-full", "total-queue", "unique-ids", "counter", "bank", "long-fork", "causal-reverse", "stats":
 		return []string{"--workload", kind}, ""
 	case "list-append", "rw-register":
 	default:
-		return nil, "predicates are not judged: package txn knows no insert, delete and predicate read"
+		return nil, "there is no workload " + kind
 	}
 	args = append([]string{"--workload", kind}, elle...)
 	if kind == "list-append" {
@@ -211,6 +211,7 @@ func TestRecordedHistoriesOfOtherToolsAreJudgedAsTheyAreThere(t *testing.T) {
 			}
 		case got != want:
 			t.Errorf("%s\n  we say %s %v; the original says %s", name, got, types, r.expected)
+		case strings.HasPrefix(r.model, "closed-predicate"): // anomalies are not named there
 		case wantTypes != nil && got == "invalid" && !slices.Equal(types, wantTypes):
 			t.Errorf("%s\n  we found %v; the original found %v", name, types, wantTypes)
 		}

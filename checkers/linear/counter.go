@@ -216,7 +216,7 @@ func (t *trial) counted(class string, read int32, summary string) *conflict {
 func (counters) project([]act, []bool) []act { return nil }
 
 // bounds implements bounder, as Jepsen's counter checker does.
-func (c counters) bounds(t *trial) (answer, string, error, *conflict) {
+func (c counters) bounds(t *trial) (answer, string, *conflict, error) {
 	type change struct {
 		at     int64
 		lo, hi int64
@@ -255,10 +255,10 @@ func (c counters) bounds(t *trial) (answer, string, error, *conflict) {
 		from, to := before(t.acts[r].call), before(t.acts[r].ret)
 		low, high := slices.Min(lows[from:to+1]), slices.Max(highs[from:to+1])
 		if n := t.number(&t.acts[r]); n < low || n > high {
-			return illegal, "bounds", nil, t.counted(WrongSum, r, fmt.Sprintf("%s; what had been acknowledged and begun allows %d to %d", t.the(r), low, high))
+			return illegal, "bounds", t.counted(WrongSum, r, fmt.Sprintf("%s; what had been acknowledged and begun allows %d to %d", t.the(r), low, high)), nil
 		}
 	}
-	return undecided, "bounds", errors.New("every read is within its bounds, but additions differ, so that this is no proof, and the search for one used up its budget"), nil
+	return undecided, "bounds", nil, errors.New("every read is within its bounds, but additions differ, so that this is no proof, and the search for one used up its budget")
 }
 
 // counterModel has sums as states.

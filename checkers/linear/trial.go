@@ -133,7 +133,7 @@ func (s structure) judge(b *budget, all []history.Operation, p part, a Algorithm
 		}
 	}
 	if x, ok := s.rules.(bounder); ok && j.answer == undecided {
-		j.answer, j.algorithm, j.err, c = x.bounds(t)
+		j.answer, j.algorithm, c, j.err = x.bounds(t)
 	}
 	if stuck := b.stuck; j.answer == illegal {
 		j.explain = func(b *budget) (explained, bool) { return s.explain(b, t, c, stuck) }
@@ -144,7 +144,7 @@ func (s structure) judge(b *budget, all []history.Operation, p part, a Algorithm
 // bounder is rules that can say something where search gives up.
 type bounder interface {
 	// bounds returns illegal with a conflict, or undecided with what is known.
-	bounds(t *trial) (answer, string, error, *conflict)
+	bounds(t *trial) (answer, string, *conflict, error)
 }
 
 // posed makes a problem of acts: classes are made of acts of equal kind and

@@ -15,7 +15,11 @@ import (
 // report's path, "" if none was written.
 func Text(w io.Writer, r *rundir.Result, where string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s on %s, seed %d\n", strings.ToUpper(string(r.Verdict)), r.Scenario, r.Runtime, r.Seed)
+	fmt.Fprintf(&b, "%s  %s", strings.ToUpper(string(r.Verdict)), r.Scenario)
+	if r.Runtime != "" { // else a history from elsewhere
+		fmt.Fprintf(&b, " on %s, seed %d", r.Runtime, r.Seed)
+	}
+	b.WriteByte('\n')
 	for _, reason := range r.Reasons {
 		fmt.Fprintf(&b, "  because  %s\n", firstLine(reason))
 	}

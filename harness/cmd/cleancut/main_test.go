@@ -179,7 +179,7 @@ func TestAHistoryFromElsewhereIsJudged(t *testing.T) {
 		"--workload is needed":        check("good.jsonl"),
 		"the last line is incomplete": check("torn.jsonl", "--workload", "register"),
 		"--format \"xml\"":            check("good.jsonl", "--workload", "register", "--format", "xml"),
-		"--model \"causal\"":          check("good.jsonl", "--workload", "register", "--model", "causal"),
+		"--model \"casual\"":          check("good.jsonl", "--workload", "register", "--model", "casual"),
 	} {
 		g.Expect(got.code).To(Equal(exitUsage))
 		g.Expect(got.err).To(ContainSubstring(want))

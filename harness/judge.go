@@ -105,22 +105,6 @@ func cutOff(dir *rundir.Dir, e *rundir.Loaded) (*rundir.Result, error) {
 	}, nil
 }
 
-// LoadHistory reads a history in JSONL as evidence.
-func LoadHistory(path string) (*checkers.Evidence, error) {
-	events, torn, err := history.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if torn {
-		return nil, fmt.Errorf("%s: the last line is incomplete; remove it if its loss is known", path)
-	}
-	ops, err := history.Operations(events)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return &checkers.Evidence{Events: events, Operations: ops, Phases: rundir.Phases(events)}, nil
-}
-
 // CountOperations counts operations by outcome.
 func CountOperations(ops []history.Operation) (n rundir.Operations) {
 	n.Total = len(ops)

@@ -2,6 +2,7 @@ package edn
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cleancut/cleancut/harness/history"
@@ -31,16 +32,19 @@ func parse(v history.Value, line int) (operation, error) {
 	}
 	typed := false
 	pairs, _ := v.AsMap()
-	seen := map[string]bool{}
+	var room [16]string
+	seen := room[:0]
 	for _, p := range pairs {
 		name, ok := keyword(p.Key)
 		if !ok {
 			continue
 		}
-		if seen[name] {
-			return o, fieldError(name, "given twice")
+		if fields[name] {
+			if slices.Contains(seen, name) {
+				return o, fieldError(name, "given twice")
+			}
+			seen = append(seen, name)
 		}
-		seen[name] = true
 		typed = typed || name == "type"
 		if err := o.field(name, p.Value); err != nil {
 			return o, err
@@ -50,6 +54,11 @@ func parse(v history.Value, line int) (operation, error) {
 		return o, fieldError("type", "missing")
 	}
 	return o, nil
+}
+
+// fields are those that have a meaning.
+var fields = map[string]bool{
+	"type": true, "process": true, "f": true, "value": true, "index": true, "time": true, "error": true, "node": true, "final?": true,
 }
 
 func (o *operation) field(name string, v history.Value) error {

@@ -167,7 +167,8 @@ func (s *scanner) values(end byte, depth int) ([]history.Value, error) {
 }
 
 func (s *scanner) mapping(depth int) (history.Value, error) {
-	var pairs []history.Pair
+	var room [10]history.Pair // an operation has about as many fields
+	pairs := room[:0]
 	for {
 		k, err := s.value(depth + 1)
 		if c, ok := err.(closing); ok && c == '}' {

@@ -159,11 +159,11 @@ const (
 // before is a graph of operations.
 type before struct {
 	out   [][]edge
-	known map[[2]int32]struct{} // edges that follow from reads
+	known map[[2]int32]int // edges that follow from reads → their number
 }
 
 func newBefore(s *sessions) *before {
-	return &before{out: make([][]edge, len(s.ops)), known: map[[2]int32]struct{}{}}
+	return &before{out: make([][]edge, len(s.ops)), known: map[[2]int32]int{}}
 }
 
 // add adds an edge.
@@ -178,7 +178,7 @@ func (b *before) conclude(from, to, because int32) bool {
 	if _, ok := b.known[e]; ok {
 		return false
 	}
-	b.known[e] = struct{}{}
+	b.known[e] = len(b.known)
 	b.add(from, to, because)
 	return true
 }
@@ -289,13 +289,19 @@ func (b *before) remaining() []int32 {
 // if there is none; without edges that follow from reads if that is possible.
 // The first edge's origin is from.
 func (b *before) path(from, to int32) []edge {
-	if way := b.search(from, to, false); way != nil {
-		return way
-	}
-	return b.search(from, to, true)
+	return b.proof(from, to, len(b.known))
 }
 
-func (b *before) search(from, to int32, all bool) []edge {
+// proof is path with no other edges that follow from reads than the first ones,
+// so many: what was concluded later proves nothing.
+func (b *before) proof(from, to int32, first int) []edge {
+	if way := b.search(from, to, 0); way != nil {
+		return way
+	}
+	return b.search(from, to, first)
+}
+
+func (b *before) search(from, to int32, first int) []edge {
 	type step struct {
 		prev int32
 		e    edge
@@ -306,7 +312,7 @@ func (b *before) search(from, to int32, all bool) []edge {
 		v := queue[0]
 		queue = queue[1:]
 		for _, e := range b.out[v] {
-			if _, seen := came[e.to]; seen || !all && e.because >= 0 {
+			if _, seen := came[e.to]; seen || e.because >= 0 && b.known[[2]int32{v, e.to}] >= first {
 				continue
 			}
 			came[e.to] = step{v, e}
@@ -377,7 +383,7 @@ func (x *explanation) add(from int32, way []edge) {
 				source, to = x.s.ops[from].from, e.to
 			}
 			if source >= 0 {
-				x.add(source, x.b.path(source, to))
+				x.add(source, x.b.proof(source, to, x.b.known[key]))
 			}
 		}
 		from = e.to

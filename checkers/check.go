@@ -20,11 +20,11 @@ type Options struct {
 const DefaultTimeout = 60 * time.Second
 
 // grace is how long a checker may take to notice that its context ended.
-const grace = 2 * time.Second
+const grace = 800 * time.Millisecond
 
 // Check runs the checkers one after the other and returns their verdicts in
 // the same order. A checker that panics, or that does not return within its
-// time and two seconds of grace, is unknown; in the latter case its goroutine
+// time and 800 ms of grace, is unknown; in the latter case its goroutine
 // is abandoned. An invalid without a witness is unknown, too: it cannot be
 // acted on.
 func Check(ctx context.Context, e *Evidence, list []Checker, o Options) []Verdict {

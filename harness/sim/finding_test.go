@@ -128,7 +128,7 @@ func TestPanicsAndFailedStartsAreFindings(t *testing.T) {
 		}
 		found := w.Findings()
 		if len(found) != 2 || found[0].Invariant != "panic" || found[1].Invariant != "start" || found[0].Node != "n2" ||
-			!strings.Contains(found[0].Text, "the program gave up") || !strings.Contains(found[0].Text, "fault_test.go:") ||
+			!strings.Contains(found[0].Text, "the program gave up") || !strings.Contains(found[0].Text, "finding_test.go:") ||
 			!strings.Contains(found[1].Text, "the log is damaged") {
 			t.Errorf("%+v", found)
 		}

@@ -41,9 +41,15 @@ const (
 	CausalConvergent Guarantee = "causal-convergent"
 )
 
-// Session judges registers by a guarantee. Operations are read and write; the
-// initial value of each key is given, and written values are unique for each
-// key, which is verified. All keys are judged together. Real time does not
+// Session judges registers by a guarantee. Operations are read, write, cas and
+// delete; the initial value of each key is given, and written values are unique
+// for each key, which is verified. All keys are judged together. A cas that
+// succeeded is a read and then a write, of which it is not demanded that nothing
+// came between: Sequential does that. A refused cas whose output is the value
+// that it found is a read; other failed operations say nothing. A delete writes
+// nil; where a read of nil may be explained by several deletes, or by a delete
+// and the initial value, choices are tried, up to 4,096 of them, and beyond that
+// the verdict is unknown. Real time does not
 // count. A history passes if some choice of visible writes and arbitration
 // explains all reads; as visible writes only add demands, the least choice is
 // tried, and the verdict is exact.
@@ -53,19 +59,23 @@ const (
 // bytes for each operation and session, up to 4 GiB; so do monotonic-writes and
 // writes-follow-reads. monotonic-reads is linear but for the clocks, and
 // read-your-writes takes a step for each pair of an own write and a different
-// value read after it, up to 2^24. It does not judge compare-and-set
-// or deletes: those make it unknown.
+// value read after it, up to 2^24.
+//
+// Of a cas in a witness, what it expected matters only if the write of that is
+// in the witness, too.
 func Session(g Guarantee, initial history.Value) checkers.Checker {
 	algorithm := "bad patterns with vector clocks"
 	return judge(string(g), algorithm, func(ctx context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial)
+		s, v := readSessions(ops, initial, false)
 		if s == nil {
 			return v
 		}
-		if g == ReadYourWrites {
-			return s.readYourWrites()
-		}
-		return s.judge(ctx, g)
+		return s.decide(ctx, func(s *sessions) judged {
+			if g == ReadYourWrites {
+				return s.readYourWrites()
+			}
+			return s.judge(ctx, g)
+		})
 	})
 }
 
@@ -127,8 +137,9 @@ func (c *clocks) dependencies() {
 				if i > 0 {
 					prev = list[i-1]
 				}
-			case !a.write:
+			case a.read:
 				prev = lastRead
+			case !a.write:
 			case c.g == MonotonicWrites:
 				prev = lastWrite
 			case c.g == WritesFollowReads:
@@ -139,11 +150,16 @@ func (c *clocks) dependencies() {
 			}
 			if a.write {
 				lastWrite = v
+			}
+			if !a.read {
 				continue
 			}
 			lastRead = v
 			if a.from >= 0 {
 				c.order.add(a.from, v, becauseRead)
+			}
+			for _, w := range a.saw {
+				c.order.add(w, v, becauseRead)
 			}
 		}
 	}
@@ -155,7 +171,7 @@ func (c *clocks) byReads() bool { return c.g == MonotonicReads || c.g == WritesF
 func (c *clocks) index() {
 	for _, list := range c.s.of {
 		for _, v := range list {
-			if a := &c.s.ops[v]; a.write != c.byReads() && (a.write || a.from >= 0) {
+			if a := &c.s.ops[v]; !c.byReads() && a.write || c.byReads() && a.read && (a.from >= 0 || len(a.saw) > 0) {
 				c.seen[a.key] = holding(c.seen[a.key], a)
 			}
 		}
@@ -175,20 +191,34 @@ func (c *clocks) visit(v int32) judged {
 		if !c.byReads() {
 			clock[a.session] = a.index + 1
 		}
+	}
+	if !a.read {
 		return judged{}
 	}
 	if a.from >= 0 {
-		for i, n := range c.at[a.from] {
-			clock[i] = max(clock[i], n)
-		}
+		join(clock, c.at[a.from])
 	}
-	if bad := c.read(v, a, clock); bad.Verdict != "" {
+	for _, w := range a.saw {
+		join(clock, c.at[w])
+	}
+	judge := c.read
+	if c.s.lists {
+		judge = c.readList
+	}
+	if bad := judge(v, a, clock); bad.Verdict != "" {
 		return bad
 	}
 	if c.byReads() {
 		clock[a.session] = a.index + 1
 	}
 	return judged{}
+}
+
+// join makes a clock at least another one.
+func join(clock, other []int32) {
+	for i, n := range other {
+		clock[i] = max(clock[i], n)
+	}
 }
 
 // read compares what a read returned with what is visible to it.
@@ -237,6 +267,8 @@ func (s *sessions) readYourWrites() judged {
 			a := &s.ops[v]
 			if a.write {
 				own[a.key] = append(own[a.key], v)
+			}
+			if !a.read {
 				continue
 			}
 			if a.from < 0 && len(own[a.key]) > 0 {

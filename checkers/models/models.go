@@ -26,6 +26,9 @@ import (
 const (
 	Read     = "read"
 	Write    = "write"
+	CAS      = "cas"
+	Delete   = "delete"
+	Append   = "append"
 	Add      = "add"
 	Enqueue  = "enqueue"
 	Dequeue  = "dequeue"

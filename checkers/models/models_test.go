@@ -132,7 +132,7 @@ func TestWhatProvesNothingIsUnknown(t *testing.T) {
 		"a counter that is never read":          {CounterBounds(0), at(0, "add", "1", "1"), "never read"},
 		"a bank that is never read":             {Bank(BankOptions{}), at(0, "transfer", "1", "1"), "never read"},
 		"a long fork with keys written twice":   {LongFork(), at(0, "txn", "[[:w 0 1]]", "[[:w 0 1]]") + at(0, "txn", "[[:w 0 2]]", "[[:w 0 2]]"), "written twice"},
-		"a register with compare-and-set":       {Session(Causal, history.Nil), at(0, "cas", "[1 2]", "[1 2]"), "the operation cas"},
+		"a register with pushes":                {Session(Causal, history.Nil), at(0, "push", "1", "1"), "the operation push"},
 		"a register with values written twice":  {PRAM(history.Nil), write + write, "written to key \"\" twice"},
 		"a register that has its initial value": {Sequential(history.Int(1)), write, "the initial value 1 is written"},
 		"registers that are never read at last": {FinalRegisters(history.Nil), write, "nothing was read"},

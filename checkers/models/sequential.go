@@ -12,7 +12,7 @@ import (
 // Sequential judges whether all operations can be put into one order that
 // keeps the order of each session (Lamport 1979), so that each read returns
 // the last write; real time does not count. Operations and preconditions are
-// those of Session.
+// those of Session; a cas reads and writes at once.
 //
 // With a known order of the writes of each key this is polynomial, without it
 // NP-complete (Gibbons and Korach, 1997). Two rules are applied until nothing
@@ -24,19 +24,23 @@ import (
 // sessions, which need 4·n·k bytes.
 func Sequential(initial history.Value) checkers.Checker {
 	return judge("sequential", "saturation and replay", func(ctx context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial)
+		s, v := readSessions(ops, initial, true)
 		if s == nil {
 			return v
 		}
-		f := newSaturation(s, -1)
-		if v := f.run(ctx); v.Verdict != "" {
-			return v
-		}
-		if !f.replay() {
-			return unknown("nothing contradicts an order of all %s, but none was found: without the order of writes this is NP-complete", plural(len(s.ops), "operation"))
-		}
-		return valid("an order of all %s explains all reads", plural(len(s.ops), "operation"))
+		return s.decide(ctx, func(s *sessions) judged { return s.sequential(ctx) })
 	})
+}
+
+func (s *sessions) sequential(ctx context.Context) judged {
+	f := newSaturation(s, -1)
+	if v := f.run(ctx); v.Verdict != "" {
+		return v
+	}
+	if !f.replay() {
+		return unknown("nothing contradicts an order of all %s, but none was found: without the order of writes this is NP-complete", plural(len(s.ops), "operation"))
+	}
+	return valid("an order of all %s explains all reads", plural(len(s.ops), "operation"))
 }
 
 // PRAM judges pipelined random access memory (Lipton and Sandberg 1988): each
@@ -50,17 +54,21 @@ func Sequential(initial history.Value) checkers.Checker {
 // takes O(n·k·log n); there are k sessions and usually few rounds.
 func PRAM(initial history.Value) checkers.Checker {
 	return judge("pram", "saturation of each session", func(ctx context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial)
+		s, v := readSessions(ops, initial, false)
 		if s == nil {
 			return v
 		}
-		for n := range s.of {
-			if v := newSaturation(s, int32(n)).run(ctx); v.Verdict != "" {
-				return v
-			}
-		}
-		return valid("each of %s sees the writes in an order that explains its reads", plural(len(s.of), "session"))
+		return s.decide(ctx, func(s *sessions) judged { return s.pram(ctx) })
 	})
+}
+
+func (s *sessions) pram(ctx context.Context) judged {
+	for n := range s.of {
+		if v := newSaturation(s, int32(n)).run(ctx); v.Verdict != "" {
+			return v
+		}
+	}
+	return valid("each of %s sees the writes in an order that explains its reads", plural(len(s.of), "session"))
 }
 
 // saturation applies rules until nothing new follows.
@@ -85,13 +93,12 @@ func newSaturation(s *sessions, view int32) *saturation {
 				f.add(prev, v, becauseSession)
 			}
 			prev = v
-			if !a.write {
-				if a.from >= 0 {
-					f.add(a.from, v, becauseRead)
-				}
-				continue
+			if a.read && a.from >= 0 {
+				f.add(a.from, v, becauseRead)
 			}
-			f.writes[a.key] = holding(f.writes[a.key], a)
+			if a.write {
+				f.writes[a.key] = holding(f.writes[a.key], a)
+			}
 		}
 	}
 	return f
@@ -115,7 +122,7 @@ func (f *saturation) run(ctx context.Context) judged {
 			if i%1024 == 0 && ctx.Err() != nil {
 				return unknown("time ran out while conclusions were drawn")
 			}
-			if a := &f.s.ops[v]; !a.write && f.counts(a) {
+			if a := &f.s.ops[v]; a.read && f.counts(a) {
 				grown = f.first(v, a) || grown
 				grown = f.view < 0 && f.second(v, a) || grown
 			}
@@ -153,10 +160,16 @@ func (f *saturation) first(v int32, a *access) (grown bool) {
 	for _, h := range f.writes[a.key] {
 		n, list := h.session, h.list
 		if a.from < 0 {
-			grown = f.conclude(v, f.s.of[n][list[0]], v) || grown
+			if w := f.s.of[n][list[0]]; w != v {
+				grown = f.conclude(v, w, v) || grown
+			}
 			continue
 		}
-		if i, ok := lastBefore(list, f.clock[v][n]); ok {
+		bound := f.clock[v][n]
+		if n == a.session {
+			bound = a.index
+		}
+		if i, ok := lastBefore(list, bound); ok {
 			if w := f.s.of[n][i]; w != a.from {
 				grown = f.conclude(w, a.from, v) || grown
 			}
@@ -179,7 +192,7 @@ func (f *saturation) second(v int32, a *access) (grown bool) {
 			}
 			return -1
 		})
-		if i < len(list) {
+		if i < len(list) && f.s.of[n][list[i]] != v {
 			grown = f.conclude(v, f.s.of[n][list[i]], v) || grown
 		}
 	}
@@ -210,7 +223,7 @@ func (f *saturation) replay() bool {
 	current := map[int32]int32{}
 	for i := range f.s.ops {
 		a := &f.s.ops[i]
-		if current[a.key] = -1; !a.write {
+		if current[a.key] = -1; a.read {
 			readers[[2]int32{a.key, a.from}]++
 		}
 	}
@@ -223,10 +236,14 @@ func (f *saturation) replay() bool {
 	for done := 0; done < len(f.out); done++ {
 		at := slices.IndexFunc(ready, func(v int32) bool {
 			a := &f.s.ops[v]
-			if a.write {
-				return readers[[2]int32{a.key, current[a.key]}] == 0
+			others := readers[[2]int32{a.key, current[a.key]}]
+			if a.read {
+				if current[a.key] != a.from {
+					return false
+				}
+				others--
 			}
-			return current[a.key] == a.from
+			return !a.write || others == 0
 		})
 		if at < 0 {
 			return false
@@ -234,10 +251,11 @@ func (f *saturation) replay() bool {
 		v := ready[at]
 		ready = slices.Delete(ready, at, at+1)
 		a := &f.s.ops[v]
+		if a.read {
+			readers[[2]int32{a.key, a.from}]--
+		}
 		if a.write {
 			current[a.key] = v
-		} else {
-			readers[[2]int32{a.key, a.from}]--
 		}
 		for _, e := range f.out[v] {
 			if degree[e.to]--; degree[e.to] == 0 {

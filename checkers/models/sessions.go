@@ -8,126 +8,44 @@ import (
 	"github.com/cleancut/cleancut/harness/history"
 )
 
-// sessions is a history of reads and writes of registers, by process. Each
-// process is a session; it ends with an operation of unknown outcome. Written
-// values are unique for each key, so that each read tells its write.
+// sessions is a history of registers or lists, by process. Each process is a
+// session; it ends with an operation of unknown outcome. Written values are
+// unique for each key, so that each read tells its writes.
 type sessions struct {
-	ops  []access
-	keys int
-	of   [][]int32 // session → its operations in order
+	ops    []access
+	keys   int
+	of     [][]int32 // session → its operations in order
+	lists  bool
+	doubts []doubt // reads of nil that several deletes may explain
 }
 
-// access is a read or a write.
+// access is a read, a write, or both at once; neither, if it is a read of
+// which nothing is assumed.
 type access struct {
-	op      *history.Operation
-	session int32
-	index   int32 // in the session
-	key     int32
-	write   bool
-	from    int32 // of a read: the write it reads, -1 the initial value
+	op          *history.Operation
+	session     int32
+	index       int32 // in the session
+	key         int32
+	micro       int32   // of a transaction: the position of the micro-operation
+	from        int32   // of a read of a register: the write it reads, -1 the initial value
+	saw         []int32 // of a read of a list: the appends it reads, in their order
+	read, write bool
 }
 
-// readSessions builds sessions. Failed operations and reads that are not ok
-// are left out, and so are writes of unknown outcome that nobody read. What
-// no order of operations explains, a value from nowhere or of a failed write,
-// is invalid at once; another function, or a value written twice, unknown.
-func readSessions(ops []history.Operation, initial history.Value) (*sessions, judged) {
-	s := &sessions{}
-	places, v := placesOf(ops)
-	if v.Verdict != "" {
-		return nil, v
+// begin appends an access to the session of its process.
+func (s *sessions) begin(number map[int]int32, a access) int32 {
+	n, ok := number[a.op.Process]
+	if !ok {
+		n = int32(len(s.of))
+		number[a.op.Process] = n
+		s.of = append(s.of, nil)
 	}
-	writers, failed := map[place]int{}, map[place]int{}
-	for i := range ops {
-		o := &ops[i]
-		if o.F == Read {
-			continue
-		}
-		if o.Outcome == history.Fail {
-			failed[places[i]] = i
-			continue
-		}
-		if _, ok := writers[places[i]]; ok {
-			return nil, unknown("%s is written to key %q twice; written values must be unique", o.Input, o.Key)
-		}
-		if o.Input.Equal(initial) {
-			return nil, unknown("the initial value %s is written to key %q; written values must be unique", initial, o.Key)
-		}
-		writers[places[i]] = i
-	}
-	from := make([]int, len(ops)) // of a read: index of its write, -1 the initial value
-	observed := make([]bool, len(ops))
-	for i := range ops {
-		o := &ops[i]
-		from[i] = -1
-		if o.F != Read || o.Outcome != history.OK || o.Output.Equal(initial) {
-			continue
-		}
-		w, ok := writers[places[i]]
-		if f, bad := failed[places[i]]; !ok && bad {
-			return nil, invalid("aborted read", fmt.Sprintf("a read returned %s, whose write failed", o.Output), *o, ops[f])
-		}
-		if !ok {
-			return nil, invalid("thin-air read", fmt.Sprintf("a read returned %s, which nobody wrote", o.Output), *o)
-		}
-		from[i], observed[w] = w, true
-	}
-	number := map[int]int32{} // process → session
-	index := make([]int32, len(ops))
-	var origin []int // access → index in ops
-	for i := range ops {
-		o := &ops[i]
-		if o.Outcome == history.Fail || o.Outcome == history.Info && !observed[i] || o.F == Read && o.Outcome != history.OK {
-			continue
-		}
-		n, ok := number[o.Process]
-		if !ok {
-			n = int32(len(s.of))
-			number[o.Process] = n
-			s.of = append(s.of, nil)
-		}
-		index[i] = int32(len(s.ops))
-		a := access{op: o, session: n, index: int32(len(s.of[n])), key: places[i].key, write: o.F == Write, from: -1}
-		s.keys = max(s.keys, int(a.key)+1)
-		s.of[n] = append(s.of[n], index[i])
-		s.ops, origin = append(s.ops, a), append(origin, i)
-	}
-	for v, i := range origin {
-		if from[i] >= 0 {
-			s.ops[v].from = index[from[i]]
-		}
-	}
-	if len(s.ops) == 0 {
-		return nil, unknown("the history has no reads or writes")
-	}
-	return s, judged{}
-}
-
-// place is a value of a key, both as numbers.
-type place struct{ key, value int32 }
-
-// placesOf numbers what each operation wrote or read.
-func placesOf(ops []history.Operation) ([]place, judged) {
-	keys, vals := map[string]int32{}, newInterner()
-	places := make([]place, len(ops))
-	for i := range ops {
-		o := &ops[i]
-		k, ok := keys[o.Key]
-		if !ok {
-			k = int32(len(keys))
-			keys[o.Key] = k
-		}
-		v := o.Output
-		switch o.F {
-		case Read:
-		case Write:
-			v = o.Input
-		default:
-			return nil, unknown("the operation %s; only reads and writes of registers can be judged by this model", o.F)
-		}
-		places[i] = place{k, int32(vals.id(v))}
-	}
-	return places, judged{}
+	at := int32(len(s.ops))
+	a.session, a.index = n, int32(len(s.of[n]))
+	s.keys = max(s.keys, int(a.key)+1)
+	s.of[n] = append(s.of[n], at)
+	s.ops = append(s.ops, a)
+	return at
 }
 
 // held lists the operations of a session that concern a key, by index.
@@ -366,7 +284,7 @@ type explanation struct {
 
 func (x *explanation) include(v int32) {
 	x.in[v] = true
-	if a := &x.s.ops[v]; a.from >= 0 {
+	if a := &x.s.ops[v]; a.read && a.from >= 0 {
 		x.in[a.from] = true
 	}
 }
@@ -398,20 +316,38 @@ func (s *sessions) because(from int32, e edge) string {
 	case becauseRead:
 		return fmt.Sprintf("%s came before %s, which returned what it wrote.", a, b)
 	}
+	if s.lists {
+		return fmt.Sprintf("%s came before %s: %s returned them in this order.", a, b, s.name(e.because))
+	}
 	return fmt.Sprintf("%s came before %s: %s had to see both.", a, b, s.name(e.because))
 }
 
 // name names an operation in sentences.
 func (s *sessions) name(i int32) string {
 	a := &s.ops[i]
-	verb, v := "the read of", a.op.Output
-	if a.write {
-		verb, v = "the write of", a.op.Input
+	what, key := "", a.op.Key
+	switch {
+	case a.op.F == Txn:
+		list, _ := content(a.op).AsList()
+		mop, _ := list[a.micro].AsList()
+		verb := "the read of"
+		if a.write {
+			verb = "the append of"
+		}
+		what, key = fmt.Sprintf("%s %s", verb, mop[2]), mop[1].String()
+	case a.op.F == Delete:
+		what = "the delete"
+	case a.op.F == CAS && a.op.Outcome == history.Fail:
+		what = fmt.Sprintf("the refused cas of %s, which found %s,", a.op.Input, a.op.Output)
+	case a.op.F == Read:
+		what = fmt.Sprintf("the read of %s", a.op.Output)
+	default:
+		what = fmt.Sprintf("the %s of %s", a.op.F, a.op.Input)
 	}
-	if a.op.Key == "" {
-		return fmt.Sprintf("%s %s by process %d", verb, v, a.op.Process)
+	if key == "" {
+		return fmt.Sprintf("%s by process %d", what, a.op.Process)
 	}
-	return fmt.Sprintf("%s %s (key %s) by process %d", verb, v, a.op.Key, a.op.Process)
+	return fmt.Sprintf("%s (key %s) by process %d", what, key, a.op.Process)
 }
 
 // lastBefore returns the last element of a sorted list that is less than

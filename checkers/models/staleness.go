@@ -19,8 +19,7 @@ type StalenessOptions struct {
 }
 
 // Staleness judges how old the values are that reads of registers return. Of
-// the operations read and write (values unique for each key, which is
-// verified), take a read r that returned what the write w wrote, and the
+// the operations read, write, cas and delete (as Session has them), take a read r that returned what the write w wrote, and the
 // *newer* writes: those that were invoked after w had completed. The newer
 // writes that completed before r was invoked number the *versions* by which r
 // is at least behind, and the time from the first such completion to the
@@ -46,10 +45,11 @@ type lag struct {
 }
 
 func staleness(ops []history.Operation, o StalenessOptions) judged {
-	s, v := readSessions(ops, o.Initial)
+	s, v := readSessions(ops, o.Initial, false)
 	if s == nil {
 		return v
 	}
+	s.mostRecent()
 	byKey := map[int32][]int{}
 	for i := range s.ops {
 		byKey[s.ops[i].key] = append(byKey[s.ops[i].key], i)
@@ -87,9 +87,9 @@ func staleness(ops []history.Operation, o StalenessOptions) judged {
 	}
 	switch {
 	case o.Time > 0 && oldest.age > o.Time:
-		return with(oldest.witness(fmt.Sprintf("a read returned %s, which had been replaced for at least %s; %s is allowed", oldest.read.Output, oldest.age, o.Time)), m)
+		return with(oldest.witness(fmt.Sprintf("a read returned %s, which had been replaced for at least %s; %s is allowed", found(oldest.read), oldest.age, o.Time)), m)
 	case o.Versions > 0 && farthest.versions > o.Versions:
-		return with(farthest.witness(fmt.Sprintf("a read returned %s, which is at least %s behind; %d are allowed", farthest.read.Output, plural(farthest.versions, "version"), o.Versions)), m)
+		return with(farthest.witness(fmt.Sprintf("a read returned %s, which is at least %s behind; %d are allowed", found(farthest.read), plural(farthest.versions, "version"), o.Versions)), m)
 	}
 	return with(valid("of %s %d were stale, by up to %s and %s", plural(len(lags), "read"), stale, oldest.age, plural(farthest.versions, "version")), m)
 }
@@ -106,7 +106,7 @@ func (s *sessions) lags(of []int) []lag {
 	for _, i := range of {
 		if a := &s.ops[i]; a.write {
 			writes = append(writes, a)
-		} else {
+		} else if a.read {
 			reads = append(reads, a)
 		}
 	}
@@ -144,6 +144,31 @@ func (s *sessions) lags(of []int) []lag {
 	return lags
 }
 
+// mostRecent takes for each read of nil the delete that makes it least stale.
+// One that was invoked when the read was over is out of the question where
+// there are others.
+func (s *sessions) mostRecent() {
+	for _, d := range s.doubts {
+		r := &s.ops[d.at]
+		best, at := int32(-1), int64(-2)
+		for _, w := range d.from {
+			done := int64(-1)
+			if w >= 0 {
+				if done = ended(s.ops[w].op); s.ops[w].op.Call > r.op.Return {
+					continue
+				}
+			}
+			if done > at {
+				best, at = w, done
+			}
+		}
+		if at == -2 {
+			best = d.from[0]
+		}
+		r.from = best
+	}
+}
+
 // counter counts marked positions (Fenwick 1994).
 type counter []int
 
@@ -171,13 +196,14 @@ func (c counter) below(i int) (n int) {
 // not check what is read before.
 func FinalRegisters(initial history.Value) checkers.Checker {
 	return judge("eventual", "final reads", func(_ context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial)
+		s, v := readSessions(ops, initial, false)
 		if s == nil {
 			return v
 		}
+		s.mostRecent()
 		over := map[string]int64{} // key → index of the last event of a write
 		for _, o := range ops {
-			if o.F == Write {
+			if o.F != Read && o.Outcome != history.Fail {
 				over[o.Key] = max(over[o.Key], o.Call, o.Return)
 			}
 		}
@@ -192,11 +218,12 @@ func FinalRegisters(initial history.Value) checkers.Checker {
 			lags := s.lags(byKey[key])
 			final += len(lags)
 			for _, l := range lags {
-				if !l.read.Output.Equal(lags[0].read.Output) {
-					return invalid("divergence", fmt.Sprintf("after all writes were over, one read returned %s and another one %s", lags[0].read.Output, l.read.Output), *lags[0].read, *l.read)
+				first, seen := found(lags[0].read), found(l.read)
+				if !seen.Equal(first) {
+					return invalid("divergence", fmt.Sprintf("after all writes were over, one read returned %s and another one %s", first, seen), *lags[0].read, *l.read)
 				}
 				if l.versions > 0 {
-					return invalid("lost write", fmt.Sprintf("after all writes were over, a read returned %s, which %s had replaced", l.read.Output, l.over.Input), *l.read, *l.over)
+					return invalid("lost write", fmt.Sprintf("after all writes were over, a read returned %s, which %s had replaced", seen, written(l.over)), *l.read, *l.over)
 				}
 			}
 		}

@@ -1,0 +1,287 @@
+package models
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// SessionList judges lists by a guarantee. Operations are append, of values
+// that are unique for each key, and read, which returns the whole list; or
+// txn, lists of [append key value] and [r key list], whose micro-operations
+// count one after the other: that transactions are atomic is not demanded. A
+// read returns the visible appends of its key in the order of the arbitration
+// (Burckhardt 2014, chapter 5), for Causal in any order that keeps causality. As
+// it shows all that it sees, nothing is left to choose, and the verdict is
+// exact. Where all reads are prefixes of one list, that comes to what is said of
+// positions in the list: a later read is no shorter, has one's own appends, and
+// so on.
+//
+// O((n + m)·k·log n) for n operations of k sessions whose reads return m
+// elements, with vector clocks as in Session. Of lists in a witness, only
+// elements whose appends are in the witness count.
+func SessionList(g Guarantee) checkers.Checker {
+	return judge(string(g), "visible appends with vector clocks", func(ctx context.Context, ops []history.Operation) judged {
+		s, v := readLists(ops)
+		if s == nil {
+			return v
+		}
+		if g == ReadYourWrites {
+			return s.readYourAppends()
+		}
+		return s.judge(ctx, g)
+	})
+}
+
+// micro is an append to a list or a read of one.
+type micro struct {
+	op       *history.Operation
+	at       int32 // position in the transaction
+	key      history.Value
+	value    history.Value // appended
+	elements []history.Value
+	read     bool
+}
+
+// microOperations takes operations apart. Reads that are not ok are left out.
+func microOperations(ops []history.Operation) ([]micro, judged) {
+	var list []micro
+	for i := range ops {
+		o := &ops[i]
+		m := micro{op: o, key: history.String(o.Key)}
+		switch o.F {
+		case Append:
+			m.value = o.Input
+			list = append(list, m)
+		case Read:
+			elements, ok := o.Output.AsList()
+			if o.Outcome != history.OK {
+				continue
+			}
+			if !ok && !o.Output.IsNil() {
+				return nil, unknown("a read returned %s; expected a list", o.Output)
+			}
+			m.read, m.elements = true, elements
+			list = append(list, m)
+		case Txn:
+			more, bad := transactionMicros(o)
+			if bad.Verdict != "" {
+				return nil, bad
+			}
+			list = append(list, more...)
+		default:
+			return nil, unknown("the operation %s; only append, read and txn of lists can be judged by this model", o.F)
+		}
+	}
+	return list, judged{}
+}
+
+func transactionMicros(o *history.Operation) (list []micro, bad judged) {
+	mops, ok := content(o).AsList()
+	if !ok {
+		return nil, unknown("the transaction %s; expected a list of micro-operations", content(o))
+	}
+	for at, v := range mops {
+		mop, _ := v.AsList()
+		if len(mop) != 3 {
+			return nil, unknown("the micro-operation %s; expected [append key value] or [r key list]", v)
+		}
+		f, _ := mop[0].AsString()
+		elements, isList := mop[2].AsList()
+		switch {
+		case f == Append:
+			list = append(list, micro{op: o, at: int32(at), key: mop[1], value: mop[2]})
+		case f == "r" && o.Outcome != history.OK:
+		case f == "r" && (isList || mop[2].IsNil()):
+			list = append(list, micro{op: o, at: int32(at), key: mop[1], elements: elements, read: true})
+		default:
+			return nil, unknown("the micro-operation %s; expected [append key value] or [r key list]", v)
+		}
+	}
+	return list, judged{}
+}
+
+// listReader builds sessions from micro-operations on lists.
+type listReader struct {
+	micros   []micro
+	keys     *interner
+	values   *interner
+	writers  map[place]int // of those that may have happened
+	failed   map[place]int
+	observed []bool
+	saw      [][]int
+}
+
+// readLists builds sessions of lists. Failed appends, and those of unknown
+// outcome that nobody saw, are left out.
+func readLists(ops []history.Operation) (*sessions, judged) {
+	micros, bad := microOperations(ops)
+	if bad.Verdict != "" {
+		return nil, bad
+	}
+	if len(micros) == 0 {
+		return nil, unknown("the history has no appends and no reads")
+	}
+	b := &listReader{
+		micros: micros, keys: newInterner(), values: newInterner(), writers: map[place]int{}, failed: map[place]int{},
+		observed: make([]bool, len(micros)), saw: make([][]int, len(micros)),
+	}
+	for i, m := range micros {
+		if m.read {
+			continue
+		}
+		p := b.place(m.key, m.value)
+		if m.op.Outcome == history.Fail {
+			b.failed[p] = i
+			continue
+		}
+		if _, ok := b.writers[p]; ok {
+			return nil, unknown("%s is appended twice to key %s; appended values must be unique", m.value, m.key)
+		}
+		b.writers[p] = i
+	}
+	for i, m := range micros {
+		if bad := b.read(i, m); bad.Verdict != "" {
+			return nil, bad
+		}
+	}
+	return b.sessions(), judged{}
+}
+
+func (b *listReader) place(key, value history.Value) place {
+	return place{int32(b.keys.id(key)), int32(b.values.id(value))}
+}
+
+// read finds the appends that a read saw.
+func (b *listReader) read(i int, m micro) judged {
+	seen := make(map[int]bool, len(m.elements))
+	for _, v := range m.elements {
+		p := b.place(m.key, v)
+		w, ok := b.writers[p]
+		if f, bad := b.failed[p]; !ok && bad {
+			return invalid("aborted read", fmt.Sprintf("a read returned %s, whose append failed", v), *m.op, *b.micros[f].op)
+		}
+		if !ok {
+			return invalid("thin-air read", fmt.Sprintf("a read returned %s, which nobody appended", v), *m.op)
+		}
+		if seen[w] {
+			return invalid("duplicate", fmt.Sprintf("a read returned %s twice", v), *m.op, *b.micros[w].op)
+		}
+		seen[w], b.observed[w] = true, true
+		b.saw[i] = append(b.saw[i], w)
+	}
+	return judged{}
+}
+
+func (b *listReader) sessions() *sessions {
+	s, number := &sessions{lists: true}, map[int]int32{}
+	at := make([]int32, len(b.micros))
+	var origin []int
+	for i, m := range b.micros {
+		if m.op.Outcome == history.Fail || m.op.Outcome == history.Info && !b.observed[i] {
+			continue
+		}
+		at[i] = s.begin(number, access{op: m.op, key: int32(b.keys.id(m.key)), micro: m.at, from: -1, read: m.read, write: !m.read})
+		origin = append(origin, i)
+	}
+	for v, i := range origin {
+		for _, w := range b.saw[i] {
+			s.ops[v].saw = append(s.ops[v].saw, at[w])
+		}
+	}
+	return s
+}
+
+// readList compares what a read of a list returned with what is visible to it.
+func (c *clocks) readList(v int32, a *access, clock []int32) judged {
+	in := make(map[int32]bool, len(a.saw))
+	for _, w := range a.saw {
+		in[w] = true
+	}
+	missing := func(w int32) judged {
+		return c.s.explain(c.order, "missing append", fmt.Sprintf("%s lacks what %s added, which was visible to it", c.s.name(v), c.s.name(w)), w, c.order.path(w, v))
+	}
+	for _, h := range c.seen[a.key] {
+		if c.byReads() {
+			// The last read that is visible has all that those before it have.
+			if i, ok := lastBefore(h.list, clock[h.session]); ok {
+				for _, w := range c.s.ops[c.s.of[h.session][i]].saw {
+					if !in[w] {
+						return missing(w)
+					}
+				}
+			}
+			continue
+		}
+		for _, i := range h.list {
+			if i >= clock[h.session] {
+				break
+			}
+			if w := c.s.of[h.session][i]; !in[w] {
+				return missing(w)
+			}
+		}
+	}
+	if c.g == Causal {
+		return c.keepsCauses(v, a)
+	}
+	for i := 1; i < len(a.saw); i++ {
+		c.order.conclude(a.saw[i-1], a.saw[i], v)
+	}
+	return judged{}
+}
+
+// keepsCauses judges that no element of a list stands before one on which it
+// depends.
+func (c *clocks) keepsCauses(v int32, a *access) judged {
+	earlier := make([]int32, len(c.s.of)) // clock of the elements so far
+	for i, w := range a.saw {
+		x := &c.s.ops[w]
+		if earlier[x.session] <= x.index {
+			join(earlier, c.at[w])
+			continue
+		}
+		for _, before := range a.saw[:i] {
+			if c.at[before][x.session] > x.index {
+				way := append(c.order.path(w, before), edge{v, becauseRead})
+				return c.s.explain(c.order, "reordered", fmt.Sprintf("%s has %s before %s, on which it depends", c.s.name(v), c.s.name(before), c.s.name(w)), w, way)
+			}
+		}
+	}
+	return judged{}
+}
+
+// readYourAppends judges that each read has the appends of its own session,
+// and that all reads agree on an order.
+func (s *sessions) readYourAppends() judged {
+	b := newBefore(s)
+	for _, list := range s.of {
+		own := map[int32][]int32{} // key → own appends
+		for _, v := range list {
+			a := &s.ops[v]
+			if a.write {
+				own[a.key] = append(own[a.key], v)
+				continue
+			}
+			in := make(map[int32]bool, len(a.saw))
+			for _, w := range a.saw {
+				in[w] = true
+			}
+			for _, w := range own[a.key] {
+				if !in[w] {
+					return s.explain(b, "missing append", fmt.Sprintf("%s lacks what %s added before", s.name(v), s.name(w)), w, []edge{{v, becauseSession}})
+				}
+			}
+			for i := 1; i < len(a.saw); i++ {
+				b.conclude(a.saw[i-1], a.saw[i], v)
+			}
+		}
+	}
+	if b.order() == nil {
+		way := b.cycle()
+		return s.explain(b, "no arbitration", "reads show appends in orders that contradict each other", way[len(way)-1].to, way)
+	}
+	return valid("%s of %s: each read its own appends", plural(len(s.ops), "operation"), plural(len(s.of), "session"))
+}

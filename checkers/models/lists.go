@@ -147,7 +147,11 @@ func readLists(ops []history.Operation) (*sessions, judged) {
 			return nil, bad
 		}
 	}
-	return b.sessions(), judged{}
+	s := b.sessions()
+	if len(s.ops) == 0 {
+		return nil, unknown("the history has no appends and no reads that happened")
+	}
+	return s, judged{}
 }
 
 func (b *listReader) place(key, value history.Value) place {

@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cleancut/cleancut/harness/history"
 )
@@ -75,7 +76,7 @@ type registerReader struct {
 	failed   map[place]int
 	removals map[int32][]int // key → writes of nil
 	from     []int           // of a read: index of its write, -1 the initial value, inDoubt
-	observed []bool          // of a write of unknown outcome: somebody read it
+	reader   []int           // of a write of unknown outcome: an operation that read it, -1 none
 }
 
 const inDoubt = -2
@@ -94,7 +95,7 @@ func readSessions(ops []history.Operation, initial history.Value, whole bool) (*
 	}
 	b := &registerReader{
 		ops: ops, effects: effects, initial: initial, writers: map[place]int{}, failed: map[place]int{}, removals: map[int32][]int{},
-		from: make([]int, len(ops)), observed: make([]bool, len(ops)),
+		from: make([]int, len(ops)), reader: slices.Repeat([]int{-1}, len(ops)),
 	}
 	if bad := b.write(); bad.Verdict != "" {
 		return nil, bad
@@ -189,8 +190,8 @@ func (b *registerReader) read(todo []int) judged {
 			return b.stranger(i)
 		}
 		b.from[i] = w
-		if b.ops[w].Outcome == history.Info && !b.observed[w] {
-			b.observed[w] = true
+		if b.ops[w].Outcome == history.Info && b.reader[w] < 0 {
+			b.reader[w] = i
 			todo = append(todo, w)
 		}
 	}
@@ -203,21 +204,25 @@ func (b *registerReader) stranger(i int) judged {
 	if o.F == Read {
 		verb = "a read returned"
 	}
-	if f, ok := b.failed[place{e.key, e.returned}]; ok {
-		return invalid("aborted read", fmt.Sprintf("%s %s, whose %s failed", verb, found(o), b.ops[f].F), *o, b.ops[f])
+	evidence := []history.Operation{*o}
+	for r := b.reader[i]; r >= 0; r = b.reader[r] {
+		evidence = append(evidence, b.ops[r])
 	}
-	return invalid("thin-air read", fmt.Sprintf("%s %s, which nobody wrote", verb, found(o)), *o)
+	if f, ok := b.failed[place{e.key, e.returned}]; ok {
+		return invalid("aborted read", fmt.Sprintf("%s %s, whose %s failed", verb, found(o), b.ops[f].F), append(evidence, b.ops[f])...)
+	}
+	return invalid("thin-air read", fmt.Sprintf("%s %s, which nobody wrote", verb, found(o)), evidence...)
 }
 
 func (b *registerReader) sessions(whole bool) *sessions {
-	s, number := &sessions{}, map[int]int32{}
+	s, number := &sessions{reader: map[int32]int32{}}, map[int]int32{}
 	writes, reads := make([]int32, len(b.ops)), make([]int32, len(b.ops)) // the accesses of each operation
 	for i := range b.ops {
 		o, e := &b.ops[i], b.effects[i]
 		if o.Outcome == history.Fail {
 			e.writes = false
 		}
-		if o.Outcome == history.Info && !b.observed[i] && !e.nilWrite {
+		if o.Outcome == history.Info && b.reader[i] < 0 && !e.nilWrite {
 			continue
 		}
 		a := access{op: o, key: e.key, from: -1}
@@ -251,6 +256,9 @@ func (b *registerReader) connect(s *sessions, reads, writes []int32) {
 	for i := range b.ops {
 		e := &b.effects[i]
 		a := reads[i]
+		if b.reader[i] >= 0 {
+			s.reader[writes[i]] = reads[b.reader[i]]
+		}
 		if !e.reads || int(a) >= len(s.ops) || s.ops[a].op != &b.ops[i] {
 			continue
 		}

@@ -17,6 +17,9 @@ type sessions struct {
 	of     [][]int32 // session → its operations in order
 	lists  bool
 	doubts []doubt // reads of nil that several deletes may explain
+	// reader tells of writes of unknown outcome who read them, so that they
+	// happened.
+	reader map[int32]int32
 }
 
 // access is a read, a write, or both at once; neither, if it is a read of
@@ -263,6 +266,7 @@ func (s *sessions) explain(b *before, class, summary string, from int32, way []e
 		at = e.to
 	}
 	x.add(from, way)
+	x.prove()
 	var ops []history.Operation
 	for i := range s.ops {
 		if x.in[int32(i)] {
@@ -305,6 +309,22 @@ func (x *explanation) add(from int32, way []edge) {
 			}
 		}
 		from = e.to
+	}
+}
+
+// prove includes a reader of each write of unknown outcome: it happened because
+// it was read.
+func (x *explanation) prove() {
+	for grown := true; grown; {
+		grown = false
+		for _, v := range sortedKeys(x.in) {
+			if !x.s.ops[v].write && x.s.ops[v].op.Outcome == history.Info {
+				v++ // the write of a cas follows its read
+			}
+			if r, ok := x.s.reader[v]; ok && !x.in[r] {
+				x.in[r], grown = true, true
+			}
+		}
 	}
 }
 

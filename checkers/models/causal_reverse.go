@@ -14,7 +14,8 @@ import (
 // it, as jepsen.tests.causal-reverse does: operations write v (v unique, each
 // of another register) and read, which returns the collection of all values
 // present. If a read has v, it must have every value whose write was
-// acknowledged before the write of v was invoked. A violation shows that the
+// acknowledged before the write of v was invoked; and nothing that nobody wrote,
+// or whose write failed. A violation shows that the
 // order of transactions is not that of real time: not strictly serializable.
 //
 // O(n log n + size of all reads). Keys are judged alone. It does not check
@@ -72,6 +73,9 @@ func visible(in *interner, writes, acked []*history.Operation, read *history.Ope
 		id, ok := in.find(v)
 		if !ok {
 			return invalid("phantom", fmt.Sprintf("a read has %s, which nobody wrote", v), *read)
+		}
+		if writes[id].Outcome == history.Fail {
+			return invalid("aborted read", fmt.Sprintf("a read has %s, whose write failed", v), *read, *writes[id])
 		}
 		seen[id] = true
 		if last == nil || writes[id].Call > last.Call {

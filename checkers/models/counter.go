@@ -93,12 +93,33 @@ func counterBounds(ops []history.Operation, initial int64) judged {
 		m["low"], m["high"] = float64(low), float64(high)
 		side := "too high: no more than %d can have been added by then"
 		bound := high
-		if v, _ := wrong.Output.AsInt(); v < low {
+		v, _ := wrong.Output.AsInt()
+		tooLow := v < low
+		if tooLow {
 			side, bound = "too low: %d had certainly been added by then", low
 		}
-		return with(invalid("out of bounds", fmt.Sprintf("a read returned %s, which is "+side, wrong.Output, bound), *wrong), m)
+		return with(invalid("out of bounds", fmt.Sprintf("a read returned %s, which is "+side, wrong.Output, bound), certainAdds(ops, wrong, initial, tooLow)...), m)
 	}
 	return with(valid("all %s lie within their bounds, which is necessary and not sufficient", plural(len(reads), "read")), m)
+}
+
+// certainAdds are the read and, one after the other until they contradict it,
+// the adds that completed before it and that narrow the bound it breaks:
+// positive ones if it is too low, negative ones if it is too high.
+func certainAdds(ops []history.Operation, read *history.Operation, initial int64, tooLow bool) []history.Operation {
+	v, _ := read.Output.AsInt()
+	evidence, bound := []history.Operation{*read}, initial
+	for i := range ops {
+		if tooLow && v < bound || !tooLow && v > bound {
+			break
+		}
+		o := &ops[i]
+		if n, _ := o.Input.AsInt(); o.F == Add && o.Outcome == history.OK && (n > 0) == tooLow && precedes(o, read) {
+			evidence = append(evidence, *o)
+			bound += n
+		}
+	}
+	return evidence
 }
 
 // maxAmount keeps sums of up to 2^22 amounts within 64 bits.
@@ -155,11 +176,27 @@ func finalCounter(ops []history.Operation, initial int64) judged {
 			continue
 		}
 		if final++; !ok || !sums[v-certain] {
-			return invalid("impossible sum", fmt.Sprintf("a final read returned %s, but acknowledged adds come to %d, and no choice among those of unknown outcome makes up the difference", o.Output, certain), *o)
+			return invalid("impossible sum", fmt.Sprintf("a final read returned %s, but acknowledged adds come to %d, and no choice among those of unknown outcome makes up the difference", o.Output, certain), addsAnd(o, ops)...)
 		}
 	}
 	if final == 0 {
 		return unknown("the counter was not read after all adds were over")
 	}
 	return valid("all %s return a possible sum", plural(final, "final read"))
+}
+
+// addsAnd are a read and all adds that count, but only the read if they are
+// too many to look at.
+func addsAnd(read *history.Operation, ops []history.Operation) []history.Operation {
+	const most = 1000
+	evidence := []history.Operation{*read}
+	for _, o := range ops {
+		if o.F == Add && o.Outcome != history.Fail {
+			evidence = append(evidence, o)
+		}
+	}
+	if len(evidence) > most {
+		return evidence[:1]
+	}
+	return evidence
 }

@@ -94,9 +94,6 @@ func kafka(ops []history.Operation) judged {
 		messages += len(p.sent)
 		l.judge(p)
 	}
-	if messages == 0 {
-		return unknown("nothing was sent")
-	}
 	m := map[string]float64{"messages": float64(messages), "partitions": float64(len(l.parts))}
 	for _, k := range kinds {
 		m[k] = float64(l.found[k])
@@ -105,6 +102,9 @@ func kafka(ops []history.Operation) judged {
 		if v, ok := l.worst[k]; ok {
 			return with(v, m)
 		}
+	}
+	if messages == 0 {
+		return with(unknown("nothing was sent"), m)
 	}
 	return with(valid("%s in %s: none lost, doubled, skipped or out of order", plural(messages, "message"), plural(len(l.parts), "partition")), m)
 }
@@ -285,12 +285,18 @@ func (l *logs) lost(p *partition) {
 }
 
 func (l *logs) step(p *partition, a, b record, position map[int64]int64) {
+	evidence := []history.Operation{*a.op, *b.op}
+	for _, r := range []record{a, b} {
+		if s, ok := p.sent[r.value]; ok {
+			evidence = append(evidence, *s.op)
+		}
+	}
 	switch from, to := position[a.offset], position[b.offset]; {
 	case to <= from:
-		l.anomaly("nonmonotonic poll", fmt.Sprintf("process %d polled offset %d of key %s after offset %d", b.op.Process, b.offset, p.name, a.offset), *a.op, *b.op)
+		l.anomaly("nonmonotonic poll", fmt.Sprintf("process %d polled offset %d of key %s after offset %d", b.op.Process, b.offset, p.name, a.offset), evidence...)
 	case to > from+1:
 		skipped := p.at[p.offsets[from+1]]
-		l.anomaly("poll skip", fmt.Sprintf("process %d polled offset %d of key %s and then %d, and skipped %s at offset %d", b.op.Process, a.offset, p.name, b.offset, l.values.values[skipped.value], skipped.offset), *a.op, *b.op, *skipped.op)
+		l.anomaly("poll skip", fmt.Sprintf("process %d polled offset %d of key %s and then %d, and skipped %s at offset %d", b.op.Process, a.offset, p.name, b.offset, l.values.values[skipped.value], skipped.offset), append(evidence, *skipped.op)...)
 	}
 }
 

@@ -12,18 +12,16 @@ import (
 
 // Monotonic judges counters that only grow: a read returns an integer, or a
 // map from names to integers (nil for one that is absent, less than all
-// others), and no read may return less, for any name, than a read of the same
-// key that completed before it was invoked. Two reads of a map that overlap
-// must not contradict each other either: one of them has to be at least the
-// other for every name that both have, as in jepsen.tests.monotonic-cycle,
-// where that is a cycle of two.
+// others). There must be an order of all reads of a key that agrees with real
+// time and in which no name goes back. A read that returned less than one that
+// had completed before *went back*; reads that can be put into no order for
+// another reason are a *contradiction*: jepsen.tests.monotonic-cycle finds the
+// same cycles, without real time.
 //
-// O(n·log n) for each name in order of real time; overlapping reads are
-// compared with the one before them in order of size. It does not check that
-// values were written, nor cycles of more than two reads over different sets
-// of names.
+// Exact, O(n·log n) for n names in all reads. It does not check that values
+// were written.
 func Monotonic() checkers.Checker {
-	return judge("monotonic", "prefix maxima", func(_ context.Context, ops []history.Operation) judged {
+	return judge("monotonic", "prefix maxima, chains of reads", func(_ context.Context, ops []history.Operation) judged {
 		return perKey(ops, monotonic)
 	})
 }
@@ -75,8 +73,8 @@ func monotonic(ops []history.Operation) judged {
 			return invalid("went back", fmt.Sprintf("a read returned %s after another one had returned %s%s", b.Output, a.Output, of(name)), *a, *b)
 		}
 	}
-	if a, b := crossed(reads); a != nil {
-		return invalid("contradiction", fmt.Sprintf("of the reads %s and %s each has something greater than the other: values that only grow never stood so at two times", a.Output, b.Output), *a, *b)
+	if circle := contradiction(reads, names, byName); circle != nil {
+		return invalid("contradiction", fmt.Sprintf("of %s each has something greater than the next one, or came after it, in a circle: values that only grow never stood so", plural(len(circle), "read")), circle...)
 	}
 	return valid("%s never went back", plural(len(reads), "read"))
 }
@@ -110,37 +108,58 @@ func backwards(levels []level) (a, b *history.Operation) {
 	return nil, nil
 }
 
-// crossed finds two snapshots of the same names of which neither is at least
-// the other. Sorted lexicographically, a chain has each at least the one
-// before it.
-func crossed(reads []*history.Operation) (a, b *history.Operation) {
-	var maps []*history.Operation
-	for _, o := range reads {
-		if _, ok := o.Output.AsMap(); ok {
-			maps = append(maps, o)
-		}
+// contradiction finds reads that can be put into no order, nil if there are
+// none. For each name and for real time there is a chain of auxiliary nodes: a
+// read leads to the node of its value, and that to the reads of the next value.
+func contradiction(reads []*history.Operation, names []string, byName map[string][]level) []history.Operation {
+	b := &before{out: make([][]edge, len(reads)), known: map[[2]int32]int{}}
+	node := make(map[*history.Operation]int32, len(reads))
+	for i, o := range reads {
+		node[o] = int32(i)
 	}
-	slices.SortStableFunc(maps, func(x, y *history.Operation) int {
-		return cmp.Or(compareNames(x.Output, y.Output), x.Output.Compare(y.Output))
-	})
-	for i := 1; i < len(maps); i++ {
-		x, y := maps[i-1].Output, maps[i].Output
-		if compareNames(x, y) != 0 {
-			continue
+	aux := func(last int32) int32 {
+		b.out = append(b.out, nil)
+		if last >= 0 {
+			b.add(last, int32(len(b.out)-1), becauseSession)
 		}
-		p, _ := x.AsMap()
-		q, _ := y.AsMap()
-		for j := range p {
-			if p[j].Value.Compare(q[j].Value) > 0 {
-				return maps[i-1], maps[i]
+		return int32(len(b.out) - 1)
+	}
+	for _, name := range names {
+		list := byName[name]
+		slices.SortStableFunc(list, func(x, y level) int { return cmp.Compare(x.n, y.n) })
+		last, next := int32(-1), int32(-1)
+		for i, l := range list {
+			if i == 0 || list[i-1].n != l.n {
+				last, next = next, aux(next)
 			}
+			if last >= 0 {
+				b.add(last, node[l.op], becauseSession)
+			}
+			b.add(node[l.op], next, becauseSession)
 		}
 	}
-	return nil, nil
-}
-
-func compareNames(x, y history.Value) int {
-	p, _ := x.AsMap()
-	q, _ := y.AsMap()
-	return slices.CompareFunc(p, q, func(a, b history.Pair) int { return a.Key.Compare(b.Key) })
+	byReturn, byCall := slices.Clone(reads), slices.Clone(reads)
+	slices.SortFunc(byReturn, func(x, y *history.Operation) int { return cmp.Compare(x.Return, y.Return) })
+	slices.SortFunc(byCall, func(x, y *history.Operation) int { return cmp.Compare(x.Call, y.Call) })
+	last, done := int32(-1), 0
+	for _, o := range byCall {
+		for done < len(byReturn) && byReturn[done].Return < o.Call {
+			last = aux(last)
+			b.add(node[byReturn[done]], last, becauseSession)
+			done++
+		}
+		if last >= 0 {
+			b.add(last, node[o], becauseSession)
+		}
+	}
+	if b.order() != nil {
+		return nil
+	}
+	var circle []history.Operation
+	for _, e := range b.cycle() {
+		if int(e.to) < len(reads) {
+			circle = append(circle, *reads[e.to])
+		}
+	}
+	return circle
 }

@@ -48,8 +48,8 @@ type bag struct {
 	in       *interner
 	items    []item
 	emptied  []*history.Operation // who found it empty
-	swallows int                  // dequeues of unknown outcome
-	drains   int                  // drains of unknown outcome
+	swallows []*history.Operation // dequeues of unknown outcome
+	drains   []*history.Operation // drains of unknown outcome
 	took     int
 }
 
@@ -75,7 +75,7 @@ func newBag(ops []history.Operation) *bag {
 				e.acked++
 			}
 		case o.F == Dequeue && o.Outcome == history.Info:
-			b.swallows++
+			b.swallows = append(b.swallows, o)
 		case o.F == Dequeue && (o.Outcome == history.Fail || o.Output.IsNil()):
 			b.emptied = append(b.emptied, o)
 		case o.F == Dequeue:
@@ -83,7 +83,7 @@ func newBag(ops []history.Operation) *bag {
 			e.takes = append(e.takes, o)
 			b.took++
 		case o.F == Drain && o.Outcome == history.Info:
-			b.drains++
+			b.drains = append(b.drains, o)
 		case o.F == Drain && o.Outcome == history.OK && isList:
 			b.emptied = append(b.emptied, o)
 			for _, v := range list {
@@ -101,8 +101,8 @@ func totalQueue(ops []history.Operation, exactlyOnce bool) judged {
 	if len(b.items) == 0 {
 		return unknown("nothing was put into the queue or taken out of it")
 	}
-	slices.SortFunc(b.emptied, func(x, y *history.Operation) int { return cmp.Compare(y.Call, x.Call) })
-	var lost, missing, duplicated, recovered []history.Value
+	var lost []missed
+	var missing, duplicated, recovered []history.Value
 	var worst judged
 	for id := range b.items {
 		e, v := &b.items[id], b.in.values[id]
@@ -123,15 +123,13 @@ func totalQueue(ops []history.Operation, exactlyOnce bool) judged {
 		if e.acked <= len(e.takes) {
 			continue
 		}
-		if by := b.foundEmpty(e); by != nil && len(b.emptied) > 0 {
-			lost = append(lost, v)
-			if b.drains == 0 && len(lost) > b.swallows {
-				worst = first(worst, invalid("lost", fmt.Sprintf("%s was acknowledged, and never came out, although the queue was found empty afterwards", v), append(operations(e.puts, e.takes), *by)...))
-			}
-			continue
+		losses := b.losses(e, v)
+		if len(losses) == 0 {
+			missing = append(missing, v)
 		}
-		missing = append(missing, v)
+		lost = append(lost, losses...)
 	}
+	worst = first(worst, b.unexplained(lost))
 	m := map[string]float64{
 		"lost": float64(len(lost)), "missing": float64(len(missing)), "duplicated": float64(len(duplicated)),
 		"recovered": float64(len(recovered)), "dequeued": float64(b.took),
@@ -140,8 +138,12 @@ func totalQueue(ops []history.Operation, exactlyOnce bool) judged {
 	case worst.Verdict != "":
 		return with(worst, m)
 	case len(lost) > 0:
+		vs := make([]history.Value, len(lost))
+		for i, l := range lost {
+			vs[i] = l.value
+		}
 		return with(unknown("%s did not come out (%s), but %s of unknown outcome may have swallowed it",
-			plural(len(lost), "acknowledged element"), few(lost), plural(b.swallows+b.drains, "dequeue")), m)
+			plural(len(lost), "acknowledged element"), few(vs), plural(len(b.swallows)+len(b.drains), "dequeue")), m)
 	case len(missing) > 0:
 		return with(unknown("%s did not come out (%s), and nobody found the queue empty afterwards: drain it at the end",
 			plural(len(missing), "acknowledged element"), few(missing)), m)
@@ -149,18 +151,65 @@ func totalQueue(ops []history.Operation, exactlyOnce bool) judged {
 	return with(valid("all acknowledged elements came out; %s came out more often than put in", plural(len(duplicated), "element")), m)
 }
 
-// foundEmpty returns who found the queue empty after every acknowledged
-// enqueue of e had completed, nil if nobody did.
-func (b *bag) foundEmpty(e *item) *history.Operation {
+// missed is an acknowledged element that did not come out although the queue was
+// found empty.
+type missed struct {
+	value history.Value
+	item  *item
+	by    *history.Operation // the first to find it empty
+}
+
+// losses returns an element for each time that e certainly was in the queue, did
+// not come out, and was not there when the queue was found empty. Of several
+// equal ones those acknowledged first are held to have come out.
+func (b *bag) losses(e *item, v history.Value) (list []missed) {
+	var acked []*history.Operation
 	for _, put := range e.puts {
-		if put.Outcome == history.OK && (len(b.emptied) == 0 || !precedes(put, b.emptied[0])) {
-			return nil
+		if put.Outcome == history.OK {
+			acked = append(acked, put)
 		}
 	}
-	if len(b.emptied) == 0 {
-		return nil
+	slices.SortFunc(acked, func(x, y *history.Operation) int { return cmp.Compare(x.Return, y.Return) })
+	for _, put := range acked[len(e.takes):] {
+		var by *history.Operation
+		for _, o := range b.emptied {
+			if precedes(put, o) && (by == nil || o.Return < by.Return) {
+				by = o
+			}
+		}
+		if by != nil {
+			list = append(list, missed{v, e, by})
+		}
 	}
-	return b.emptied[0]
+	return list
+}
+
+// unexplained finds a loss that no dequeue or drain of unknown outcome can have
+// swallowed, each dequeue one at most, and invoked before the queue was found
+// empty: those that were found missing first are explained first.
+func (b *bag) unexplained(lost []missed) judged {
+	lost = slices.Clone(lost)
+	slices.SortStableFunc(lost, func(x, y missed) int { return cmp.Compare(x.by.Return, y.by.Return) })
+	swallows := 0 // those that were invoked first explain most
+	for _, l := range lost {
+		if slices.ContainsFunc(b.drains, func(d *history.Operation) bool { return d.Call < l.by.Return }) {
+			continue
+		}
+		if swallows < len(b.swallows) && b.swallows[swallows].Call < l.by.Return {
+			swallows++
+			continue
+		}
+		evidence := operations(l.item.puts, l.item.takes)
+		for _, other := range lost {
+			if other.by.Return <= l.by.Return && swallows > 0 {
+				evidence = append(evidence, operations(other.item.puts, other.item.takes)...)
+				evidence = append(evidence, *other.by)
+			}
+		}
+		evidence = append(append(evidence, operations(b.swallows[:swallows])...), *l.by)
+		return invalid("lost", fmt.Sprintf("%s was acknowledged, and never came out, although the queue was found empty afterwards", l.value), evidence...)
+	}
+	return judged{}
 }
 
 func times(n int) string {

@@ -40,6 +40,7 @@ func Staleness(o StalenessOptions) checkers.Checker {
 // lag is how stale a read is.
 type lag struct {
 	read, over *history.Operation // over: the first newer write to complete
+	from       *history.Operation // what it returned was written by; nil for the initial value
 	age        time.Duration
 	versions   int
 }
@@ -87,15 +88,36 @@ func staleness(ops []history.Operation, o StalenessOptions) judged {
 	}
 	switch {
 	case o.Time > 0 && oldest.age > o.Time:
-		return with(oldest.witness(fmt.Sprintf("a read returned %s, which had been replaced for at least %s; %s is allowed", found(oldest.read), oldest.age, o.Time)), m)
+		return with(oldest.witness(ops, 1, fmt.Sprintf("a read returned %s, which had been replaced for at least %s; %s is allowed", found(oldest.read), oldest.age, o.Time)), m)
 	case o.Versions > 0 && farthest.versions > o.Versions:
-		return with(farthest.witness(fmt.Sprintf("a read returned %s, which is at least %s behind; %d are allowed", found(farthest.read), plural(farthest.versions, "version"), o.Versions)), m)
+		return with(farthest.witness(ops, o.Versions+1, fmt.Sprintf("a read returned %s, which is at least %s behind; %d are allowed", found(farthest.read), plural(farthest.versions, "version"), o.Versions)), m)
 	}
 	return with(valid("of %s %d were stale, by up to %s and %s", plural(len(lags), "read"), stale, oldest.age, plural(farthest.versions, "version")), m)
 }
 
-func (l *lag) witness(summary string) judged {
-	return invalid("too stale", summary, *l.read, *l.over)
+// witness shows the read, its write, and as many newer ones as are too many.
+func (l *lag) witness(ops []history.Operation, newer int, summary string) judged {
+	evidence := l.evidence()
+	for i := range ops {
+		w := &ops[i]
+		if newer > 1 && w.Key == l.read.Key && w.F != Read && w.Outcome == history.OK && w.Call != l.over.Call &&
+			precedes(w, l.read) && (l.from == nil || precedes(l.from, w)) {
+			evidence = append(evidence, *w)
+			newer--
+		}
+	}
+	return invalid("too stale", summary, evidence...)
+}
+
+// evidence is the read, its write, and the write that replaced it.
+func (l *lag) evidence() []history.Operation {
+	list := []history.Operation{*l.read}
+	for _, o := range []*history.Operation{l.from, l.over} {
+		if o != nil {
+			list = append(list, *o)
+		}
+	}
+	return list
 }
 
 // lags computes how stale the reads of one key are. Reads are taken in order
@@ -135,6 +157,9 @@ func (s *sessions) lags(of []int) []lag {
 		}
 		until, _ := slices.BinarySearchFunc(writes, r.op.Call, func(w *access, at int64) int { return cmp.Compare(ended(w.op), at) })
 		l := lag{read: r.op, versions: tree.below(until)}
+		if r.from >= 0 {
+			l.from = s.ops[r.from].op
+		}
 		if l.versions > 0 {
 			l.over = writes[first].op
 			l.age = max(0, r.op.Invoked-l.over.Completed)
@@ -209,7 +234,8 @@ func FinalRegisters(initial history.Value) checkers.Checker {
 		}
 		byKey := map[int32][]int{}
 		for i := range s.ops {
-			if a := &s.ops[i]; a.write || a.op.Call > over[a.op.Key] {
+			a := &s.ops[i]
+			if last, ok := over[a.op.Key]; a.write || !ok || a.op.Call > last {
 				byKey[a.key] = append(byKey[a.key], i)
 			}
 		}
@@ -220,10 +246,11 @@ func FinalRegisters(initial history.Value) checkers.Checker {
 			for _, l := range lags {
 				first, seen := found(lags[0].read), found(l.read)
 				if !seen.Equal(first) {
-					return invalid("divergence", fmt.Sprintf("after all writes were over, one read returned %s and another one %s", first, seen), *lags[0].read, *l.read)
+					evidence := append(l.evidence(), lags[0].evidence()...)
+					return invalid("divergence", fmt.Sprintf("after all writes were over, one read returned %s and another one %s", first, seen), evidence...)
 				}
 				if l.versions > 0 {
-					return invalid("lost write", fmt.Sprintf("after all writes were over, a read returned %s, which %s had replaced", seen, written(l.over)), *l.read, *l.over)
+					return invalid("lost write", fmt.Sprintf("after all writes were over, a read returned %s, which %s had replaced", seen, written(l.over)), l.evidence()...)
 				}
 			}
 		}

@@ -1,0 +1,574 @@
+package models
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// The oracles here follow the words of each definition, one pair or triple of
+// operations after the other, and share no code with the checkers.
+
+func drawSet(next *int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		if r.IntN(2) == 0 {
+			*next++
+			return history.Operation{F: Add, Input: history.Int(*next - 1), Outcome: []history.Outcome{history.OK, history.OK, history.Info}[r.IntN(3)]}
+		}
+		return history.Operation{F: Read, Output: subset(r, int(*next)), Outcome: outcome(r)}
+	}
+}
+
+func has(v, x history.Value) bool {
+	list, _ := v.AsList()
+	return slices.ContainsFunc(list, x.Equal)
+}
+
+// setOracle follows the words of SetFull for each element and read.
+func setOracle(ops []history.Operation, linearizable bool) checkers.Validity {
+	stable, stale, adds := 0, 0, 0
+	for _, add := range ops {
+		if add.F != Add {
+			continue
+		}
+		adds++
+		known := never
+		if add.Outcome == history.OK {
+			known = add.Return
+		}
+		present, absent := int64(-1), int64(-1)
+		for _, r := range ops {
+			if r.F != Read || r.Outcome != history.OK {
+				continue
+			}
+			if has(r.Output, add.Input) {
+				known, present = min(known, r.Return), max(present, r.Call)
+			} else if r.Return > add.Call {
+				absent = max(absent, r.Call)
+			}
+		}
+		switch {
+		case present > absent:
+			stable++
+			if absent > known {
+				stale++
+			}
+		case known != never && absent > known:
+			return checkers.Invalid
+		}
+	}
+	switch {
+	case stable == 0:
+		return checkers.Unknown
+	case linearizable && stale > 0:
+		return checkers.Invalid
+	}
+	return checkers.Valid
+}
+
+func drawCounter(*int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		if r.IntN(2) == 0 {
+			return history.Operation{F: Add, Input: history.Int(r.Int64N(5) - 1), Outcome: outcome(r)}
+		}
+		return history.Operation{F: Read, Output: history.Int(r.Int64N(6)), Outcome: outcome(r)}
+	}
+}
+
+func counterOracle(ops []history.Operation) checkers.Validity {
+	verdict := checkers.Unknown
+	for i := range ops {
+		r := &ops[i]
+		if r.F != Read || r.Outcome != history.OK {
+			continue
+		}
+		if verdict == checkers.Unknown {
+			verdict = checkers.Valid
+		}
+		low, high := int64(0), int64(0)
+		for j := range ops {
+			a := &ops[j]
+			n, _ := a.Input.AsInt()
+			switch {
+			case a.F != Add || a.Outcome == history.Fail || a.Call > r.Return:
+			case precedes(a, r):
+				low, high = low+n, high+n
+			default:
+				low, high = low+min(n, 0), high+max(n, 0)
+			}
+		}
+		if v, _ := r.Output.AsInt(); v < low || v > high {
+			return checkers.Invalid
+		}
+	}
+	return verdict
+}
+
+func drawReverse(next *int64) func(r *rand.Rand) history.Operation {
+	draw := drawSet(next)
+	return func(r *rand.Rand) history.Operation {
+		o := draw(r)
+		if o.F == Add {
+			o.F = Write
+		}
+		return o
+	}
+}
+
+func reverseOracle(ops []history.Operation) checkers.Validity {
+	verdict := checkers.Unknown
+	for _, r := range ops {
+		if r.F != Read || r.Outcome != history.OK {
+			continue
+		}
+		if verdict == checkers.Unknown {
+			verdict = checkers.Valid
+		}
+		for i := range ops {
+			for j := range ops {
+				a, b := &ops[i], &ops[j]
+				if a.F == Write && b.F == Write && a.Outcome == history.OK && precedes(a, b) && has(r.Output, b.Input) && !has(r.Output, a.Input) {
+					return checkers.Invalid
+				}
+			}
+		}
+	}
+	return verdict
+}
+
+// drawFork draws writes of keys 0 to 2, each once, and reads of two or three of
+// them. A read may show a value that nobody wrote yet: that is not judged.
+func drawFork(next *int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		var mops []history.Value
+		if *next < 3 && r.IntN(4) == 0 {
+			*next++
+			mops = append(mops, history.List(history.Keyword("w"), history.Int(*next-1), history.Int(1)))
+		} else {
+			from := r.IntN(2)
+			for k := from; k < 3; k++ {
+				v := history.Nil
+				if r.IntN(4) > 0 {
+					v = history.Int(1)
+				}
+				mops = append(mops, history.List(history.Keyword("r"), history.Int(int64(k)), v))
+			}
+		}
+		return history.Operation{F: Txn, Input: history.List(mops...), Output: history.List(mops...), Outcome: outcome(r)}
+	}
+}
+
+// forkOracle tries, for each group of keys that is read, every order of the
+// writes: some order must explain all its reads.
+func forkOracle(ops []history.Operation) checkers.Validity {
+	verdict := checkers.Unknown
+	groups := map[string][][]bool{} // keys → reads → which of them were there
+	for _, o := range ops {
+		if o.Outcome != history.OK {
+			continue
+		}
+		keys, seen := "", []bool{false, false, false}
+		list, _ := o.Output.AsList()
+		for _, v := range list {
+			mop, _ := v.AsList()
+			if f, _ := mop[0].AsString(); f == "r" {
+				k, _ := mop[1].AsInt()
+				keys += mop[1].String()
+				seen[k] = !mop[2].IsNil()
+			}
+		}
+		if keys != "" {
+			verdict = checkers.Valid
+			groups[keys] = append(groups[keys], seen)
+		}
+	}
+	for keys, reads := range groups {
+		order := make([]int, len(keys))
+		for i := range keys {
+			order[i] = int(keys[i] - '0')
+		}
+		if !orders(order, func(order []int) bool {
+			for _, seen := range reads {
+				for i := 1; i < len(order); i++ {
+					if seen[order[i]] && !seen[order[i-1]] {
+						return false
+					}
+				}
+			}
+			return true
+		}) {
+			return checkers.Invalid
+		}
+	}
+	return verdict
+}
+
+func drawMonotonic(next *int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		var pairs []history.Pair
+		*next += r.Int64N(2)
+		for _, name := range []string{"x", "y", "z"} {
+			v := history.Int(*next + r.Int64N(2))
+			if r.IntN(8) == 0 {
+				v = history.Nil
+			}
+			if r.IntN(3) > 0 {
+				pairs = append(pairs, history.Pair{Key: history.Keyword(name), Value: v})
+			}
+		}
+		m, _ := history.Map(pairs...)
+		return history.Operation{F: Read, Output: m, Outcome: outcome(r)}
+	}
+}
+
+// monotonicOracle tries every order of the reads that agrees with real time: in
+// one of them no name may go back.
+func monotonicOracle(ops []history.Operation) checkers.Validity {
+	var reads []int
+	for i, o := range ops {
+		if o.F == Read && o.Outcome == history.OK {
+			reads = append(reads, i)
+		}
+	}
+	if len(reads) == 0 {
+		return checkers.Unknown
+	}
+	if orders(reads, func(order []int) bool {
+		last := map[string]history.Value{}
+		for at, i := range order {
+			for _, j := range order[at+1:] {
+				if precedes(&ops[j], &ops[i]) {
+					return false
+				}
+			}
+			pairs, _ := ops[i].Output.AsMap()
+			for _, p := range pairs {
+				name := p.Key.String()
+				if before, ok := last[name]; ok && !before.IsNil() && (p.Value.IsNil() || p.Value.Compare(before) < 0) {
+					return false
+				}
+				last[name] = p.Value
+			}
+		}
+		return true
+	}) {
+		return checkers.Valid
+	}
+	return checkers.Invalid
+}
+
+func drawRegister(next *int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		value := func(n int64) history.Value {
+			if n == 0 {
+				return history.Nil
+			}
+			return history.Int(n)
+		}
+		o := history.Operation{F: Read, Output: value(r.Int64N(*next + 1)), Outcome: outcome(r)}
+		seen := o.Output
+		switch c := r.IntN(10); {
+		case c < 4:
+			*next++
+			o.F, o.Input, o.Outcome = Write, value(*next), []history.Outcome{history.OK, history.OK, history.Info}[r.IntN(3)]
+			o.Output = o.Input
+		case c == 4:
+			o.F, o.Output = Delete, history.Nil
+		case c == 5:
+			*next++
+			o.F, o.Input, o.Outcome = CAS, history.List(seen, value(*next)), history.OK
+			o.Output = o.Input
+		}
+		return o
+	}
+}
+
+// sight is a read of a register, of any kind, with the writes that may be what
+// it read; nil stands for the initial value.
+type sight struct {
+	op     *history.Operation
+	value  history.Value
+	writes []*history.Operation
+}
+
+// sights lists what was read; ok is false if a value comes from nowhere.
+func sights(ops []history.Operation) (list []sight, ok bool) {
+	for i := range ops {
+		x := sight{op: &ops[i], value: ops[i].Output}
+		if ops[i].Outcome != history.OK || ops[i].F != Read && ops[i].F != CAS {
+			continue
+		}
+		if pair, _ := ops[i].Input.AsList(); ops[i].F == CAS {
+			x.value = pair[0]
+		}
+		if x.value.IsNil() {
+			x.writes = append(x.writes, nil)
+		}
+		for j := range ops {
+			if w := &ops[j]; w.F != Read && w.Outcome != history.Fail && written(w).Equal(x.value) {
+				x.writes = append(x.writes, w)
+			}
+		}
+		if len(x.writes) == 0 {
+			return nil, false
+		}
+		list = append(list, x)
+	}
+	return list, true
+}
+
+// least is how stale a read is at least: in versions and in time, for the write
+// that makes it least stale.
+func (x sight) least(ops []history.Operation) (versions int, age time.Duration) {
+	found := false
+	for _, late := range []bool{false, true} { // one that was invoked too late only if there is no other
+		for _, from := range x.writes {
+			if from != nil && !late && from.Call > x.op.Return {
+				continue
+			}
+			n, t := 0, time.Duration(0)
+			for j := range ops {
+				w := &ops[j]
+				if w.F != Read && w.Outcome == history.OK && precedes(w, x.op) && (from == nil || precedes(from, w)) {
+					n, t = n+1, max(t, x.op.Invoked-w.Completed)
+				}
+			}
+			if !found || n < versions {
+				versions = n
+			}
+			if !found || t < age {
+				age = t
+			}
+			found = true
+		}
+		if found {
+			break
+		}
+	}
+	return versions, age
+}
+
+func stalenessOracle(ops []history.Operation, most int, oldest time.Duration) checkers.Validity {
+	list, ok := sights(ops)
+	if !ok {
+		return checkers.Invalid
+	}
+	if len(list) == 0 {
+		return checkers.Unknown
+	}
+	for _, x := range list {
+		versions, age := x.least(ops)
+		if most > 0 && versions > most || oldest > 0 && age > oldest {
+			return checkers.Invalid
+		}
+	}
+	return checkers.Valid
+}
+
+func finalRegistersOracle(ops []history.Operation) checkers.Validity {
+	list, ok := sights(ops)
+	if !ok {
+		return checkers.Invalid
+	}
+	verdict, first := checkers.Unknown, history.Nil
+	for _, x := range list {
+		final := true
+		for i := range ops {
+			w := &ops[i]
+			final = final && (w.F == Read || w.Outcome == history.Fail || max(w.Call, w.Return) < x.op.Call)
+		}
+		if !final {
+			continue
+		}
+		if verdict == checkers.Unknown {
+			verdict, first = checkers.Valid, x.value
+		}
+		if versions, _ := x.least(ops); versions > 0 || !x.value.Equal(first) {
+			return checkers.Invalid
+		}
+	}
+	return verdict
+}
+
+// finalSetOracle takes the ok read that no other one was invoked after.
+func finalSetOracle(ops []history.Operation) checkers.Validity {
+	for i := range ops {
+		last := &ops[i]
+		if last.F != Read || last.Outcome != history.OK {
+			continue
+		}
+		if slices.ContainsFunc(ops, func(o history.Operation) bool { return o.F == Read && o.Outcome == history.OK && o.Call > last.Call }) {
+			continue
+		}
+		list, _ := last.Output.AsList()
+		for _, v := range list {
+			if !slices.ContainsFunc(ops, func(o history.Operation) bool { return o.F == Add && o.Outcome != history.Fail && o.Input.Equal(v) }) {
+				return checkers.Invalid
+			}
+		}
+		for j := range ops {
+			if o := &ops[j]; o.F == Add && o.Outcome == history.OK && precedes(o, last) && !has(last.Output, o.Input) {
+				return checkers.Invalid
+			}
+		}
+		return checkers.Valid
+	}
+	return checkers.Unknown
+}
+
+// finalCounterOracle tries every choice of the adds of unknown outcome.
+func finalCounterOracle(ops []history.Operation) checkers.Validity {
+	var certain int64
+	var maybe []int64
+	for _, o := range ops {
+		n, _ := o.Input.AsInt()
+		if o.F == Add && o.Outcome == history.OK {
+			certain += n
+		}
+		if o.F == Add && o.Outcome == history.Info {
+			maybe = append(maybe, n)
+		}
+	}
+	verdict := checkers.Unknown
+	for i := range ops {
+		r := &ops[i]
+		if r.F != Read || r.Outcome != history.OK || slices.ContainsFunc(ops, func(o history.Operation) bool {
+			return o.F == Add && o.Outcome != history.Fail && max(o.Call, o.Return) > r.Call
+		}) {
+			continue
+		}
+		possible := false
+		for choice := range 1 << len(maybe) {
+			sum := certain
+			for bit, n := range maybe {
+				sum += n * int64(choice>>bit&1)
+			}
+			v, _ := r.Output.AsInt()
+			possible = possible || v == sum
+		}
+		if !possible {
+			return checkers.Invalid
+		}
+		verdict = checkers.Valid
+	}
+	return verdict
+}
+
+func drawSkew(*int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		o := history.Operation{F: Insert, Key: string(rune('a' + r.IntN(6))), Input: history.Int(r.Int64N(2)), Outcome: outcome(r)}
+		o.Output = o.Input
+		return o
+	}
+}
+
+// skewOracle tries to execute the acknowledged inserts one after the other, each
+// of which demands that its key has no row.
+func skewOracle(ops []history.Operation) checkers.Validity {
+	var acked []int
+	for i, o := range ops {
+		if o.Outcome == history.OK {
+			acked = append(acked, i)
+		}
+	}
+	if orders(acked, func(order []int) bool {
+		rows := map[string]bool{}
+		for _, i := range order {
+			if rows[ops[i].Key] {
+				return false
+			}
+			rows[ops[i].Key] = true
+		}
+		return true
+	}) {
+		return checkers.Valid
+	}
+	return checkers.Invalid
+}
+
+func drawIDs(*int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		return history.Operation{F: Generate, Output: history.Int(r.Int64N(20)), Outcome: outcome(r)}
+	}
+}
+
+func idsOracle(ops []history.Operation) checkers.Validity {
+	verdict := checkers.Unknown
+	for i, a := range ops {
+		if a.Outcome == history.OK && verdict == checkers.Unknown {
+			verdict = checkers.Valid
+		}
+		for _, b := range ops[:i] {
+			if a.Outcome == history.OK && b.Outcome == history.OK && a.Output.Equal(b.Output) {
+				return checkers.Invalid
+			}
+		}
+	}
+	return verdict
+}
+
+func drawBank(*int64) func(r *rand.Rand) history.Operation {
+	return func(r *rand.Rand) history.Operation {
+		if r.IntN(4) == 0 {
+			return history.Operation{F: Transfer, Outcome: outcome(r)}
+		}
+		move := r.Int64N(6) - 1
+		pairs := []history.Pair{{Key: history.Int(0), Value: history.Int(move)}, {Key: history.Int(1), Value: history.Int(3 - move)}}
+		switch r.IntN(24) {
+		case 0:
+			pairs[0].Value = history.Int(move + 1)
+		case 1:
+			pairs[1].Value = history.Nil
+		case 2:
+			pairs = pairs[:1]
+		}
+		if move == -1 && r.IntN(2) == 0 {
+			pairs = []history.Pair{{Key: history.Int(0), Value: history.Int(3)}, {Key: history.Int(1), Value: history.Int(0)}}
+		}
+		m, _ := history.Map(pairs...)
+		return history.Operation{F: Read, Output: m, Outcome: outcome(r)}
+	}
+}
+
+// bankOracle says that all reads have the accounts and the sum of the first one.
+func bankOracle(ops []history.Operation, total *int64) checkers.Validity {
+	verdict, first := checkers.Unknown, map[string]bool(nil)
+	var expected int64
+	bad := false
+	for _, o := range ops {
+		if o.F != Read || o.Outcome != history.OK {
+			continue
+		}
+		accounts, sum := map[string]bool{}, int64(0)
+		pairs, _ := o.Output.AsMap()
+		whole := true
+		for _, p := range pairs {
+			n, ok := p.Value.AsInt()
+			whole = whole && ok
+			bad = bad || !ok || n < 0
+			sum += n
+			accounts[p.Key.String()] = true
+		}
+		if verdict == checkers.Unknown {
+			verdict, first, expected = checkers.Valid, accounts, sum
+			if total != nil {
+				expected = *total
+			}
+			if !whole {
+				bad = true
+			}
+		}
+		same := len(accounts) == len(first)
+		for a := range accounts {
+			same = same && first[a]
+		}
+		bad = bad || !same || whole && sum != expected
+	}
+	if bad {
+		return checkers.Invalid
+	}
+	return verdict
+}

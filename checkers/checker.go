@@ -17,6 +17,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/record"
 )
 
 // Validity is a checker's conclusion.
@@ -90,6 +91,10 @@ type Evidence struct {
 	// Findings are what white-box invariants found, and panics that no one
 	// injected.
 	Findings []node.Finding
+	// Record is what the processes of a checkpointed computation recorded of
+	// themselves, merged in order of time; the order of each process is kept.
+	// It is nil where none recorded anything.
+	Record []record.Event
 }
 
 // FaultWindow is when a fault was in force.

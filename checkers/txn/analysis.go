@@ -41,10 +41,10 @@ type Options struct {
 	// Unproven makes valid of a register history of which nothing was shown,
 	// neither a violation nor that there is none. Elle does so.
 	Unproven bool
-	// Steps bounds the search for short cycles and, apart from it, that for
-	// an explaining order; 0 means DefaultSteps. A step is an edge followed
-	// or a transaction tried. Verdicts on lists do not depend on it, only
-	// which cycles are shown.
+	// Steps bounds the search for short cycles and, apart from it, each search
+	// for an order of versions that the history leaves open; 0 means
+	// DefaultSteps. A step is an edge followed. Past the steps the verdict of
+	// the latter is unknown; of the former only the cycles shown differ.
 	Steps int
 	// Memory bounds, in bytes, what the check allocates beyond the history;
 	// 0 means DefaultMemory. A history that is estimated to need more is

@@ -180,29 +180,10 @@ func (c *cycles) any(o order, exists map[level]bool) {
 		for i := range cycle {
 			cycle[i].From, cycle[i].To = cycle[i].From%n, cycle[i].To%n
 		}
-		cycle = contract(cycle, c.sub.Real)
+		cycle = graph.Contract(cycle, c.sub.Real)
 		c.add(classify(cycle), cycle)
 		return
 	}
-}
-
-// contract leaves auxiliary nodes out of a cycle.
-func contract(cycle []graph.Step, real int32) []graph.Step {
-	for i := range cycle {
-		if cycle[i].From < real {
-			cycle = append(cycle[i:len(cycle):len(cycle)], cycle[:i]...)
-			break
-		}
-	}
-	var short []graph.Step
-	for _, s := range cycle {
-		if s.From < real {
-			short = append(short, s)
-		} else {
-			short[len(short)-1].To = s.To
-		}
-	}
-	return short
 }
 
 // classify names a cycle by its edges.

@@ -7,11 +7,12 @@
 // committed and read uncommitted are decided exactly, in time and memory
 // linear in the history: both valid and invalid are certain.
 //
-// Registers: the order of versions is known in part (see Options). Invalid is
-// certain; valid is said where the order is complete, as it is where each
-// transaction reads what it overwrites, or where an order of all transactions
-// was found that explains all reads; otherwise unknown. Read committed, read
-// atomic and causal are decided exactly for both.
+// Registers: the order of versions is known in part (see Options). Where it
+// is complete, as it is where each transaction reads what it overwrites, it
+// decides; elsewhere an order without forbidden cycle is sought, within
+// Options.Steps: valid and invalid are certain, and past the steps the verdict
+// is unknown. Read committed, read atomic and causal are decided exactly for
+// both.
 //
 // Anomalies are named as Elle names them (Kingsbury and Alvaro, VLDB 2020).
 // Values written to a key must be unique; this is verified. Not checked:

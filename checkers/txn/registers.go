@@ -219,49 +219,10 @@ func (r *run) registers(ctx context.Context) error {
 	if err := r.weak(ctx, g, g.committed, func(*graph.Builder) {}); err != nil {
 		return err
 	}
-	doubt := ""
-	if r.needsProof() {
-		doubt = r.prove(ctx, g)
-	}
-	r.conclude(g, doubt)
+	r.conclude(g, r.settleRegisters(ctx, g))
 	return nil
 }
 
 // maxRegisterOps bounds a transaction on registers, whose own micro-operations
 // are compared with each other.
 const maxRegisterOps = 1024
-
-// needsProof reports whether a model is asked for that an incomplete order of
-// versions cannot decide.
-func (r *run) needsProof() bool {
-	for _, m := range r.o.Models {
-		if l := rules[m].level; l == levelSI || l == levelPL3 {
-			return true
-		}
-	}
-	return false
-}
-
-// prove returns why nothing is proven, or "".
-func (r *run) prove(ctx context.Context, g *registers) string {
-	if n := len(g.unwritten); n > 0 {
-		return fmt.Sprintf("no violation was found, but %d values were read that nobody wrote", n)
-	}
-	key, complete := g.complete()
-	if complete {
-		r.a.Algorithm += ", complete order of versions"
-		return ""
-	}
-	start := fmt.Sprintf("no violation was found, but the order of the versions of key %s is known in part only", r.h.KeyName(key))
-	if len(r.found.list) > 0 {
-		return start + ", and the history is not serializable"
-	}
-	steps := r.o.Steps
-	switch err := g.serialize(ctx, r.wanted(), &steps); {
-	case err == nil:
-		r.a.Algorithm += ", explaining order"
-		return ""
-	default:
-		return start + ", and " + err.Error()
-	}
-}

@@ -302,3 +302,38 @@ func (r *registers) explain(a, b int32, k graph.Kind) (text string, parts []plac
 	}
 	return text, parts
 }
+
+// commitOf returns a read that shows that the transaction of a version was
+// committed although its outcome is unknown, with the write that it saw.
+func (r *registers) commitOf(version int32) []place {
+	w := r.by(version)
+	if w == none || r.h.Txns[w].Status != Info {
+		return nil
+	}
+	for j := range r.h.Txns[w].Ops {
+		p := place{w, int32(j)}
+		if r.op(p).Kind != Write {
+			continue
+		}
+		v := r.version(r.op(p))
+		if q := r.anyReadOf(v); q.txn != none {
+			return []place{p, q}
+		}
+	}
+	return nil
+}
+
+// anyReadOf returns a read of a version by an ok transaction.
+func (r *registers) anyReadOf(version int32) place {
+	if list := r.readers[version]; len(list) > 0 {
+		return r.readOf(list[0], version)
+	}
+	for t := range r.h.Txns {
+		for j := range r.h.Txns[t].Ops {
+			if o := &r.h.Txns[t].Ops[j]; r.h.Txns[t].Status == OK && o.Kind == Read && r.version(o) == version {
+				return place{int32(t), int32(j)}
+			}
+		}
+	}
+	return place{txn: none}
+}

@@ -2,8 +2,8 @@ package txn
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cleancut/cleancut/checkers/txn/graph"
 )
@@ -88,155 +88,60 @@ func (r *registers) versionsOf(key int32) []int32 {
 	return append([]int32{r.initial(key)}, r.byKey[key]...)
 }
 
-// errNoOrder says that no explaining order was found, because there is none
-// or because the search gave up.
-var errNoOrder = errors.New("no order of the transactions was found that explains all reads")
-
-// serialize seeks an order of the committed transactions that explains every
-// read and extends the given order: a proof that the history is serializable.
-// It runs transactions one by one, takes back the last one where none can
-// follow, and gives up when steps are used up.
-func (r *registers) serialize(ctx context.Context, o order, steps *int) error {
-	b := graph.NewBuilder(r.txns, 4*r.txns)
-	r.edges(b)
-	addOrder(b, r.h, r.committed, o)
-	s := &serializer{registers: r, g: b.Build(), current: make([]int32, r.keys), pending: make([]int32, len(r.readers)), steps: steps}
-	s.missing = make([]int32, s.g.Nodes())
-	for v := int32(0); v < s.g.Nodes(); v++ {
-		s.g.Out(v, func(to int32, _ graph.Kind) { s.missing[to]++ })
-	}
-	for k := range s.current {
-		s.current[k] = r.initial(int32(k))
-	}
-	for v := range r.readers {
-		s.pending[v] = int32(len(r.readers[v]))
-	}
-	total := 0
-	var ready []int32
-	for v := int32(0); v < s.g.Nodes(); v++ {
-		if v < s.g.Real && !r.committed[v] {
+// settleRegisters decides the models that an incomplete order of versions
+// leaves open, and returns why one of them is not proven, or "".
+func (r *run) settleRegisters(ctx context.Context, g *registers) string {
+	for _, m := range r.o.Models {
+		if l := rules[m].level; l != levelSI && l != levelPL3 || r.refutes(m) {
 			continue
 		}
-		total++
-		if s.missing[v] == 0 {
-			ready = append(ready, v)
+		if n := len(g.unwritten); n > 0 {
+			return fmt.Sprintf("no violation was found, but %d values were read that nobody wrote", n)
+		}
+		if _, complete := g.complete(); complete {
+			r.a.Algorithm += ", complete order of versions"
+			return ""
+		}
+		if doubt := r.settleRegister(ctx, g, m); doubt != "" {
+			return doubt
 		}
 	}
-	return s.search(ctx, ready, total)
+	return ""
 }
 
-type serializer struct {
-	*registers
-	g       *graph.Graph
-	missing []int32 // predecessors yet to run
-	current []int32 // version of each key
-	pending []int32 // readers of each version yet to run
-	steps   *int
-}
-
-// ran is a transaction that was run, and what to do if it is taken back.
-type ran struct {
-	node  int32
-	ready []int32 // when it was chosen
-	tried int     // of them
-	old   []pair  // key and version before
-}
-
-func (s *serializer) search(ctx context.Context, ready []int32, total int) error {
-	var done []ran
-	tried := 0
-	for len(done) < total {
-		if *s.steps--; *s.steps < 0 {
-			return fmt.Errorf("%w: the steps were used up", errNoOrder)
-		}
-		if len(done)%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		for tried < len(ready) && !s.can(ready[tried]) {
-			tried++
-			*s.steps--
-		}
-		if tried < len(ready) {
-			step := ran{node: ready[tried], ready: ready, tried: tried}
-			*s.steps -= len(ready) // they are copied
-			ready = s.run(&step)
-			done = append(done, step)
-			tried = 0
+// settleRegister seeks an order of versions for a model: first one that keeps
+// real time, which leaves few choices and proves all that is weaker.
+func (r *run) settleRegister(ctx context.Context, g *registers, m Model) string {
+	wanted := rules[m]
+	for _, try := range slices.Compact([]rule{{wanted.level, realtimeOrder}, wanted}) {
+		chains, ok := newOpenChains(g, try.order == realtimeOrder, min(maxChoices, r.o.Steps))
+		if !ok {
 			continue
 		}
-		// Running a transaction that writes nothing never closes a way, so
-		// that only writers are taken back.
-		for {
-			if len(done) == 0 {
-				return errNoOrder
-			}
-			last := done[len(done)-1]
-			done = done[:len(done)-1]
-			s.undo(&last)
-			ready, tried = last.ready, last.tried+1
-			if len(last.old) > 0 {
-				break
-			}
+		outcome, name, f := r.decide(ctx, chains, g.committed, try, chains.forcedEdges())
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err().Error()
+		case outcome == graph.Possible:
+			r.a.Algorithm += ", order of versions by search"
+			return ""
+		case outcome == graph.Impossible && try == wanted:
+			r.a.Algorithm += ", order of versions by search"
+			r.found.add(name, func() Finding { return *f })
+			r.a.refuted[m] = true
+			return ""
 		}
 	}
-	return nil
+	return undecided(wanted.level, g.openKeys())
 }
 
-// can reports whether a node may run now: it reads what is current, and
-// overwrites nothing that others have yet to read.
-func (s *serializer) can(node int32) bool {
-	if node >= s.g.Real {
-		return true
+// openKeys counts the keys of which the order of versions is open.
+func (r *registers) openKeys() int {
+	n := 0
+	for _, list := range r.findChains() {
+		if len(list) > 1 {
+			n++
+		}
 	}
-	ok := true
-	s.external(node, func(key, read, written int32) {
-		if read != none && s.current[key] != read {
-			ok = false
-		}
-		if written != none {
-			left := s.pending[s.current[key]]
-			if read != none {
-				left--
-			}
-			ok = ok && left <= 0
-		}
-	})
-	return ok
-}
-
-// run runs a node and returns the nodes that are ready then.
-func (s *serializer) run(step *ran) []int32 {
-	ready := make([]int32, 0, len(step.ready)+1)
-	ready = append(append(ready, step.ready[:step.tried]...), step.ready[step.tried+1:]...)
-	s.g.Out(step.node, func(to int32, _ graph.Kind) {
-		if s.missing[to]--; s.missing[to] == 0 {
-			ready = append(ready, to)
-		}
-	})
-	if step.node < s.g.Real {
-		s.external(step.node, func(key, read, written int32) {
-			if read != none {
-				s.pending[read]--
-			}
-			if written != none {
-				step.old = append(step.old, pair{key, s.current[key]})
-				s.current[key] = written
-			}
-		})
-	}
-	return ready
-}
-
-func (s *serializer) undo(step *ran) {
-	s.g.Out(step.node, func(to int32, _ graph.Kind) { s.missing[to]++ })
-	if step.node < s.g.Real {
-		for _, p := range step.old {
-			s.current[p.before] = p.after
-		}
-		s.external(step.node, func(_, read, _ int32) {
-			if read != none {
-				s.pending[read]++
-			}
-		})
-	}
+	return n
 }

@@ -1,0 +1,115 @@
+package txn
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers/txn/graph"
+)
+
+// openTails is the order of appends that nobody read, as far as it is open:
+// which of two such appenders to a key came first. Snapshot isolation alone
+// depends on it: at all other levels a graph without cycle that leaves it open
+// suffices, but here writers of one key must not overlap.
+type openTails struct {
+	*lists
+	pairs []tailPair
+	keys  int
+}
+
+// tailPair are two transactions that appended to a key what nobody read.
+type tailPair struct{ first, second, key int32 }
+
+// newOpenTails pairs the appenders of each tail that lie in one component;
+// all others are ordered as the components are. It reports false if that
+// takes more than so many pairs.
+func newOpenTails(l *lists, components [][]int32, most int) (*openTails, bool) {
+	t := &openTails{lists: l}
+	if len(components) == 0 {
+		return t, true
+	}
+	component := map[int32]int{}
+	for i, c := range components {
+		for _, v := range c {
+			component[v] = i + 1
+		}
+	}
+	for k, tail := range l.tails() {
+		before := len(t.pairs)
+		for i, a := range tail.appenders {
+			if component[a] == 0 {
+				continue
+			}
+			for _, b := range tail.appenders[i+1:] {
+				if component[a] == component[b] {
+					t.pairs = append(t.pairs, tailPair{a, b, int32(k)})
+				}
+			}
+			if len(t.pairs) > most {
+				return nil, false
+			}
+		}
+		if len(t.pairs) > before {
+			t.keys++
+		}
+	}
+	return t, true
+}
+
+func (t *openTails) Choices() int { return len(t.pairs) }
+
+func (t *openTails) Side(choice int32, second bool, f func(graph.Step)) {
+	p := t.pairs[choice]
+	if second {
+		p.first, p.second = p.second, p.first
+	}
+	f(graph.Step{From: p.first, To: p.second, Kind: graph.WW})
+}
+
+func (t *openTails) key(choice int32) int32 { return t.pairs[choice].key }
+
+func (t *openTails) words(choice int32, second bool) string {
+	p := t.pairs[choice]
+	if second {
+		p.first, p.second = p.second, p.first
+	}
+	return fmt.Sprintf("what %s appended to key %s came before what %s appended, which nobody read either", t.h.name(p.first), t.h.KeyName(p.key), t.h.name(p.second))
+}
+
+func (t *openTails) evidence(choice int32) []place {
+	p := t.pairs[choice]
+	return append(t.unread(p.first, p.key), t.unread(p.second, p.key)...)
+}
+
+// unread returns an append of a transaction to a key that nobody read, and
+// what shows that it was committed.
+func (t *openTails) unread(txn, key int32) []place {
+	for j := range t.h.Txns[txn].Ops {
+		p := place{txn, int32(j)}
+		if o := t.op(p); o.Kind == Append && o.Key == key && t.pos[t.numberOf(p)] < 0 {
+			return append(t.commitOf(p), p)
+		}
+	}
+	return nil
+}
+
+// explain knows the edges between unread appends, too.
+func (t *openTails) explain(a, b int32, k graph.Kind) (string, []place) {
+	text, parts := t.lists.explain(a, b, k)
+	if parts != nil || k != graph.WW {
+		return text, parts
+	}
+	for i := range t.h.Txns[a].Ops {
+		p := place{a, int32(i)}
+		x := t.op(p)
+		if x.Kind != Append || t.pos[t.numberOf(p)] >= 0 {
+			continue
+		}
+		if other := t.unread(b, x.Key); other != nil {
+			q := other[len(other)-1]
+			return fmt.Sprintf("%s appended %s and %s appended %s to key %s, and nobody read either; in this order, %s came before %s", t.h.name(a), t.h.ValueName(x.Value),
+				t.h.name(b), t.h.ValueName(t.op(q).Value), t.h.KeyName(x.Key), t.h.name(a), t.h.name(b)), slices.Concat(t.commitOf(p), []place{p}, other)
+		}
+	}
+	return text, parts
+}

@@ -78,6 +78,8 @@ func defaultModel(workload string) (model string, ok bool) {
 var (
 	registers    = []string{"register", "cas-register", "kv"}
 	transactions = []string{"list-append", "rw-register"}
+	appendLists  = []string{"list", "log"}
+	everyList    = []string{"list", "log", "list-append"}
 )
 
 // fixed ignores workload and options.
@@ -104,6 +106,12 @@ var judgements = slices.Concat([]judgement{
 	session(models.MonotonicReads, "what a process has seen it sees again"),
 	session(models.MonotonicWrites, "writes of a process are seen in their order"),
 	session(models.WritesFollowReads, "a write is seen with what its process had read before"),
+	sessionList(models.Causal, appendLists, "what is seen is seen with all that it depends on"),
+	sessionList(models.CausalConvergent, appendLists, "causal, and all agree on one order of the appends"),
+	sessionList(models.ReadYourWrites, everyList, "a process sees its own appends"),
+	sessionList(models.MonotonicReads, everyList, "what a process has seen it sees again"),
+	sessionList(models.MonotonicWrites, everyList, "appends of a process are seen in their order"),
+	sessionList(models.WritesFollowReads, everyList, "an append is seen with what its process had read before"),
 	{"bounded-staleness", registers, "reads are not older than --max-lag and not more behind than --max-versions", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.Staleness(models.StalenessOptions{Time: o.maxLag, Versions: o.maxLagging, Initial: o.initialOr(history.Nil)}), nil
 	}},
@@ -143,6 +151,11 @@ func session(g models.Guarantee, meaning string) judgement {
 	return judgement{string(g), registers, meaning, func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.Session(g, o.initialOr(history.Nil)), nil
 	}}
+}
+
+// sessionList is the judgement of a guarantee for lists.
+func sessionList(g models.Guarantee, workloads []string, meaning string) judgement {
+	return judgement{string(g), workloads, meaning, fixed(models.SessionList(g))}
 }
 
 func names() (list []string) {

@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"slices"
 
 	"github.com/anishathalye/porcupine"
 )
@@ -11,11 +12,30 @@ import (
 // measured.
 const configurationBytes = 160
 
+// boundedMax is for how many operations that are maybe and have a return
+// Oracle tries every choice.
+const boundedMax = 12
+
 // Oracle decides p by porcupine, which shares nothing with Decide but the
 // model. Memory is estimated as configurations × (operations/8 + 160).
+// Porcupine cannot leave out an operation that has a return: every choice of
+// those that are maybe is tried, and with more than 12 of them Oracle is
+// undecided.
 func Oracle(ctx context.Context, p *Problem, b Budget) Result {
+	var bounded []int
+	for i := range p.Ops {
+		if p.Ops[i].Maybe && p.Ops[i].Return != Never {
+			bounded = append(bounded, i)
+		}
+	}
+	if len(bounded) > boundedMax {
+		return Result{}
+	}
 	m := NewMeter(ctx, b, len(p.Ops))
-	ok := len(p.Ops) == 0 || porcupine.CheckOperations(Porcupine(p, m), Operations(p))
+	ok := false
+	for choice := 0; choice < 1<<len(bounded) && !ok; choice++ {
+		ok = legalWith(p, bounded, choice, m)
+	}
 	r := Result{Configurations: b.Configurations - max(0, m.steps), Bytes: b.Memory - max(0, m.configurations)*m.each}
 	switch {
 	case ok:
@@ -26,6 +46,25 @@ func Oracle(ctx context.Context, p *Problem, b Budget) Result {
 		r.Answer = Illegal
 	}
 	return r
+}
+
+// legalWith asks porcupine about p if, of the bounded operations, those whose
+// bit is set in choice happened.
+func legalWith(p *Problem, bounded []int, choice int, m *Meter) bool {
+	ops := Operations(p)
+	if len(bounded) > 0 {
+		q := *p
+		q.Ops = slices.Clone(p.Ops)
+		p = &q
+	}
+	for k := len(bounded) - 1; k >= 0; k-- {
+		if at := bounded[k]; choice>>k&1 == 1 {
+			p.Ops[at].Maybe = false
+		} else {
+			ops = slices.Delete(ops, at, at+1)
+		}
+	}
+	return len(ops) == 0 || porcupine.CheckOperations(Porcupine(p, m), ops)
 }
 
 // Operations returns the operations of p for porcupine. Inputs are indices.

@@ -141,7 +141,7 @@ func TestSearchAgreesWithPorcupineOnLongerHistories(t *testing.T) {
 	more := 0
 	for range rounds {
 		p := randomProblem(r, 40)
-		for i := range p.Ops { // porcupine knows no operation that has a return and is maybe
+		for i := range p.Ops { // each that is maybe and has a return doubles porcupine's work
 			p.Ops[i].Maybe = p.Ops[i].Return == Never
 		}
 		b := Budget{Configurations: 200_000, Memory: 1 << 30}
@@ -156,6 +156,30 @@ func TestSearchAgreesWithPorcupineOnLongerHistories(t *testing.T) {
 	t.Logf("more configurations than porcupine's steps in %d of %d", more, rounds)
 	if more > rounds/20 {
 		t.Errorf("visits more configurations than porcupine takes steps in %d of %d histories", more, rounds)
+	}
+}
+
+func TestOracleAgreesWithBruteForceWhereOperationsMayBeLeftOut(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 7))
+	bounded := 0
+	for range 5_000 {
+		p := randomProblem(r, 7)
+		for i := range p.Ops {
+			if o := &p.Ops[i]; !o.Pure && o.Return != Never && r.IntN(3) == 0 {
+				o.Maybe = true
+				bounded++
+			}
+		}
+		want := Illegal
+		if bruteForce(p) {
+			want = Legal
+		}
+		if got := Oracle(t.Context(), p, plenty); got.Answer != want {
+			t.Fatalf("says %s, brute force %s: %+v %+v", got.Answer, want, p, p.Model)
+		}
+	}
+	if bounded < 1_000 {
+		t.Errorf("%d operations that may be left out and have a return: nothing was tested", bounded)
 	}
 }
 

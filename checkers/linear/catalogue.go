@@ -102,7 +102,7 @@ func For(workload string, what Object, o Options) (checkers.Checker, error) {
 		if err != nil {
 			return nil, fmt.Errorf("linear: workload %s: %w", workload, err)
 		}
-		return checker{object, o.withDefaults()}, nil
+		return checker{object: object, o: o.withDefaults()}, nil
 	}
 	return nil, fmt.Errorf("linear: linearizable cannot be decided for the workload %q; it can be for %s", workload, strings.Join(Workloads(), ", "))
 }

@@ -26,12 +26,12 @@ type counters struct{ initial int64 }
 func (counters) functions() []string { return []string{Add, Read} }
 
 func (c counters) parse(in *interner, h *history.Operation, a *act) (bool, error) {
-	v := h.Input
+	v := &h.Input
 	if h.F == Read {
 		if a.kind, a.pure = counterRead, true; h.Outcome != history.OK {
 			return false, nil
 		}
-		v = h.Output
+		v = &h.Output
 	}
 	n, ok := v.AsInt()
 	if !ok {
@@ -65,6 +65,9 @@ func (c counters) exact(t *trial) (*conflict, bool) {
 		if t.acts[i].kind == counterRead {
 			reads = append(reads, int32(i))
 			continue
+		}
+		if a := &t.acts[i]; a.maybe && a.ret != never {
+			return nil, false // an addition that need not be, but only until then: no deadline says that
 		}
 		adds = append(adds, int32(i))
 		d := t.number(&t.acts[i])

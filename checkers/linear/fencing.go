@@ -28,11 +28,11 @@ func (fences) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 	if h.Outcome != history.OK || h.F == Release {
 		return false, nil
 	}
-	v := h.Output
+	v := &h.Output
 	if h.F == Write {
-		a.kind, v = fenceWrite, h.Input
+		a.kind, v = fenceWrite, &h.Input
 		if list, ok := v.AsList(); ok && len(list) > 0 {
-			v = list[0]
+			v = &list[0]
 		}
 	}
 	if _, ok := v.AsInt(); !ok {

@@ -21,13 +21,14 @@ func Checker(spec Spec, o Options) checkers.Checker {
 	if err := o.Validate(); err != nil {
 		panic(err)
 	}
-	return checker{registers{spec}, o.withDefaults()}
+	return checker{object: registers{spec}, o: o.withDefaults()}
 }
 
 // checker judges the parts of an object, each alone.
 type checker struct {
 	object object
 	o      Options
+	limits limits
 }
 
 // object is a sequential object, or a family of independent ones by key.
@@ -150,7 +151,7 @@ func (c checker) plainest(ctx context.Context, t *tally) (best *explained, names
 }
 
 func (c checker) budget(ctx context.Context, memory int64) *budget {
-	return &budget{ctx: ctx, configurations: c.o.Configurations, memory: memory}
+	return &budget{ctx: ctx, configurations: c.o.Configurations, memory: memory, limits: c.limits}
 }
 
 // algorithm names those who judged.

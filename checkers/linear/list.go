@@ -25,7 +25,7 @@ func (lists) functions() []string { return []string{Append, Read} }
 
 func (lists) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 	if h.F == Append {
-		a.value = in.id(h.Input)
+		a.value = in.id(&h.Input)
 		return true, nil
 	}
 	a.kind, a.pure = listRead, true

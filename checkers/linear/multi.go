@@ -47,10 +47,10 @@ func (r multiRegisters) parse(in *interner, h *history.Operation, a *act) (bool,
 		switch f, _ := parts[0].AsString(); f {
 		case "read", "r":
 			if h.Outcome == history.OK && !(r.nilReads && parts[2].IsNil()) {
-				a.list = append(a.list, stepRead, in.id(parts[1]), in.id(parts[2]))
+				a.list = append(a.list, stepRead, in.id(&parts[1]), in.id(&parts[2]))
 			}
 		case "write", "w":
-			a.list, a.pure = append(a.list, stepWrite, in.id(parts[1]), in.id(parts[2])), false
+			a.list, a.pure = append(a.list, stepWrite, in.id(&parts[1]), in.id(&parts[2])), false
 		default:
 			return false, fmt.Errorf("its step %s has the function %s; expected read or write", s, parts[0])
 		}

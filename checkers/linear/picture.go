@@ -46,27 +46,31 @@ func (x *explanation) surroundings() []op {
 			in[x.ops[i].expect] = true
 		}
 	}
-	best := onValues(all, in)
+	uses := make([]int32, len(in))
+	count := 0
+	for i := range all {
+		if uses[all[i].value]++; in[all[i].value] {
+			count++
+		}
+	}
 	for i := len(all) - 1; i >= 0; i-- {
 		v := all[i].value
 		if all[i].call > x.end || in[v] {
 			continue
 		}
-		in[v] = true
-		more := onValues(all, in)
-		if len(more) > pictureOperationsMax {
+		if count += int(uses[v]); count > pictureOperationsMax {
 			break
 		}
-		best = more
+		in[v] = true
 	}
-	return best
+	return onValues(all, in)
 }
 
 // draw returns porcupine's page, or nil if it finds no violation in ops
 // within its budget.
 func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
 	p := x.problem
-	in := map[int]bool{}
+	in := map[int32]bool{}
 	for i := range x.ops {
 		in[x.ops[i].source] = true
 	}
@@ -81,7 +85,7 @@ func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
 
 // drawPage draws the operations of a problem; in are the sources of those
 // that are part of the witness.
-func drawPage(e *checkers.Evidence, ops []op, p *search.Problem, in map[int]bool, describe func(int) string, describeState func(int32) string) []byte {
+func drawPage(e *checkers.Evidence, ops []op, p *search.Problem, in map[int32]bool, describe func(int) string, describeState func(int32) string) []byte {
 	clock := newStretched(e.Operations, ops)
 	lane := lanes(ops)
 	drawn := make([]porcupine.Operation, len(ops))

@@ -84,6 +84,8 @@ func (c checker) judgeOne(ctx context.Context, all []history.Operation, p part, 
 func group(ops []history.Operation) []part {
 	byKey := map[string]int{}
 	var parts []part
+	var count []int32
+	of := make([]int32, len(ops))
 	last := -1
 	for i := range ops {
 		if last < 0 || parts[last].key != ops[i].Key {
@@ -91,11 +93,19 @@ func group(ops []history.Operation) []part {
 			if !ok {
 				at = len(parts)
 				byKey[ops[i].Key] = at
-				parts = append(parts, part{key: ops[i].Key})
+				parts, count = append(parts, part{key: ops[i].Key}), append(count, 0)
 			}
 			last = at
 		}
-		parts[last].at = append(parts[last].at, int32(i))
+		of[i] = int32(last)
+		count[last]++
+	}
+	slab := make([]int32, len(ops))
+	for i, n := range count {
+		parts[i].at, slab = slab[:0:n], slab[n:]
+	}
+	for i, at := range of {
+		parts[at].at = append(parts[at].at, int32(i))
 	}
 	slices.SortFunc(parts, func(a, b part) int { return strings.Compare(a.key, b.key) })
 	return parts

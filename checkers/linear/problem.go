@@ -26,8 +26,8 @@ type op struct {
 	kind          kind
 	maybe         bool  // of unknown outcome: it may have happened or not
 	expect, value int32 // ids of values
-	call, ret     int64 // indices of events; ret is never for maybe
-	source        int   // index in Evidence.Operations
+	source        int32 // index in Evidence.Operations
+	call, ret     int64 // indices of events; ret is never for maybe, but for limits
 }
 
 // observes returns the value that o found, if it found one.
@@ -46,7 +46,7 @@ type problem struct {
 	key     string
 	initial int32
 	ops     []op // in order of call: neither failed ones nor useless ones
-	values  []history.Value
+	values  []*history.Value
 	failed  []failedWrite
 	// refused are cas that found something else than they expected, and whole
 	// is ops before those that nobody needs were removed; nil if there are no
@@ -56,8 +56,7 @@ type problem struct {
 
 // failedWrite is a write that certainly did not happen.
 type failedWrite struct {
-	value  int32
-	source int
+	value, source int32
 }
 
 // interner numbers the values of a key. Nil is always number 0.
@@ -66,14 +65,14 @@ type interner struct {
 	limit  int64
 	ints   map[int64]int32
 	others map[string]int32
-	values []history.Value
+	values []*history.Value // in the history
 	buf    []byte
 }
 
 // newInterner returns an interner for a history of so many operations.
 // Numbers below a few times as many are looked up in a table, not in a map.
 func newInterner(operations int) *interner {
-	return &interner{limit: 4 * int64(operations), ints: map[int64]int32{}, others: map[string]int32{}, values: []history.Value{history.Nil}}
+	return &interner{limit: 4 * int64(operations), ints: map[int64]int32{}, others: map[string]int32{}, values: []*history.Value{&null}}
 }
 
 func (in *interner) reset() {
@@ -84,10 +83,14 @@ func (in *interner) reset() {
 	}
 	clear(in.ints)
 	clear(in.others)
-	in.values = []history.Value{history.Nil}
+	in.values = []*history.Value{&null}
 }
 
-func (in *interner) id(v history.Value) int32 {
+// null is the value with number 0.
+var null = history.Nil
+
+// id returns the number of a value, which it keeps a pointer to.
+func (in *interner) id(v *history.Value) int32 {
 	if v.IsNil() {
 		return 0
 	}
@@ -120,10 +123,10 @@ func (in *interner) id(v history.Value) int32 {
 // invocation, into a problem.
 func compile(in *interner, key string, spec Spec, all []history.Operation, indices []int32) (*problem, error) {
 	in.reset()
-	p := &problem{key: key, initial: in.id(spec.Initial), ops: make([]op, 0, len(indices))}
+	p := &problem{key: key, initial: in.id(&spec.Initial), ops: make([]op, 0, len(indices))}
 	for _, at := range indices {
 		h := &all[at]
-		o := op{call: h.Call, ret: h.Return, source: int(at)}
+		o := op{call: h.Call, ret: h.Return, source: at}
 		if h.Outcome == history.Info {
 			o.maybe, o.ret = true, never
 		}
@@ -132,9 +135,9 @@ func compile(in *interner, key string, spec Spec, all []history.Operation, indic
 			if h.Outcome != history.OK || spec.NilReads && h.Output.IsNil() {
 				continue // it changed nothing and says nothing
 			}
-			o.value = in.id(h.Output)
+			o.value = in.id(&h.Output)
 		case Write:
-			o.kind, o.value = write, in.id(h.Input)
+			o.kind, o.value = write, in.id(&h.Input)
 		case Delete:
 			o.kind = write
 		case CAS:
@@ -142,7 +145,7 @@ func compile(in *interner, key string, spec Spec, all []history.Operation, indic
 			if !ok || len(pair) != 2 {
 				return nil, fmt.Errorf("the cas at event %d has the argument %s; expected a list [expected new]", h.Call, h.Input)
 			}
-			o.kind, o.expect, o.value = cas, in.id(pair[0]), in.id(pair[1])
+			o.kind, o.expect, o.value = cas, in.id(&pair[0]), in.id(&pair[1])
 		default:
 			return nil, fmt.Errorf("the function %q at event %d is not part of the specification; expected %s, %s, %s or %s", h.F, h.Call, Read, Write, CAS, Delete)
 		}
@@ -152,7 +155,7 @@ func compile(in *interner, key string, spec Spec, all []history.Operation, indic
 			p.refused = append(p.refused, x)
 		}
 		if h.Outcome == history.Fail {
-			p.failed = append(p.failed, failedWrite{o.value, int(at)})
+			p.failed = append(p.failed, failedWrite{o.value, at})
 			continue
 		}
 		p.ops = append(p.ops, o)
@@ -232,7 +235,7 @@ func tighten(ops []op, initial int32, values int) []op {
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(ops[a].ret, ops[b].ret) })
 	for _, i := range order {
 		if ops[i].maybe {
-			break // so are all that follow
+			continue
 		}
 		v, ok := ops[i].observes()
 		for ret := ops[i].ret; ok && writer[v] >= 0; {
@@ -241,7 +244,7 @@ func tighten(ops []op, initial int32, values int) []op {
 				break
 			}
 			// A cas that is certain makes the value that it expected found.
-			w.maybe, w.ret = false, ret
+			w.maybe, w.ret = false, min(w.ret, ret)
 			v, ok = w.observes()
 		}
 	}

@@ -27,7 +27,8 @@ const (
 // patterns of violations of Henzinger, Sezgin and Vafeiadis ("Aspect-Oriented
 // Linearizability Proofs", CONCUR 2013). It needs elements that are enqueued
 // once, and, if it can say neither yes nor no without, a history that does
-// not have both dequeues of unknown outcome and such that found nothing.
+// not have both dequeues of unknown outcome and such that found nothing, nor
+// dequeues of unknown outcome that have a limit.
 type queues struct{}
 
 func (queues) functions() []string { return []string{Enqueue, Dequeue} }
@@ -37,7 +38,7 @@ func (queues) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 		if h.Input.IsNil() {
 			return false, fmt.Errorf("its argument is nil, which a dequeue returns when there is nothing")
 		}
-		a.value = in.id(h.Input)
+		a.value = in.id(&h.Input)
 		return true, nil
 	}
 	switch {
@@ -48,7 +49,7 @@ func (queues) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 	case h.Output.IsNil():
 		a.kind, a.pure = queueEmpty, true
 	default:
-		a.kind, a.value = queueOut, in.id(h.Output)
+		a.kind, a.value = queueOut, in.id(&h.Output)
 	}
 	return true, nil
 }
@@ -93,7 +94,8 @@ func (queues) exact(t *trial) (*conflict, bool) {
 	if c != nil || !applies {
 		return c, applies
 	}
-	if len(l.unknown) == 0 || len(l.empty) == 0 {
+	limited := slices.ContainsFunc(l.unknown, func(i int32) bool { return t.acts[i].ret != never })
+	if len(l.unknown) == 0 || len(l.empty) == 0 && !limited {
 		if c := l.overtaken(len(l.unknown) > 0); c != nil {
 			return c, true
 		}

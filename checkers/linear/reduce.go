@@ -76,22 +76,31 @@ const bisectMax = 20_000
 
 // firstConflict finds by zones the operations that contradict each other at
 // the first return by which the history was beyond repair. The zones must
-// apply to p and call it illegal.
-func firstConflict(p *problem) []op {
-	end := never
-	if len(p.ops) <= bisectMax {
-		end = firstReturn(p.ops, len(p.values), func(ops []op) bool {
-			a, _, _ := decideByZones(ops, p.initial, len(p.values))
-			return a == illegal
-		})
+// apply to p and call it illegal, because of the given conflict.
+func firstConflict(p *problem, conflict []int32) []op {
+	if len(p.ops) > bisectMax {
+		return p.pick(conflict)
 	}
+	end := firstReturn(p.ops, len(p.values), func(ops []op) bool {
+		a, _, _ := decideByZones(ops, p.initial, len(p.values))
+		return a == illegal
+	})
 	known := prefix(p.ops, end, len(p.values))
-	_, conflict, _ := decideByZones(known, p.initial, len(p.values))
+	_, conflict, _ = decideByZones(known, p.initial, len(p.values))
 	part := make([]op, len(conflict))
 	for i, at := range conflict {
 		part[i] = known[at]
 	}
 	return closeOver(p.ops, part, len(p.values))
+}
+
+// pick returns the operations at the given indices.
+func (p *problem) pick(at []int32) []op {
+	picked := make([]op, len(at))
+	for i, at := range at {
+		picked[i] = p.ops[at]
+	}
+	return picked
 }
 
 // firstReturn finds by bisection the first return at whose prefix ops are
@@ -122,7 +131,7 @@ func firstReturn(ops []op, values int, illegal func([]op) bool) int64 {
 // closeOver returns the operations that are in part, as they are in ops, and
 // all that may have set a value which one of those returned found.
 func closeOver(ops, part []op, values int) []op {
-	in := map[int]bool{}
+	in := map[int32]bool{}
 	for _, o := range part {
 		in[o.source] = true
 	}

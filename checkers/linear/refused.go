@@ -18,6 +18,11 @@ import (
 // The zones must apply to p.ops, and call them legal.
 func (p *problem) refusals() []op {
 	whole := slices.Clone(p.whole)
+	for i := range whole {
+		if whole[i].maybe { // without its limit: it need not have overwritten anything
+			whole[i].ret = never
+		}
+	}
 	z := &zones{ops: whole}
 	if !z.build(p.initial, len(p.values)) {
 		return nil
@@ -103,8 +108,8 @@ func (z *zones) stuckOn(x op, e *cluster) []op {
 	if e.f >= x.call {
 		return nil
 	}
-	in := map[int]bool{}
-	add := func(i int) {
+	in := map[int32]bool{}
+	add := func(i int32) {
 		if i >= 0 {
 			in[i] = true
 		}

@@ -14,10 +14,13 @@ func (r registers) judge(b *budget, all []history.Operation, k part, a Algorithm
 	if err != nil {
 		return judgement{err: err}
 	}
+	b.limits.bind(p.ops)
+	b.limits.bind(p.whole)
 	j := judgement{operations: len(p.ops) + len(p.refused)}
 	zoned := false
+	var conflict []int32
 	if a == Automatic {
-		j.answer, _, zoned = decideByZones(p.ops, p.initial, len(p.values))
+		j.answer, conflict, zoned = decideByZones(p.ops, p.initial, len(p.values))
 		j.algorithm = "zones"
 	}
 	if zoned && j.answer == legal && p.refused != nil {
@@ -37,7 +40,7 @@ func (r registers) judge(b *budget, all []history.Operation, k part, a Algorithm
 			if p.refused != nil {
 				return p.explainRefusal(b, p.complete())
 			}
-			return p.explain(b, zoned, stuck)
+			return p.explain(b, conflict, stuck)
 		}
 	}
 	return j
@@ -64,13 +67,14 @@ func (p *problem) searched(b *budget, porcupine, legal bool) (string, answer) {
 }
 
 // explain reduces a violation to a small one that porcupine rejects. It
-// reports false if porcupine does not.
-func (p *problem) explain(b *budget, zoned bool, stuck int64) (explained, bool) {
+// reports false if porcupine does not. The conflict is that of the zones, nil
+// if a search found the violation.
+func (p *problem) explain(b *budget, conflict []int32, stuck int64) (explained, bool) {
 	r := &reducer{budget: b, initial: p.initial, values: len(p.values)}
 	x := &explanation{problem: p}
 	var closed []op
-	if zoned {
-		closed = firstConflict(p)
+	if conflict != nil {
+		closed = firstConflict(p, conflict)
 	} else {
 		closed = r.firstIllegalPrefix(p.ops, stuck)
 	}

@@ -25,6 +25,7 @@ type budget struct {
 	defect         bool  // one of them found an order that is none
 	in             *interner
 	stuck          int64 // the return that the last one, if illegal, did not get past
+	limits         limits
 }
 
 // interner returns an interner for a history of so many operations, the same

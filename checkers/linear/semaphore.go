@@ -61,7 +61,7 @@ func (semaphores) sessions(t *trial) bool {
 		}
 		a.value, holds[p] = held[0], held[1:]
 	}
-	t.values = make([]history.Value, max(1, n))
+	t.values = slices.Repeat([]*history.Value{&null}, max(1, int(n)))
 	return true
 }
 

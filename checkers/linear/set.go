@@ -38,10 +38,10 @@ func (sets) functions() []string { return []string{Add, Remove, Contains, Read} 
 func (sets) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 	switch h.F {
 	case Add:
-		a.value = in.id(h.Input)
+		a.value = in.id(&h.Input)
 		return true, nil
 	case Remove:
-		a.kind, a.value = setRemove, in.id(h.Input)
+		a.kind, a.value = setRemove, in.id(&h.Input)
 		return h.Outcome != history.Fail, nil
 	}
 	a.pure = true
@@ -53,7 +53,7 @@ func (sets) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 		if !ok {
 			return false, fmt.Errorf("it returned %s; expected true or false", h.Output)
 		}
-		if a.kind, a.value = setHasNot, in.id(h.Input); has {
+		if a.kind, a.value = setHasNot, in.id(&h.Input); has {
 			a.kind = setHas
 		}
 		return true, nil
@@ -74,7 +74,7 @@ func (sets) split(all []history.Operation, p part) []part {
 	in := newInterner(len(p.at))
 	var parts []part
 	for _, at := range p.at {
-		id := int(in.id(all[at].Input))
+		id := int(in.id(&all[at].Input))
 		for id >= len(parts) {
 			parts = append(parts, part{key: p.key})
 		}

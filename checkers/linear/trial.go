@@ -17,7 +17,7 @@ type act struct {
 	pure      bool  // it changes nothing and only tells
 	value     int32 // id of the element, or a number that the object defines
 	source    int32 // index of the operation in the history
-	call, ret int64 // indices of events; ret is never for maybe
+	call, ret int64 // indices of events; ret is never for maybe, but for limits
 	list      []int32
 }
 
@@ -25,7 +25,7 @@ type act struct {
 type trial struct {
 	part   part
 	acts   []act // in order of call, without failed ones
-	values []history.Value
+	values []*history.Value
 	failed map[int32]int32 // id of an element → operation that failed to bring it in
 	all    []history.Operation
 }
@@ -112,6 +112,9 @@ func (s structure) judge(b *budget, all []history.Operation, p part, a Algorithm
 	t, err := s.try(b.interner(len(all)), all, p)
 	if err != nil {
 		return judgement{err: err}
+	}
+	for i := range t.acts {
+		t.acts[i].ret = b.limits.of(t.acts[i].source, t.acts[i].ret)
 	}
 	j := judgement{operations: len(t.acts)}
 	var c *conflict
@@ -217,7 +220,7 @@ func (in *interner) list(v history.Value) ([]int32, error) {
 	}
 	ids := make([]int32, len(list))
 	for i := range list {
-		ids[i] = in.id(list[i])
+		ids[i] = in.id(&list[i])
 	}
 	return ids, nil
 }

@@ -392,7 +392,7 @@ func (x *account) picture(e *checkers.Evidence) []byte {
 	ops := make([]op, len(x.t.acts))
 	for i := range ops {
 		a := &x.t.acts[i]
-		ops[i] = op{maybe: a.maybe, call: a.call, ret: a.ret, source: int(a.source)}
+		ops[i] = op{maybe: a.maybe, call: a.call, ret: a.ret, source: a.source}
 	}
 	return drawPage(e, ops, p, nil, func(i int) string {
 		h := x.t.operation(int32(i))

@@ -23,17 +23,17 @@ const always = int64(math.MinInt64)
 
 // cluster is a value together with those that set and read it.
 type cluster struct {
-	writer      int   // index in ops, or initialWriter
-	first, last int   // indices in ops of the first to return, the last to be called
 	f, s        int64 // the return of first, the call of last
+	writer      int32 // index in ops, or initialWriter
+	first, last int32 // indices in ops of the first to return, the last to be called
+	reader      int32 // the read that returns first, or noOp
 	next, prev  int32 // clusters glued to it by cas, noCluster if none
-	reader      int   // the read that returns first, or noOp
 }
 
 const (
 	noCluster     = int32(-1)
-	noOp          = -1
-	initialWriter = -2
+	noOp          = int32(-1)
+	initialWriter = int32(-2)
 )
 
 // zones is the state of the algorithm for one problem.
@@ -47,12 +47,12 @@ type zones struct {
 // value that someone found may have been set by more than one. A conflict is
 // the indices of operations that are illegal by themselves, and closed:
 // whoever set a value that one of them found is among them.
-func decideByZones(ops []op, initial int32, values int) (a answer, conflict []int, applies bool) {
+func decideByZones(ops []op, initial int32, values int) (a answer, conflict []int32, applies bool) {
 	z := &zones{ops: ops}
 	if !z.build(initial, values) {
 		return undecided, nil, false
 	}
-	for _, check := range []func() []int{z.thinAir, z.chains, z.conflicts} {
+	for _, check := range []func() []int32{z.thinAir, z.chains, z.conflicts} {
 		if conflict := check(); conflict != nil {
 			return illegal, conflict, true
 		}
@@ -62,9 +62,14 @@ func decideByZones(ops []op, initial int32, values int) (a answer, conflict []in
 
 func (z *zones) build(initial int32, values int) bool {
 	found := make([]bool, values)
+	writers := 0
 	for i := range z.ops {
-		if v, ok := z.ops[i].observes(); ok {
+		o := &z.ops[i]
+		if v, ok := o.observes(); ok {
 			found[v] = true
+		}
+		if o.kind != read {
+			writers++
 		}
 	}
 	z.of = make([]int32, values)
@@ -72,7 +77,7 @@ func (z *zones) build(initial int32, values int) bool {
 		z.of[v] = noCluster
 	}
 	z.of[initial] = 0
-	z.clusters = make([]cluster, 1, len(z.ops)+1)
+	z.clusters = make([]cluster, 1, writers+1)
 	z.clusters[0] = cluster{writer: initialWriter, first: noOp, last: noOp, f: always, s: always, next: noCluster, prev: noCluster, reader: noOp}
 	for i := range z.ops {
 		o := &z.ops[i]
@@ -83,7 +88,7 @@ func (z *zones) build(initial int32, values int) bool {
 			return false
 		}
 		z.of[o.value] = int32(len(z.clusters))
-		z.clusters = append(z.clusters, cluster{writer: i, first: i, last: i, f: o.ret, s: o.call, next: noCluster, prev: noCluster, reader: noOp})
+		z.clusters = append(z.clusters, cluster{writer: int32(i), first: int32(i), last: int32(i), f: o.ret, s: o.call, next: noCluster, prev: noCluster, reader: noOp})
 	}
 	for i := range z.ops {
 		o := &z.ops[i]
@@ -92,13 +97,13 @@ func (z *zones) build(initial int32, values int) bool {
 		}
 		c := &z.clusters[z.of[o.value]]
 		if o.ret < c.f {
-			c.f, c.first = o.ret, i
+			c.f, c.first = o.ret, int32(i)
 		}
 		if o.call > c.s {
-			c.s, c.last = o.call, i
+			c.s, c.last = o.call, int32(i)
 		}
 		if c.reader == noOp || o.ret < z.ops[c.reader].ret {
-			c.reader = i
+			c.reader = int32(i)
 		}
 	}
 	return true
@@ -106,18 +111,18 @@ func (z *zones) build(initial int32, values int) bool {
 
 // thinAir finds a read of what nobody wrote, or that ended before the write
 // of its value began.
-func (z *zones) thinAir() []int {
+func (z *zones) thinAir() []int32 {
 	for i := range z.ops {
 		o := &z.ops[i]
 		v, ok := o.observes()
 		if ok && z.of[v] == noCluster && !o.maybe {
-			return []int{i}
+			return []int32{int32(i)}
 		}
 	}
 	for c := range z.clusters {
 		c := &z.clusters[c]
 		if c.writer >= 0 && c.reader != noOp && z.ops[c.reader].ret < z.ops[c.writer].call {
-			return []int{c.writer, c.reader}
+			return []int32{c.writer, c.reader}
 		}
 	}
 	return nil
@@ -125,7 +130,7 @@ func (z *zones) thinAir() []int {
 
 // chains glues clusters, and finds a value that two cas replaced, a cas that
 // nobody could have fed, circles, and chains that run against time.
-func (z *zones) chains() []int {
+func (z *zones) chains() []int32 {
 	for i := range z.clusters {
 		w := z.clusters[i].writer
 		if w < 0 || z.ops[w].kind != cas {
@@ -165,12 +170,19 @@ func (z *zones) chains() []int {
 // chain is a super-cluster.
 type chain struct {
 	f, s        int64
-	first, last int // indices in ops
+	first, last int32 // indices in ops
 }
 
 // conflicts finds two chains of which each must precede the other.
-func (z *zones) conflicts() []int {
-	var forward, backward []chain
+func (z *zones) conflicts() []int32 {
+	count := 0
+	for i := range z.clusters {
+		if c := &z.clusters[i]; c.prev == noCluster && (c.f < c.s || c.next != noCluster) {
+			count++
+		}
+	}
+	forward := make([]chain, 0, count)
+	backward := make([]chain, 0, len(z.clusters)-count)
 	for i := range z.clusters {
 		if z.clusters[i].prev != noCluster {
 			continue
@@ -190,32 +202,63 @@ func (z *zones) conflicts() []int {
 			backward = append(backward, ch)
 		}
 	}
-	slices.SortFunc(forward, func(a, b chain) int { return cmp.Compare(a.f, b.f) })
+	sortByF(forward)
 	for i := 1; i < len(forward); i++ {
 		if forward[i].f < forward[i-1].s {
 			return z.clash(forward[i-1], forward[i])
 		}
 	}
+	// Those that come one after the other are near each other in time.
+	at := 0 // so many of forward have f < b.s
 	for _, b := range backward {
-		i, _ := slices.BinarySearchFunc(forward, b.s, func(c chain, s int64) int { return cmp.Compare(c.f, s) })
-		if i > 0 && forward[i-1].s > b.f {
-			return z.clash(forward[i-1], b)
+		steps := 0
+		for ; at < len(forward) && forward[at].f < b.s && steps < stepsMax; at++ {
+			steps++
+		}
+		for ; at > 0 && forward[at-1].f >= b.s && steps < stepsMax; at-- {
+			steps++
+		}
+		if steps == stepsMax {
+			at, _ = slices.BinarySearchFunc(forward, b.s, func(c chain, s int64) int { return cmp.Compare(c.f, s) })
+		}
+		if at > 0 && forward[at-1].s > b.f {
+			return z.clash(forward[at-1], b)
 		}
 	}
 	return nil
 }
 
-func (z *zones) clash(u, v chain) []int {
+// stepsMax is how far a neighbour is sought before the search is binary.
+const stepsMax = 32
+
+// sortByF sorts chains, which are almost in order if the operations are: by
+// insertion, unless that takes too many steps.
+func sortByF(list []chain) {
+	left := stepsMax * len(list)
+	for i := 1; i < len(list); i++ {
+		x, j := list[i], i
+		for ; j > 0 && list[j-1].f > x.f; j-- {
+			list[j] = list[j-1]
+		}
+		list[j] = x
+		if left -= i - j; left < 0 {
+			slices.SortFunc(list, func(a, b chain) int { return cmp.Compare(a.f, b.f) })
+			return
+		}
+	}
+}
+
+func (z *zones) clash(u, v chain) []int32 {
 	return z.close(u.first, u.last, v.first, v.last)
 }
 
 // close adds to the given operations what makes them speak for themselves:
 // whoever set the values that they found, back to the beginning of the chain,
 // and for an operation of unknown outcome one that proves that it happened.
-func (z *zones) close(seed ...int) []int {
-	in := map[int]bool{}
-	var add func(i int)
-	add = func(i int) {
+func (z *zones) close(seed ...int32) []int32 {
+	in := map[int32]bool{}
+	var add func(i int32)
+	add = func(i int32) {
 		if i < 0 || in[i] {
 			return
 		}
@@ -235,7 +278,7 @@ func (z *zones) close(seed ...int) []int {
 			// The chains are not glued yet: find a cas that expected it.
 			for j := range z.ops {
 				if z.ops[j].kind == cas && z.ops[j].expect == o.value {
-					add(j)
+					add(int32(j))
 				}
 			}
 		}
@@ -243,7 +286,7 @@ func (z *zones) close(seed ...int) []int {
 	for _, i := range seed {
 		add(i)
 	}
-	closed := make([]int, 0, len(in))
+	closed := make([]int32, 0, len(in))
 	for i := range in {
 		closed = append(closed, i)
 	}

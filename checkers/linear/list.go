@@ -33,7 +33,7 @@ func (lists) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 		return false, nil
 	}
 	var err error
-	a.list, err = in.list(h.Output)
+	a.list, err = in.list(&h.Output)
 	return true, err
 }
 
@@ -74,7 +74,7 @@ func (lists) exact(t *trial) (*conflict, bool) {
 	groups := make([]placedAct, 0, len(t.acts))
 	for _, r := range reads {
 		list := t.acts[r].list
-		if n := len(list); !slices.Equal(list, order[:n]) {
+		if n := len(list); n > 0 && &list[0] != &order[0] && !slices.Equal(list, order[:n]) {
 			return t.fork(r, longest, writer), true
 		}
 		groups = append(groups, placedAct{r, int32(2 * len(list))})

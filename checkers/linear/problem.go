@@ -67,6 +67,9 @@ type interner struct {
 	others map[string]int32
 	values []*history.Value // in the history
 	buf    []byte
+	// longest is the longest list so far, longestIDs its numbers.
+	longest    []history.Value
+	longestIDs []int32
 }
 
 // newInterner returns an interner for a history of so many operations.
@@ -84,6 +87,7 @@ func (in *interner) reset() {
 	clear(in.ints)
 	clear(in.others)
 	in.values = []*history.Value{&null}
+	in.longest, in.longestIDs = nil, nil
 }
 
 // null is the value with number 0.

@@ -59,7 +59,8 @@ func (sets) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 		return true, nil
 	}
 	a.kind = setRead
-	list, err := in.list(h.Output)
+	list, err := in.list(&h.Output)
+	list = slices.Clone(list)
 	slices.Sort(list)
 	a.list = slices.Compact(list)
 	return true, err

@@ -2,6 +2,7 @@ package linear
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -84,12 +85,17 @@ func (s structure) try(in *interner, all []history.Operation, p part) (*trial, e
 	in.reset()
 	functions := s.rules.functions()
 	t := &trial{part: p, acts: make([]act, 0, len(p.at)), failed: map[int32]int32{}, all: all}
-	for _, at := range p.at {
+	touched := 0
+	var a act // one for all: it escapes to parse
+	for i, at := range p.at {
+		if i == touched {
+			touched = touch(all, p.at, i)
+		}
 		h := &all[at]
 		if !slices.Contains(functions, h.F) {
 			return nil, fmt.Errorf("the function %q at event %d is not part of the specification of a %s; expected %s", h.F, h.Call, s.name, strings.Join(functions, ", "))
 		}
-		a := act{call: h.Call, ret: h.Return, source: at}
+		a = act{call: h.Call, ret: h.Return, source: at}
 		if h.Outcome == history.Info {
 			a.maybe, a.ret = true, never
 		}
@@ -106,6 +112,29 @@ func (s structure) try(in *interner, all []history.Operation, p part) (*trial, e
 	}
 	t.values = in.values
 	return t, nil
+}
+
+// touchMax is how many operations are brought near at once.
+const touchMax = 64
+
+// touch reads a little of the next operations of a key. They are far apart
+// where keys are many, and the processor fetches several at once if it need
+// not finish with one before it sees the next. It returns how far it went.
+func touch(all []history.Operation, at []int32, from int) int {
+	to := min(from+touchMax, len(at))
+	sum := 0
+	for _, i := range at[from:to] {
+		h := &all[i]
+		if list, ok := h.Output.AsList(); ok {
+			sum += len(list)
+		}
+		if h.Input.IsNil() {
+			sum++
+		}
+		sum += int(h.Outcome) + int(h.Return)
+	}
+	runtime.KeepAlive(sum) // so that it is computed
+	return to
 }
 
 func (s structure) judge(b *budget, all []history.Operation, p part, a Algorithm) judgement {
@@ -212,15 +241,43 @@ func (t *table[K]) id(k K, extra int) int32 {
 // Bytes implements search.Sizer.
 func (t *table[K]) Bytes() int64 { return t.bytes }
 
-// list returns the ids of a list of values; nil is the empty list.
-func (in *interner) list(v history.Value) ([]int32, error) {
+// list returns the ids of a list of values; nil is the empty list. Lists that
+// begin alike share their ids, which must not be changed.
+func (in *interner) list(v *history.Value) ([]int32, error) {
 	list, ok := v.AsList()
 	if !ok && !v.IsNil() {
 		return nil, fmt.Errorf("it returned %s; expected a list", v)
 	}
-	ids := make([]int32, len(list))
-	for i := range list {
-		ids[i] = in.id(&list[i])
+	n := in.alike(list)
+	if n == len(list) {
+		return in.longestIDs[:n:n], nil
 	}
-	return ids, nil
+	ids := in.longestIDs[:n:n]
+	if n == len(in.longest) { // what follows is after all that share it
+		ids = in.longestIDs
+	}
+	ids = slices.Grow(ids, len(list)-n)
+	for i := n; i < len(list); i++ {
+		ids = append(ids, in.id(&list[i]))
+	}
+	if len(list) > len(in.longest) {
+		in.longest, in.longestIDs = list, ids
+	}
+	return ids[:len(list):len(list)], nil
+}
+
+// alike returns how many values list has in common with the beginning of the
+// longest list so far.
+func (in *interner) alike(list []history.Value) int {
+	n := min(len(list), len(in.longest))
+	if n > 0 && &list[0] == &in.longest[0] {
+		return n
+	}
+	for i := range n {
+		a, isInt := list[i].AsInt()
+		if b, ok := in.longest[i].AsInt(); ok != isInt || a != b || !ok && !list[i].Equal(in.longest[i]) {
+			return i
+		}
+	}
+	return n
 }

@@ -86,6 +86,9 @@ const (
 	maxConclusions = 1 << 24
 )
 
+// clocksAtOnce is how many clocks are allocated together.
+const clocksAtOnce = 1 << 10
+
 // clocks is the state of a walk through the sessions.
 type clocks struct {
 	s     *sessions
@@ -96,6 +99,7 @@ type clocks struct {
 	// seen lists by key what may be visible: writes (or reads, where those
 	// stand for what they returned).
 	seen [][]held
+	free []int32 // for clocks
 }
 
 func (s *sessions) judge(ctx context.Context, g Guarantee) judged {
@@ -182,7 +186,7 @@ func (c *clocks) index() {
 // and, of a read, what follows from it.
 func (c *clocks) visit(v int32) judged {
 	a := &c.s.ops[v]
-	clock := make([]int32, len(c.s.of))
+	clock := c.clock()
 	c.at[v] = clock
 	if c.prev[v] >= 0 {
 		copy(clock, c.at[c.prev[v]])
@@ -212,6 +216,17 @@ func (c *clocks) visit(v int32) judged {
 		clock[a.session] = a.index + 1
 	}
 	return judged{}
+}
+
+// clock returns a new clock.
+func (c *clocks) clock() []int32 {
+	n := len(c.s.of)
+	if len(c.free) < n {
+		c.free = make([]int32, n*min(len(c.s.ops), clocksAtOnce))
+	}
+	clock := c.free[:n:n]
+	c.free = c.free[n:]
+	return clock
 }
 
 // join makes a clock at least another one.

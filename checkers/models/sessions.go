@@ -84,7 +84,13 @@ type before struct {
 }
 
 func newBefore(s *sessions) *before {
-	return &before{out: make([][]edge, len(s.ops)), known: map[[2]int32]int{}}
+	b := &before{out: make([][]edge, len(s.ops)), known: map[[2]int32]int{}}
+	const usual = 2 // edges of an operation
+	slab := make([]edge, usual*len(s.ops))
+	for i := range b.out {
+		b.out[i] = slab[usual*i : usual*i : usual*(i+1)]
+	}
+	return b
 }
 
 // add adds an edge.
@@ -113,7 +119,8 @@ func (b *before) order() []int32 {
 			degree[e.to]++
 		}
 	}
-	var ready, order []int32
+	var ready []int32
+	order := make([]int32, 0, len(b.out))
 	for v := len(b.out) - 1; v >= 0; v-- {
 		if degree[v] == 0 {
 			ready = append(ready, int32(v))

@@ -43,6 +43,7 @@ type object interface {
 type part struct {
 	key, element string  // element is "" if the part is all of the key
 	at           []int32 // indices of its operations, in order of invocation
+	extra        int64   // bytes that its values take beyond those of integers
 }
 
 // judgement is what was found about a part.
@@ -71,9 +72,15 @@ func (c checker) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdi
 		ctx, cancel = context.WithTimeout(ctx, c.o.Timeout)
 		defer cancel()
 	}
+	if need := c.common(len(e.Operations), 1); need > c.o.Memory {
+		return checkers.Verdict{Verdict: checkers.Unknown, Reason: tooLarge(fmt.Sprintf("%d operations", len(e.Operations)), need, c.o.Memory).Error()}
+	}
 	var parts []part
 	for _, p := range group(e.Operations) {
 		parts = append(parts, c.object.split(e.Operations, p)...)
+		if need := c.common(len(e.Operations), len(parts)); need > c.o.Memory {
+			return checkers.Verdict{Verdict: checkers.Unknown, Reason: tooLarge(fmt.Sprintf("%d keys and more", len(parts)), need, c.o.Memory).Error()}
+		}
 	}
 	if len(parts) == 0 {
 		return checkers.Verdict{Verdict: checkers.Unknown, Reason: "the history has no operations"}

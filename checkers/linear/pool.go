@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type verdict struct {
 func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []part) []verdict {
 	verdicts := make([]verdict, len(parts))
 	workers := min(c.o.Workers, len(parts))
+	memory := c.o.Memory - c.common(len(all), len(parts))
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	var panicked atomic.Value
@@ -38,8 +40,20 @@ func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []
 				}
 			}()
 			in := newInterner(len(all))
+			share, used, violations := memory/int64(workers), int64(0), 0
 			for i := int(next.Add(1)) - 1; i < len(parts); i = int(next.Add(1)) - 1 {
-				verdicts[i] = c.judgeOne(ctx, all, parts[i], c.o.Memory/int64(workers), in)
+				if used += c.bytes(&parts[i]); used > share {
+					runtime.GC() // what other parts left behind counts, too
+					used = c.bytes(&parts[i])
+				}
+				v := c.judgeOne(ctx, all, parts[i], share, in)
+				used += v.bytes
+				if v.answer == illegal {
+					if violations++; violations > explainMax {
+						v.explain = nil // it holds the operations, and the first are explained
+					}
+				}
+				verdicts[i] = v
 			}
 		})
 	}
@@ -49,7 +63,8 @@ func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []
 	}
 	for i := range verdicts {
 		if verdicts[i].short && workers > 1 {
-			verdicts[i] = c.judgeOne(ctx, all, parts[i], c.o.Memory, nil)
+			runtime.GC()
+			verdicts[i] = c.judgeOne(ctx, all, parts[i], memory, nil)
 		}
 	}
 	return verdicts
@@ -61,7 +76,13 @@ func (c checker) judgeOne(ctx context.Context, all []history.Operation, p part, 
 	if ctx.Err() != nil {
 		return verdict{judgement: judgement{err: errTime}, part: p}
 	}
-	b := c.budget(ctx, memory)
+	need := c.bytes(&p)
+	if need > memory {
+		v := verdict{part: p, short: true}
+		v.err = tooLarge(fmt.Sprintf("%d operations", len(p.at)), need, memory)
+		return v
+	}
+	b := c.budget(ctx, memory-need)
 	b.in = in
 	v := verdict{judgement: c.object.judge(b, all, p, c.o.Algorithm), part: p}
 	v.configurations, v.bytes = c.o.Configurations-max(0, b.configurations), b.bytes
@@ -78,6 +99,25 @@ func (c checker) judgeOne(ctx context.Context, all []history.Operation, p part, 
 		v.short = b.configurations > 0
 	}
 	return v
+}
+
+// extra is what the values of an operation take beyond those of integers.
+func extra(o *history.Operation) int64 {
+	bytes := int64(0)
+	for _, v := range [2]*history.Value{&o.Input, &o.Output} {
+		switch v.Kind() {
+		case history.KindNil, history.KindInt, history.KindBool:
+		case history.KindList, history.KindSet:
+			list, _ := v.AsList()
+			bytes += int64(len(list)) * elementBytes
+			if len(list) > 0 && list[0].Kind() != history.KindInt && list[0].Kind() != history.KindNil {
+				bytes += int64(len(list)) * otherBytes
+			}
+		default:
+			bytes += otherBytes
+		}
+	}
+	return bytes
 }
 
 // group returns the operations of each key, in the order of keys.
@@ -97,6 +137,7 @@ func group(ops []history.Operation) []part {
 			}
 			last = at
 		}
+		parts[last].extra += extra(&ops[i])
 		of[i] = int32(last)
 		count[last]++
 	}

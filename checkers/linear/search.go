@@ -104,6 +104,9 @@ func decideBySearch(b *budget, ops []op, initial int32, values int) answer {
 	if len(ops) == 0 {
 		return legal
 	}
+	if int64(len(ops))*(actBytes-registerBytes) > b.memory {
+		return undecided // the problem alone takes more
+	}
 	return b.spend(posed(ops, initial, values))
 }
 

@@ -73,14 +73,25 @@ func (sets) split(all []history.Operation, p part) []part {
 		}
 	}
 	in := newInterner(len(p.at))
-	var parts []part
-	for _, at := range p.at {
-		id := int(in.id(&all[at].Input))
-		for id >= len(parts) {
-			parts = append(parts, part{key: p.key})
+	of := make([]int32, len(p.at))
+	var count []int32
+	for i, at := range p.at {
+		of[i] = in.id(&all[at].Input)
+		for int(of[i]) >= len(count) {
+			count = append(count, 0)
 		}
-		parts[id].element = all[at].Input.String()
-		parts[id].at = append(parts[id].at, at)
+		count[of[i]]++
+	}
+	parts := make([]part, len(count))
+	slab := make([]int32, len(p.at))
+	for id, n := range count {
+		parts[id] = part{key: p.key, element: in.values[id].String(), at: slab[:0:n]}
+		slab = slab[n:]
+	}
+	for i, at := range p.at {
+		to := &parts[of[i]]
+		to.at = append(to.at, at)
+		to.extra += extra(&all[at])
 	}
 	return slices.DeleteFunc(parts, func(p part) bool { return len(p.at) == 0 })
 }

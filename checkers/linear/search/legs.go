@@ -104,7 +104,7 @@ func (s *searcher) explore(k, from int, all bool) outcome {
 	s.state, s.required = l.starts[from].state, l.required
 	s.placed, s.stack, s.gone = hash{}, s.stack[:0], (l.from-1)/2
 	if s.memo.n > 0 {
-		s.memo = newMemo()
+		s.memo.forget()
 	}
 	return s.run(0, true, func() bool {
 		first := s.next[0]

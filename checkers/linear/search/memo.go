@@ -1,5 +1,7 @@
 package search
 
+import "runtime"
+
 // hash is a 128-bit Zobrist hash (Zobrist, "A New Hashing Method with
 // Application for Game Playing", 1970): the exclusive or of a random number
 // for each element.
@@ -41,10 +43,24 @@ func newMemo() memo { return memo{slots: make([]hash, memoSmallest)} }
 // full reports whether the next add must be preceded by grow.
 func (m *memo) full() bool { return m.n*4 >= len(m.slots)*3 }
 
-// grown is how many bytes the memo holds while it grows.
-func (m *memo) grown() int64 { return int64(len(m.slots)) * 3 * hashBytes }
+// grown is how many bytes the memo takes while it grows: the old table, a new
+// one of twice its length, and smaller ones that are not collected yet.
+func (m *memo) grown() int64 { return int64(len(m.slots)) * 4 * hashBytes }
 
 func (m *memo) bytes() int64 { return int64(len(m.slots)) * hashBytes }
+
+// memoKept is the length up to which a table is cleared rather than replaced.
+const memoKept = 1 << 18
+
+// forget empties the memo.
+func (m *memo) forget() {
+	if m.n = 0; len(m.slots) <= memoKept {
+		clear(m.slots)
+		return
+	}
+	m.slots = make([]hash, memoSmallest)
+	runtime.GC() // or the next table would come on top of this one
+}
 
 func (m *memo) grow() {
 	old := m.slots

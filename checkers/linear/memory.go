@@ -1,0 +1,48 @@
+package linear
+
+import (
+	"fmt"
+	"math"
+)
+
+// What judging takes beside the search is counted before it is allocated, by
+// bounds that hold for every object, so that the same history always gets the
+// same answer. All that is allocated counts, not only what is alive at once,
+// for garbage is memory, too, until it is collected.
+const (
+	groupBytes    = 8   // an operation's place in its part
+	keyBytes      = 768 // a part, its verdict and its tables
+	splitBytes    = 48  // an operation of a key that may fall into parts
+	registerBytes = 176 // an operation on a register, in the exact algorithm
+	actBytes      = 320 // an operation on another object, or in a search
+	elementBytes  = 16  // an element of a list
+	otherBytes    = 320 // a value that is not an integer
+)
+
+// bytes is what judging a part may take.
+func (c checker) bytes(p *part) int64 {
+	each := int64(actBytes)
+	if _, ok := c.object.(registers); ok && c.o.Algorithm == Automatic {
+		each = registerBytes
+	}
+	return each*int64(len(p.at)) + keyBytes + p.extra
+}
+
+// common is what all parts take together before any is judged, but for
+// splitting them.
+func (c checker) common(operations, parts int) int64 {
+	each := int64(groupBytes)
+	if s, ok := c.object.(structure); ok {
+		if _, ok := s.rules.(splitter); ok {
+			each += splitBytes
+		}
+	}
+	return each*int64(operations) + keyBytes*int64(parts)
+}
+
+// tooLarge says that something does not fit.
+func tooLarge(what string, needs, allowed int64) error {
+	return fmt.Errorf("%s may take %d MiB of memory to judge, and %d are allowed", what, mebibytes(needs), max(0, allowed)>>20)
+}
+
+func mebibytes(n int64) int64 { return int64(math.Ceil(float64(n) / (1 << 20))) }

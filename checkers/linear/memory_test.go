@@ -1,0 +1,62 @@
+package linear
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+)
+
+// TestNoCheckTakesMoreMemoryThanItMay runs checks of long histories within
+// bounds that are large enough and within ones that are not, and watches the
+// heap.
+func TestNoCheckTakesMoreMemoryThanItMay(t *testing.T) {
+	const n = 200_000
+	exponential := load{ops: 20_000, clients: 14, keys: 1, stale: true, object: registerToy()}
+	many := load{ops: n, clients: 50, keys: 500, info: 0.01, stale: true, object: registerToy()}
+	for _, c := range []struct {
+		name string
+		load load
+		o    Options
+		want checkers.Validity
+	}{
+		{"a register", load{ops: n, clients: 10, keys: 1, info: 0.05, object: registerToy()}, Options{Memory: 40 << 20}, checkers.Valid},
+		{"a register", load{ops: n, clients: 10, keys: 1, info: 0.05, object: registerToy()}, Options{Memory: 16 << 20}, checkers.Unknown},
+		{"a register", load{ops: n, clients: 10, keys: 1, info: 0.05, object: registerToy()}, Options{Memory: 1 << 20}, checkers.Unknown},
+		{"a stale register", load{ops: n, clients: 10, keys: 1, info: 0.05, stale: true, object: registerToy()}, Options{Memory: 64 << 20}, checkers.Invalid},
+		{"many registers", many, Options{Memory: 8 << 20}, checkers.Invalid},
+		{"many registers, searched", many, Options{Memory: 24 << 20, Algorithm: Search, Workers: 2}, checkers.Invalid},
+		{"a search", exponential, Options{Memory: 32 << 20, Algorithm: Search, Configurations: 1 << 40}, checkers.Unknown},
+		{"a search", exponential, Options{Memory: 100 << 20, Algorithm: Search, Configurations: 1 << 40}, checkers.Unknown},
+		{"porcupine", exponential, Options{Memory: 200 << 20, Algorithm: Porcupine, Configurations: 1 << 40}, checkers.Unknown},
+		{"lists", load{ops: n, clients: 10, keys: 2000, object: bigToy("list")}, Options{Memory: 64 << 20}, checkers.Valid},
+		{"sets", load{ops: n, clients: 10, keys: 1, object: bigToy("set with removes")}, Options{Memory: 200 << 20}, checkers.Valid},
+		{"sets", load{ops: n, clients: 10, keys: 1, object: bigToy("set with removes")}, Options{Memory: 32 << 20}, checkers.Unknown},
+		{"a queue", load{ops: n, clients: 10, keys: 1, object: bigToy("queue")}, Options{Memory: 100 << 20}, checkers.Valid},
+		{"a queue", load{ops: n, clients: 10, keys: 1, object: bigToy("queue")}, Options{Memory: 50 << 20}, checkers.Unknown},
+		{"a counter", load{ops: n, clients: 10, keys: 1, object: bigToy("counter by one")}, Options{Memory: 100 << 20}, checkers.Valid},
+		{"a mutex", load{ops: n, clients: 10, keys: 1, object: bigToy("mutex")}, Options{Memory: 100 << 20}, checkers.Valid},
+	} {
+		t.Run(fmt.Sprintf("%s in %d MiB", c.name, c.o.Memory>>20), func(t *testing.T) {
+			ops := c.load.operations(1)
+			checker, err := For(c.load.object.workload, Object{Initial: c.load.object.initial}, c.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			var v checkers.Verdict
+			grown := peak(func() { v = checker.Check(ctx, &checkers.Evidence{Operations: ops}) })
+			t.Logf("%s, %.1f MiB", v.Verdict, float64(grown)/(1<<20))
+			if v.Verdict != c.want || v.Verdict == checkers.Unknown && !strings.Contains(v.Reason, "MiB") {
+				t.Errorf("%s: %s; want %s", v.Verdict, v.Reason, c.want)
+			}
+			if bound := uint64(c.o.Memory) * 11 / 10; grown > bound {
+				t.Errorf("the heap grew by %d bytes, %d and a tenth are allowed", grown, c.o.Memory)
+			}
+		})
+	}
+}

@@ -23,9 +23,8 @@ import (
 type Pipeline struct{}
 
 const (
-	keysPerSource   = 8
-	operatorsFanMax = 8 // operators that a source sends to
-	sinksFanMax     = 4 // sinks that an operator sends to
+	keysPerSource = 8 // and so the most operators that a source sends to
+	sinksFanMax   = 4 // the most sinks that an operator sends to
 )
 
 // Name implements Job.
@@ -39,43 +38,47 @@ func (Pipeline) Doc() string {
 // Acyclic implements Job.
 func (Pipeline) Acyclic() bool { return true }
 
-// shape is how many processes play which part. Sources come first, then
-// operators, then sinks.
-type shape struct{ sources, operators, sinks int }
+// shape is how many processes play which part, and which way each key goes.
+// Sources come first, then operators, then sinks.
+type shape struct {
+	sources, operators, sinks int
+	// operator is the process that keeps a key, sink the one that puts it
+	// out, by key. Without sinks, operators do.
+	operator, sink []int
+}
 
 func shapeOf(procs int) shape {
-	if procs == 2 {
-		return shape{1, 1, 0}
+	s := shape{1, 1, 0, nil, nil}
+	if procs > 2 {
+		n := max(1, procs/4)
+		s = shape{sources: n, operators: procs - 2*n, sinks: n}
 	}
-	s := max(1, procs/4)
-	return shape{s, procs - 2*s, s}
+	kept := make([]int, s.operators) // how many keys each operator has
+	for k := range s.sources * keysPerSource {
+		o := (s.source(k)*s.operators/s.sources + k%keysPerSource) % s.operators
+		s.operator = append(s.operator, s.sources+o)
+		if s.sinks == 0 {
+			s.sink = append(s.sink, s.sources+o)
+			continue
+		}
+		// An operator's first key goes to the sink that lies opposite.
+		i := (o*s.sinks/s.operators + kept[o]%sinksFanMax) % s.sinks
+		s.sink = append(s.sink, s.sources+s.operators+i)
+		kept[o]++
+	}
+	return s
 }
 
-func (s shape) keys() int        { return s.sources * keysPerSource }
+func (s shape) keys() int        { return len(s.operator) }
 func (s shape) source(k int) int { return k / keysPerSource }
-
-// operator returns the process that keeps key k.
-func (s shape) operator(k int) int {
-	first := s.source(k) * s.operators / s.sources
-	return s.sources + (first+k%keysPerSource%operatorsFanMax)%s.operators
-}
-
-// sink returns the process that puts key k out.
-func (s shape) sink(k int) int {
-	o := s.operator(k)
-	if s.sinks == 0 {
-		return o
-	}
-	return s.sources + s.operators + (o+k%min(s.sinks, sinksFanMax))%s.sinks
-}
 
 // Channels implements Job.
 func (Pipeline) Channels(procs int) [][2]int {
 	s, set := shapeOf(procs), map[[2]int]bool{}
 	for k := range s.keys() {
-		set[[2]int{s.source(k), s.operator(k)}] = true
+		set[[2]int{s.source(k), s.operator[k]}] = true
 		if s.sinks > 0 {
-			set[[2]int{s.operator(k), s.sink(k)}] = true
+			set[[2]int{s.operator[k], s.sink[k]}] = true
 		}
 	}
 	return slices.SortedFunc(maps.Keys(set), func(a, b [2]int) int { return slices.Compare(a[:], b[:]) })
@@ -112,7 +115,7 @@ func (j Pipeline) New(proc, procs int, seed uint64, size int) (App, error) {
 	}
 	a.endedIn = make([]bool, len(a.from))
 	for k := range a.shape.keys() {
-		if s := a.shape; proc == s.source(k) || proc == s.operator(k) || proc == s.sink(k) {
+		if s := a.shape; proc == s.source(k) || proc == s.operator[k] || proc == s.sink[k] {
 			a.keys[k] = &keyState{}
 		}
 	}
@@ -139,9 +142,9 @@ func (j Pipeline) Answer(procs int, seed uint64, size int) (*Answer, error) {
 			state.last++
 			state.sum += value
 			apps[source].done++
-			apps[s.operator(key)].done++
+			apps[s.operator[key]].done++
 			out := outputOf(key, state.last, state.sum)
-			sink := s.sink(key)
+			sink := s.sink[key]
 			apps[sink].emitted(out)
 			if s.sinks > 0 {
 				apps[sink].done++

@@ -45,7 +45,7 @@ func (a *pipeline) Step(out Out) bool {
 	a.done++
 	k := a.keys[key]
 	k.count++
-	out.Send(a.shape.operator(key), recordPayload(key, k.count, value), 0)
+	out.Send(a.shape.operator[key], recordPayload(key, k.count, value), 0)
 	return true
 }
 
@@ -99,12 +99,12 @@ func (a *pipeline) Deliver(from int, payload []byte, out Out) error {
 	a.done++
 	k.count++
 	k.last = n
-	if a.shape.operator(key) != a.proc {
+	if a.shape.operator[key] != a.proc {
 		a.put(out, outputOf(key, n, value))
 		return nil
 	}
 	k.sum += value
-	if sink := a.shape.sink(key); sink != a.proc {
+	if sink := a.shape.sink[key]; sink != a.proc {
 		out.Send(sink, recordPayload(key, k.count, k.sum), 0)
 		return nil
 	}
@@ -114,10 +114,10 @@ func (a *pipeline) Deliver(from int, payload []byte, out Out) error {
 
 // sender returns who hands this process the records of a key.
 func (a *pipeline) sender(key int) int {
-	if a.shape.operator(key) == a.proc {
+	if a.shape.operator[key] == a.proc {
 		return a.shape.source(key)
 	}
-	return a.shape.operator(key)
+	return a.shape.operator[key]
 }
 
 func (a *pipeline) put(out Out, o Output) {

@@ -69,6 +69,9 @@ type Start struct {
 	Make []string `json:"make,omitempty"`
 	// UnsyncedFile is where the process counts its unsynced bytes, or "".
 	UnsyncedFile string `json:"unsynced_file,omitempty"`
+	// RecordFile is where the process keeps its events, or "". The agent adds
+	// its crash.
+	RecordFile string `json:"record_file,omitempty"`
 }
 
 // State is how the node's process is.

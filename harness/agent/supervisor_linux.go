@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cleancut/cleancut/harness/record/raw"
 )
 
 // bootEnv identifies the incarnation to the node's process. (It is the
@@ -351,6 +353,11 @@ func (s *supervisor) reap() {
 		_ = p.signal(syscall.SIGKILL) // what is left of its group
 		p.finished = true
 		s.unpaused(p)
+		if p.start.RecordFile != "" {
+			if err := raw.Crash(p.start.RecordFile, ""); err != nil {
+				p.log.mark("the crash could not be recorded: %v", err)
+			}
+		}
 		go s.finish(p, status)
 	}
 }

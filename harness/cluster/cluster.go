@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/record"
 )
 
 // ClientEnd is the name under which all clients together appear as one end
@@ -142,6 +143,15 @@ type Tracer interface {
 	Events() uint64
 	// Points counts how often each named point was reached.
 	Points() map[string]int
+}
+
+// Recorder is a cluster that keeps what its nodes record of themselves.
+type Recorder interface {
+	// Record returns the events of all nodes so far, in order of time; those
+	// of each node are in the order in which they came to be. It is empty if
+	// the target records nothing. With an error the record is incomplete: it
+	// then proves no absence of anything.
+	Record(ctx context.Context) ([]record.Event, error)
 }
 
 // CallError is why a Call has no answer.

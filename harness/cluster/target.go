@@ -135,8 +135,10 @@ type NodeConfig struct {
 	Names   []string          // names of all nodes, in order
 	DataDir string            // where the node keeps its data
 	Bug     string
-	Seed    uint64
-	Run     string // identifies the run: a cluster token, say
+	// Settings are those of a Configurable target, by name.
+	Settings map[string]string
+	Seed     uint64
+	Run      string // identifies the run: a cluster token, say
 }
 
 // Command starts a node's process in its container.
@@ -151,4 +153,9 @@ type Command struct {
 	// not synced. Such a process loses them when it is killed; the runtime
 	// then offers PowerCutter.
 	UnsyncedFile string
+	// RecordFile, if set, is a path in the container to which the process
+	// appends what it records, one record.Event as JSON per line, with T on
+	// the host's monotonic clock and without Inc. The runtime adds crashes
+	// and offers what it finds there as a Recorder.
+	RecordFile string
 }

@@ -106,7 +106,7 @@ func (m *machine) port(name string) (int, error) {
 // start says how the agent starts the node's process.
 func (m *machine) start() agent.Start {
 	env := append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "HOSTNAME=" + m.name}, m.command.Env...)
-	return agent.Start{Args: m.command.Args, Env: env, Dir: "/", Make: []string{dataDir}, UnsyncedFile: m.command.UnsyncedFile}
+	return agent.Start{Args: m.command.Args, Env: env, Dir: "/", Make: []string{dataDir}, UnsyncedFile: m.command.UnsyncedFile, RecordFile: m.command.RecordFile}
 }
 
 // Status asks a node how it is, through its agent.

@@ -17,6 +17,8 @@ package node
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/cleancut/cleancut/harness/record"
 )
 
 // Program is one incarnation of one node. A crash discards the value; a
@@ -94,6 +96,12 @@ type Env interface {
 	// invariants that watch the cluster. Outside the simulator it does
 	// nothing.
 	Observe(fact Fact)
+	// Record reports evidence by which recovery is judged: what this process
+	// did, as package record has it. The driver fills in T, Proc and Inc and
+	// keeps the event so that it survives every crash of process and machine,
+	// whatever was synced; it adds the crashes itself. The event must not be
+	// changed afterwards, nor what it refers to.
+	Record(e record.Event)
 	// Logf writes a line to the node's log. Arguments must print the same in
 	// every run: no addresses, no map without order.
 	Logf(format string, args ...any)

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -38,6 +39,10 @@ const (
 
 // UnsyncedPath is where Command lets a node count its unsynced bytes.
 const UnsyncedPath = "/run/cleancut/unsynced"
+
+// RecordPath is where Command lets a node keep what its program records. It
+// lies outside of the data directory, so that no fault of the disk reaches it.
+const RecordPath = "/var/lib/cleancut-record/record.jsonl"
 
 // BootEnv is the environment variable that identifies the incarnation. The
 // agent of a container sets it anew at each start.
@@ -68,6 +73,11 @@ type Config struct {
 	Boot string
 	// UnsyncedFile, if set, is where the number of unsynced bytes is kept.
 	UnsyncedFile string
+	// RecordFile, if set, is where the program's evidence is kept: see
+	// record.go.
+	RecordFile string
+	// Settings are the target's, by name.
+	Settings map[string]string
 	// Limits bounds what the process holds in memory; zero fields take the
 	// defaults.
 	Limits Limits
@@ -87,6 +97,7 @@ type Limits struct {
 	Disk        int64         // bytes in all files together; beyond, ENOSPC (256 MiB)
 	Dirty       int64         // unsynced bytes; beyond, they are written early (64 MiB)
 	Files       int           // files; beyond, ENOSPC (4096)
+	Record      int64         // bytes of the record; beyond, it ends with a mark (256 MiB)
 }
 
 // withDefaults fills in zero fields.
@@ -109,6 +120,7 @@ func (l Limits) withDefaults() Limits {
 	def64(&l.Body, 1<<20)
 	def64(&l.Disk, 256<<20)
 	def64(&l.Dirty, 64<<20)
+	def64(&l.Record, 256<<20)
 	if l.Answer == 0 {
 		l.Answer = 30 * time.Second
 	}
@@ -173,6 +185,10 @@ func Command(cfg cluster.NodeConfig) cluster.Command {
 		fmt.Sprintf("--peer-port=%d", PeerPort),
 		fmt.Sprintf("--seed=%d", cfg.Seed),
 		"--unsynced-file=" + UnsyncedPath,
+		"--record-file=" + RecordPath,
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Settings)) {
+		args = append(args, "--set="+name+"="+cfg.Settings[name])
 	}
 	if cfg.Bug != "" {
 		args = append(args, "--bug="+cfg.Bug)
@@ -181,6 +197,7 @@ func Command(cfg cluster.NodeConfig) cluster.Command {
 		Args:         args,
 		Ports:        map[string]int{"client": ClientPort, "peer": PeerPort},
 		UnsyncedFile: UnsyncedPath,
+		RecordFile:   RecordPath,
 	}
 }
 

@@ -8,10 +8,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/cleancut/cleancut/harness/node"
 )
+
+// NewProgram makes a node's program with the planted bug that is switched on
+// ("" for none) and the settings of its target, by name.
+type NewProgram func(bug string, settings map[string]string) (node.Program, error)
 
 // Main is the main function of a node process. It reads the configuration
 // from the command line (see Command) and the boot id from the environment,
@@ -21,19 +26,19 @@ import (
 // The process ends with 0 when it was told to stop, with 1 on an error, which
 // it prints, and with 2 on a panic of the program, whose stack the Go runtime
 // prints to standard error.
-func Main(newProgram func(bug string) (node.Program, error)) {
+func Main(newProgram NewProgram) {
 	if err := run(os.Args[1:], newProgram); err != nil {
 		fmt.Fprintln(os.Stderr, "node:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string, newProgram func(bug string) (node.Program, error)) error {
+func run(args []string, newProgram NewProgram) error {
 	cfg, err := parse(args)
 	if err != nil {
 		return err
 	}
-	program, err := newProgram(cfg.Bug)
+	program, err := newProgram(cfg.Bug, cfg.Settings)
 	if err != nil {
 		return fmt.Errorf("making the program: %w", err)
 	}
@@ -58,6 +63,18 @@ func parse(args []string) (Config, error) {
 	flags.Uint64Var(&cfg.Seed, "seed", 0, "seed of the run")
 	flags.StringVar(&cfg.Boot, "boot", os.Getenv(BootEnv), "id of this incarnation")
 	flags.StringVar(&cfg.UnsyncedFile, "unsynced-file", "", "file that counts the unsynced bytes")
+	flags.StringVar(&cfg.RecordFile, "record-file", "", "file that takes what the program records")
+	flags.Func("set", "a setting of the target, as NAME=VALUE", func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return fmt.Errorf("%q is not NAME=VALUE", s)
+		}
+		if cfg.Settings == nil {
+			cfg.Settings = map[string]string{}
+		}
+		cfg.Settings[name] = value
+		return nil
+	})
 	if err := flags.Parse(args); err != nil {
 		return cfg, fmt.Errorf("command line: %w", err)
 	}

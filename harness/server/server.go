@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/rng"
 )
 
@@ -48,6 +49,10 @@ func Run(ctx context.Context, cfg Config, program node.Program) error {
 		return err
 	}
 	defer s.disk.close()
+	if s.recorder, err = openRecorder(cfg.RecordFile, s.limits.Record); err != nil {
+		return err
+	}
+	defer s.recorder.close()
 	stop, err := s.listen(ctx)
 	if err != nil {
 		return err
@@ -79,6 +84,7 @@ type server struct {
 	done     <-chan struct{}
 	timers   timers
 	disk     *disk
+	recorder *recorder
 	requests *requests
 	peers    map[string]*peer
 }
@@ -185,6 +191,14 @@ func (e *env) Disk() node.Disk    { return e.disk }
 func (e *env) StopTimer(n string) { e.timers.stop(n) }
 func (e *env) Point(string)       {}
 func (e *env) Observe(node.Fact)  {}
+
+// Record writes an event down at once. A record that cannot be written would
+// be evidence with a hole: the process does not go on with one.
+func (e *env) Record(event record.Event) {
+	if err := e.recorder.write(event); err != nil {
+		panic(fmt.Sprintf("node %s cannot record: %v", e.cfg.Name, err))
+	}
+}
 
 func (e *env) SetTimer(name string, d time.Duration) {
 	e.timers.set(name, e.Now()+max(d, 0))

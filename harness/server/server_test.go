@@ -94,7 +94,7 @@ func (t text) AppendBinary(b []byte) ([]byte, error) { return append(b, t...), n
 // TestMain lets this binary be a node process.
 func TestMain(m *testing.M) {
 	if os.Getenv("CLEANCUT_TEST_NODE") != "" {
-		Main(func(bug string) (node.Program, error) {
+		Main(func(bug string, _ map[string]string) (node.Program, error) {
 			if bug == "no-program" {
 				return nil, errors.New("there is no such bug")
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/record"
 )
 
 // env is the world as one process sees it. It is of no use once that is dead.
@@ -136,6 +137,12 @@ func (e *env) Observe(fact node.Fact) {
 			w.found(e.n, m.Name(), err.Error())
 		}
 	}
+}
+
+// Record implements node.Env.
+func (e *env) Record(event record.Event) {
+	e.alive()
+	e.n.record(event)
 }
 
 // Logf implements node.Env.

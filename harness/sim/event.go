@@ -28,11 +28,12 @@ const (
 	kindReply
 	kindPause
 	kindRule
+	kindRecord
 )
 
 var kindNames = [...]string{
 	"boot", "message", "timer", "synced", "request", "response", "refused", "reset", "wake", "drain",
-	"resume", "send", "drop", "write", "point", "fact", "death", "reply", "pause", "rule",
+	"resume", "send", "drop", "write", "point", "fact", "death", "reply", "pause", "rule", "record",
 }
 
 // payload is what is to happen when an event comes due.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/rng"
 )
 
@@ -41,6 +42,9 @@ type machine struct {
 	timerOf map[string]int
 	pauses  []pause
 	backlog []payload // what came in while the process was paused
+
+	incarnation int         // as the record counts them
+	recorded    record.Kind // the last event recorded, "" for none
 
 	requests map[node.RequestID]*call // not answered yet; nil if the client gave up
 	lastID   node.RequestID
@@ -284,6 +288,7 @@ func (n *machine) die(cause string, reset bool) {
 	w := n.w
 	n.log.printf(w.now, "=== end of %s: %s", n.env.boot, cause)
 	w.note(kindDeath, n.index, n.epoch, digestString(cause))
+	n.recordCrash(cause)
 	n.env.dead = true
 	n.env, n.program = nil, nil
 	n.epoch++

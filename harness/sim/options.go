@@ -33,6 +33,9 @@ type Options struct {
 	// Findings bounds the findings that are kept, from the first on; 0
 	// stands for 100.
 	Findings int
+	// Record bounds the events that nodes record of themselves; 0 stands for
+	// 4 million. A record that exceeds it is incomplete, and says so.
+	Record int
 	// CarryBytes encodes and decodes every message on its way, as drivers with
 	// sockets do, instead of passing the value. It costs time and finds codecs
 	// that lose something, and messages that were changed after they had been
@@ -49,6 +52,7 @@ const (
 	logBytesDefault = 256 << 10
 	logBytesMax     = 64 << 20
 	findingsDefault = 100
+	recordDefault   = 4_000_000
 
 	nodesMax    = 64      // nodes of a cluster
 	linkMax     = 10_000  // messages in flight on a link
@@ -84,6 +88,12 @@ func (o Options) resolve() (Options, error) {
 	}
 	if o.Findings == 0 {
 		o.Findings = findingsDefault
+	}
+	if o.Record == 0 {
+		o.Record = recordDefault
+	}
+	if o.Record < 0 {
+		return o, fmt.Errorf("options: Record is %d, want at least 0", o.Record)
 	}
 	if o.Findings < 0 {
 		return o, fmt.Errorf("options: Findings is %d, want at least 0", o.Findings)

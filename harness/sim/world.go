@@ -10,6 +10,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/record"
 )
 
 // world is one simulation: everything that there is in it, and the scheduler.
@@ -35,6 +36,8 @@ type world struct {
 	monitors   []node.Monitor
 	monitoring bool // a monitor is running: a panic is its own
 	findings   []node.Finding
+	recorded   []record.Event
+	unrecorded int // events beyond the bound
 
 	tasks   []*task
 	gone    int // tasks that are done and still in tasks
@@ -65,6 +68,7 @@ var (
 	_ cluster.Tripper     = (*world)(nil)
 	_ cluster.Observer    = (*world)(nil)
 	_ cluster.Tracer      = (*world)(nil)
+	_ cluster.Recorder    = (*world)(nil)
 	_ Checkpointer        = (*world)(nil)
 )
 

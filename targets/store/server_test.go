@@ -58,7 +58,7 @@ func freePort(t *testing.T) int {
 }
 
 func (p *processes) start(name string) {
-	program, err := store.ContainerProgram("")
+	program, err := store.ContainerProgram("", nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}

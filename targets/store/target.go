@@ -74,8 +74,8 @@ func (*Target) Program(bug string) (node.Program, error) {
 }
 
 // ContainerProgram returns a program for a process of its own: that of the
-// command store-node.
-func ContainerProgram(bug string) (node.Program, error) {
+// command store-node. The store has no settings.
+func ContainerProgram(bug string, _ map[string]string) (node.Program, error) {
 	cfg := DefaultConfig()
 	cfg.Bug = bug
 	return program(cfg)

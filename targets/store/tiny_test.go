@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/node"
+	evidence "github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/rng"
 )
 
@@ -147,6 +148,7 @@ func (n *tinyNode) SetTimer(string, time.Duration)  {}
 func (n *tinyNode) StopTimer(string)                {}
 func (n *tinyNode) Disk() node.Disk                 { return n.disk }
 func (n *tinyNode) Logf(format string, args ...any) {}
+func (n *tinyNode) Record(evidence.Event)           {}
 func (n *tinyNode) Observe(node.Fact)               {}
 
 func (n *tinyNode) Point(name string) {

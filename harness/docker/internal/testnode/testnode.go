@@ -5,6 +5,7 @@
 //	GET  /seen?from=N    how many messages came from N
 //	PUT  /file?sync=1    appends the body to the file; answers after the sync
 //	GET  /file           the file
+//	POST /record?msg=M   records that it sent a message
 //	POST /panic          panics
 //	POST /exit?code=N    ends the process
 package testnode
@@ -19,6 +20,7 @@ import (
 	"strconv"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/record"
 )
 
 // Bug makes every start fail, to test findings.
@@ -40,7 +42,7 @@ type Program struct {
 }
 
 // New makes an incarnation.
-func New(bug string) (node.Program, error) {
+func New(bug string, _ map[string]string) (node.Program, error) {
 	if bug != "" && bug != Bug {
 		return nil, fmt.Errorf("testnode: unknown bug %q", bug)
 	}
@@ -52,6 +54,7 @@ var _ node.Program = (*Program)(nil)
 // Start opens the file.
 func (p *Program) Start(env node.Env) error {
 	p.env, p.pings, p.syncs, p.seen = env, map[uint64]node.RequestID{}, map[uint64]node.RequestID{}, map[string]int{}
+	env.Record(record.Event{Kind: record.Start})
 	if p.Fails {
 		return errors.New("this program was told not to start")
 	}
@@ -137,6 +140,9 @@ func (p *Program) Request(id node.RequestID, r node.Request) {
 		b := make([]byte, p.size)
 		_, _ = p.file.ReadAt(b, 0) // of its own size: cannot fail
 		p.env.Reply(id, node.Response{Status: 200, Body: b})
+	case "POST /record":
+		p.env.Record(record.Event{Kind: record.Send, Msg: q.Get("msg"), Peer: "nobody"})
+		p.env.Reply(id, node.Response{Status: 200})
 	case "POST /panic":
 		panic("this program was told to panic")
 	case "POST /exit":

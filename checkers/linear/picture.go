@@ -178,7 +178,11 @@ func newStretched(all []history.Operation, ops []op) *stretched {
 		h := &all[ops[i].source]
 		events = append(events, event{h.Call, h.Invoked})
 		if ops[i].ret != never {
-			events = append(events, event{h.Return, h.Completed})
+			at := h.Completed
+			if h.Outcome == history.Info { // a limit: just after the event before it
+				at = 0
+			}
+			events = append(events, event{ops[i].ret, at})
 		}
 	}
 	slices.SortFunc(events, func(a, b event) int { return int(a.index - b.index) })

@@ -1,0 +1,555 @@
+package linear
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// crashToys are the objects that crash in these tests.
+var crashToys = map[string]toy{
+	"register": {
+		workload: "cas-register", start: history.Nil,
+		draw: func(r *rand.Rand, fresh func() history.Value, _ int) (string, history.Value) {
+			v := fresh()
+			if r.IntN(25) == 0 {
+				v = small(r, 3)
+			}
+			switch c := r.IntN(10); {
+			case c < 5:
+				return Read, history.Nil
+			case c < 8:
+				return Write, v
+			}
+			return CAS, history.List(small(r, 4), v)
+		},
+		run: func(s history.Value, f string, in history.Value) (history.Value, history.Value, bool) {
+			switch f {
+			case Read:
+				return s, s, true
+			case Write:
+				return in, in, true
+			}
+			return items(in)[1], in, items(in)[0].Equal(s)
+		},
+		lie: func(r *rand.Rand, o *history.Operation) {
+			if o.F == Read {
+				o.Output = small(r, 5)
+				if r.IntN(3) == 0 {
+					o.Output = history.Nil
+				}
+			}
+		},
+	},
+	"list": toys["list"],
+	"set":  toys["grow-only set"],
+}
+
+// crashing adds crashes to a history: its operations get nodes, and faults
+// come between its events, most of them while an operation is open of which
+// nobody hears, although it may have taken effect later.
+func crashing(r *rand.Rand, ops []history.Operation) *checkers.Evidence {
+	e := &checkers.Evidence{Operations: ops}
+	var at []int64
+	for i := range ops {
+		o := &ops[i]
+		o.Call, o.Return, o.Invoked, o.Completed = 2*o.Call, 2*o.Return, 2*o.Invoked, 2*o.Completed
+		if o.Outcome == history.Info {
+			o.Completed = history.Never
+		}
+		o.Node = []string{"n1", "n2"}[r.IntN(2)]
+	}
+	for range 1 + r.IntN(2) {
+		o := &ops[r.IntN(len(ops))]
+		if o.F != Read && o.F != Contains && o.Outcome == history.OK {
+			o.Outcome, o.Output, o.Completed = history.Info, history.Nil, history.Never
+		}
+		at = append(at, o.Call+1+2*r.Int64N((o.Return-o.Call)/2))
+	}
+	slices.Sort(at)
+	for _, at := range slices.Compact(at) {
+		c := history.Event{Index: at, Time: time.Duration(at) * time.Millisecond, Kind: history.FaultStart, Process: history.NemesisProcess, F: "power-loss(all)"}
+		if r.IntN(2) == 0 {
+			c.F, c.Nodes = "kill(one)", []string{[]string{"n1", "n2"}[r.IntN(2)]}
+		}
+		e.Events = append(e.Events, c)
+	}
+	return e
+}
+
+// forgetful draws a history of eras: each begins with what the first few
+// acknowledged operations of the one before it, in order of their returns,
+// had made of the object.
+func (t toy) forgetful(r *rand.Rand, k chaos) *checkers.Evidence {
+	e := &checkers.Evidence{}
+	offset, end := int64(0), int64(0)
+	for era := range 2 + r.IntN(5)/4 {
+		if era > 0 {
+			end++
+			e.Events = append(e.Events, history.Event{Index: end, Time: time.Duration(end) * time.Millisecond, Kind: history.FaultStart, Process: history.NemesisProcess, F: "power-loss(all)"})
+		}
+		now, more := t, offset
+		now.draw = func(r *rand.Rand, fresh func() history.Value, held int) (string, history.Value) {
+			return t.draw(r, func() history.Value { return history.Int(number(fresh()) + more) }, held)
+		}
+		k.ops = 2 + r.IntN(2)
+		ops, first := now.history(r, k), end
+		var done []history.Operation
+		for _, o := range ops {
+			o.Call, o.Return, o.Process = o.Call+first, o.Return+first, o.Process+100*era
+			o.Invoked = time.Duration(o.Call) * time.Millisecond
+			if o.F == Read && o.Outcome != history.Fail && r.IntN(4) == 0 {
+				o.F, o.Output = Sync, history.Nil
+			} else if o.Outcome == history.OK && o.F != Read {
+				done = append(done, o)
+			}
+			e.Operations, end, offset = append(e.Operations, o), max(end, o.Return), offset+1
+		}
+		slices.SortFunc(done, func(a, b history.Operation) int { return int(a.Return - b.Return) })
+		for _, o := range done[:r.IntN(len(done)+1)] {
+			if next, _, ok := t.run(t.start, o.F, o.Input); ok {
+				t.start = next
+			}
+		}
+	}
+	return e
+}
+
+// inTime decides by definition whether a history is legal if the operations of
+// unknown outcome that are given got their response at the given events, and
+// the others were never invoked.
+func (t toy) inTime(ops []history.Operation, response map[int]int64) bool {
+	placed := make([]bool, len(ops))
+	var try func(state history.Value) bool
+	try = func(state history.Value) bool {
+		done, limit := true, never
+		for i, o := range ops {
+			ret, there := response[i]
+			if o.Outcome == history.OK {
+				ret, there = o.Return, true
+			}
+			if there && !placed[i] {
+				done, limit = false, min(limit, ret)
+			}
+		}
+		if done {
+			return true
+		}
+		for i, o := range ops {
+			_, there := response[i]
+			if placed[i] || o.Outcome != history.OK && !there || o.Call > limit {
+				continue
+			}
+			if next, ok := t.apply(state, o); ok {
+				placed[i] = true
+				found := try(next)
+				placed[i] = false
+				if found {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	return try(t.start)
+}
+
+// responseOf is, by the definition of a model, the last event by which an
+// operation of unknown outcome took effect.
+func responseOf(m Model, e *checkers.Evidence, o *history.Operation) int64 {
+	for _, c := range e.Events {
+		if c.Index < o.Call || c.Nodes != nil && !slices.Contains(c.Nodes, o.Node) {
+			continue
+		}
+		if m == StrictLinearizable {
+			return c.Index
+		}
+		for i := range e.Operations {
+			x := &e.Operations[i]
+			if x.Call > c.Index && x.Node == o.Node && (m == PersistentAtomic || x.Key == o.Key) {
+				return x.Call - 1
+			}
+		}
+		break
+	}
+	return never
+}
+
+// legalUnder tries every choice of the operations that took effect.
+func (t toy) legalUnder(m Model, e *checkers.Evidence) bool {
+	var open []int
+	for i := range e.Operations {
+		if e.Operations[i].Outcome == history.Info {
+			open = append(open, i)
+		}
+	}
+	for choice := range 1 << len(open) {
+		response := map[int]int64{}
+		for k, i := range open {
+			if choice>>k&1 == 1 {
+				response[i] = never
+				if m != DurableLinearizable {
+					response[i] = responseOf(m, e, &e.Operations[i])
+				}
+			}
+		}
+		if t.inTime(e.Operations, response) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t toy) judge(tb testing.TB, m Model, e *checkers.Evidence, o Options) checkers.Verdict {
+	c, err := ForModel(m, t.workload, Object{Initial: t.initial}, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c.Check(tb.Context(), e)
+}
+
+// balanced reports a generator whose histories are nearly all alike.
+func balanced(t *testing.T, counts map[string]int, all int) {
+	t.Helper()
+	t.Log(counts)
+	if counts["invalid"] < all/30 || counts["valid"] < all/10 {
+		t.Errorf("%v of %d: the generator is lopsided", counts, all)
+	}
+}
+
+func TestWhatWasOpenAtACrashIsJudgedAsTheDefinitionsSay(t *testing.T) {
+	models := []Model{StrictLinearizable, PersistentAtomic, RecoverableLinearizable, DurableLinearizable}
+	objects := map[string]toy{"queue": toys["queue"], "counter": toys["counter by one"], "members": toys["set with removes"], "mutex": toys["mutex"], "register with values that come again": crashToys["register"]}
+	for name, toy := range crashToys {
+		objects[name] = toy
+	}
+	again := objects["register with values that come again"]
+	again.draw = func(r *rand.Rand, fresh func() history.Value, held int) (string, history.Value) {
+		return crashToys["register"].draw(r, func() history.Value { return small(r, 3) }, held)
+	}
+	objects["register with values that come again"] = again
+	for name, toy := range objects {
+		t.Run(name, func(t *testing.T) {
+			n := rounds(20_000)
+			if _, often := crashToys[name]; often {
+				n = rounds(34_000)
+			}
+			r := rand.New(rand.NewPCG(61+*seed, uint64(len(name))))
+			counts, differ := map[string]int{}, 0
+			for round := range n {
+				k := chaos{4 + r.IntN(3), 2 + r.IntN(2), r.IntN(15), r.IntN(10), r.IntN(30)}
+				e := crashing(r, toy.history(r, k))
+				m := models[r.IntN(len(models))]
+				if m == PersistentAtomic && r.IntN(2) == 0 {
+					for i := range e.Operations { // on two keys, so that it differs from recoverable
+						e.Operations[i].Key = "k"
+					}
+				}
+				want := want(toy.legalUnder(m, e))
+				a := Automatic
+				if round%5 == 0 {
+					a = []Algorithm{Search, Porcupine}[round/5%2]
+				}
+				v := toy.judge(t, m, e, Options{Algorithm: a, Workers: 1})
+				if len(e.Events) == 0 && want == checkers.Valid && m != DurableLinearizable {
+					want = checkers.Unknown
+				}
+				if v.Verdict != want {
+					t.Fatalf("%s (%s) says %s (%s), the definition of %s %s:\n%s%v", v.Algorithm, a, v.Verdict, v.Reason, m, want, show(e.Operations), e.Events)
+				}
+				if counts[string(want)]++; want == checkers.Invalid {
+					if toy.legalByBruteForce(e.Operations) {
+						differ++
+					}
+					if small := (&checkers.Evidence{Events: e.Events, Operations: v.Witness.Operations}); m == StrictLinearizable && toy.legalUnder(m, small) {
+						t.Fatalf("the witness %q is legal by itself:\n%s\nof\n%s%v", v.Witness.Summary, show(small.Operations), show(e.Operations), e.Events)
+					}
+				}
+			}
+			balanced(t, counts, n)
+			if differ < n/2000 && name != "mutex" {
+				t.Errorf("only %d histories are invalid because of a crash", differ)
+			}
+		})
+	}
+}
+
+// legalByCuts tries all cuts: definition by definition, without a thought.
+func (t toy) legalByCuts(e *checkers.Evidence) bool {
+	era := func(o *history.Operation) (n int) {
+		for _, c := range e.Events {
+			if c.Index < o.Call {
+				n++
+			}
+		}
+		return n
+	}
+	eras := make([][]history.Operation, len(e.Events)+1)
+	for _, o := range e.Operations {
+		if o.Outcome != history.Fail {
+			eras[era(&o)] = append(eras[era(&o)], o)
+		}
+	}
+	var from func(i int, before []history.Operation) bool
+	from = func(i int, before []history.Operation) bool {
+		now := append(slices.Clone(before), slices.DeleteFunc(slices.Clone(eras[i]), func(o history.Operation) bool { return o.F == Sync })...)
+		if !t.legalByBruteForce(now) {
+			return false
+		}
+		return i+1 == len(eras) || everyCut(eras[i], func(cut []history.Operation) bool { return from(i+1, append(slices.Clone(before), cut...)) })
+	}
+	return from(0, nil)
+}
+
+// everyCut calls try with each consistent cut of an era that has what was
+// synced, until it reports true.
+func everyCut(era []history.Operation, try func([]history.Operation) bool) bool {
+	shares := make([]share, len(era))
+	consistent := func() bool {
+		for b := range era {
+			synced := era[b].F == Sync && era[b].Outcome == history.OK
+			if !synced && shares[b] == left {
+				continue
+			}
+			for a := range era {
+				if era[a].Outcome == history.OK && era[a].Return < era[b].Call && era[a].F != Sync && shares[a] != entire {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	var choose func(i int) bool
+	choose = func(i int) bool {
+		if i < len(era) {
+			if era[i].F == Sync {
+				return choose(i + 1)
+			}
+			for _, shares[i] = range []share{entire, invoked, left} {
+				if (shares[i] != entire || era[i].Outcome == history.OK) && choose(i+1) {
+					return true
+				}
+			}
+			return false
+		}
+		if !consistent() {
+			return false
+		}
+		var cut []history.Operation
+		for i, o := range era {
+			if shares[i] == invoked {
+				o.Outcome, o.Output, o.Return = history.Info, history.Nil, -1
+			}
+			if shares[i] != left && o.F != Sync {
+				cut = append(cut, o)
+			}
+		}
+		return try(cut)
+	}
+	return choose(0)
+}
+
+func TestBufferedDurabilityIsJudgedAsTheDefinitionSays(t *testing.T) {
+	for name, toy := range crashToys {
+		t.Run(name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(62+*seed, uint64(len(name))))
+			counts, lost := map[string]int{}, 0
+			n := rounds(34_000)
+			for range n {
+				e := toy.forgetful(r, chaos{0, 1 + r.IntN(3), r.IntN(25), r.IntN(10), r.IntN(40)})
+				v := toy.judge(t, BufferedDurableLinearizable, e, Options{Workers: 1})
+				counts[string(v.Verdict)]++
+				if v.Verdict == checkers.Unknown {
+					continue
+				}
+				if want := want(toy.legalByCuts(e)); v.Verdict != want {
+					t.Fatalf("says %s (%s), the definition %s:\n%s%v", v.Verdict, v.Reason, want, show(e.Operations), e.Events)
+				}
+				if v.Verdict == checkers.Valid && !toy.legalByBruteForce(withoutSync(e).Operations) {
+					lost++
+				}
+			}
+			balanced(t, counts, n)
+			if lost < n/100 || counts["unknown"] > n/2 {
+				t.Errorf("%d valid ones lost something, %d unknown: nothing was tested", lost, counts["unknown"])
+			}
+		})
+	}
+}
+
+// recounted is a history in few words: an operation is "call return f input output
+// outcome node", and a crash "index nodes", where * is the whole system.
+func recounted(t *testing.T, ops []string, crashes ...string) *checkers.Evidence {
+	t.Helper()
+	e := &checkers.Evidence{}
+	for _, text := range ops {
+		at := strings.LastIndexByte(text, ' ')
+		o := seq(t, text[:at])[0]
+		if o.Node = text[at+1:]; o.Node == "?" {
+			o.Node = ""
+		}
+		o.Invoked, o.Process = time.Duration(o.Call)*time.Second, int(o.Call)
+		e.Operations = append(e.Operations, o)
+	}
+	for _, text := range crashes {
+		c := history.Event{Kind: history.FaultStart, Process: history.NemesisProcess, F: "kill"}
+		var nodes string
+		if _, err := fmt.Sscanf(text, "%d %s", &c.Index, &nodes); err != nil {
+			t.Fatal(err)
+		}
+		switch c.Time = time.Duration(c.Index) * time.Second; nodes {
+		case "*":
+		case "?":
+			c.Error = ":majority"
+		default:
+			c.Nodes = strings.Split(nodes, ",")
+		}
+		e.Events = append(e.Events, c)
+	}
+	return e
+}
+
+func TestModelsDifferInWhenAnOpenOperationMayTakeEffect(t *testing.T) {
+	before := []string{"1 2 write 1 1 ok n1", "3 -1 write 2 null info n1"}
+	for _, c := range []struct {
+		name    string
+		after   []string
+		crashes []string
+		wants   string // strict, persistent, recoverable, durable, buffered: v, i or u
+	}{
+		{"before the crash", []string{"7 8 read null 2 ok n1", "9 10 read null 2 ok n1"}, []string{"5 *"}, "vvvvv"},
+		{"never", []string{"7 8 read null 1 ok n1", "9 10 read null 1 ok n1"}, []string{"5 *"}, "vvvvv"},
+		{"after the crash", []string{"7 8 read null 1 ok n2", "9 10 read null 2 ok n2"}, []string{"5 *"}, "ivvvv"},
+		{"after the next invocation", []string{"7 8 read null 1 ok n1", "9 10 read null 2 ok n1"}, []string{"5 *"}, "iivvv"},
+		{"after another node's crash", []string{"7 8 read null 1 ok n1", "9 10 read null 2 ok n1"}, []string{"5 n2"}, "vvvvu"},
+		{"at an unknown node", []string{"7 8 read null 1 ok n1", "9 10 read null 2 ok n1"}, []string{"5 ?"}, "uuvvv"},
+		{"without a crash", []string{"7 8 read null 1 ok n1", "9 10 read null 2 ok n1"}, nil, "uuuvu"},
+		{"without a crash, and stale", []string{"7 8 read null 2 ok n1", "9 10 read null 1 ok n1"}, nil, "iiiii"},
+		{"what was acknowledged is lost", []string{"7 8 read null null ok n1"}, []string{"5 *"}, "iiiiv"},
+		{"what was acknowledged is lost by one node", []string{"7 8 read null null ok n2"}, []string{"5 n1"}, "iiiii"},
+		{"lost by nodes one after the other", []string{"7 8 read null null ok n1"}, []string{"5 n1", "6 n2"}, "iiiiv"},
+		{"lost, if all crashed", []string{"7 8 read null null ok n1"}, []string{"5 ?"}, "iiiiu"},
+		{"lost, and found again", []string{"7 8 read null null ok n1", "9 10 read null 1 ok n1"}, []string{"5 *"}, "iiiiv"},
+		{"lost, and found again after what was written then", []string{"7 8 write 3 3 ok n1", "9 10 read null 1 ok n1", "11 12 read null 3 ok n1"}, []string{"5 *"}, "iiiii"},
+	} {
+		for i, m := range Models() {
+			e := recounted(t, append(slices.Clone(before), c.after...), c.crashes...)
+			if m == RecoverableLinearizable {
+				// The same, with what comes at n1 on another key.
+				e.Operations = append(e.Operations, history.Operation{Process: 9, F: Write, Key: "other", Input: history.Int(1), Outcome: history.OK, Call: 6, Return: 6, Node: "n1"})
+				for k := range e.Operations {
+					if o := &e.Operations[k]; o.Call > 6 && o.Node == "n1" {
+						o.Node = "n3"
+					}
+				}
+				slices.SortFunc(e.Operations, func(a, b history.Operation) int { return int(a.Call - b.Call) })
+			}
+			ch, err := ForModel(m, "register", Object{}, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := ch.Check(t.Context(), e)
+			if want := map[byte]checkers.Validity{'v': checkers.Valid, 'i': checkers.Invalid, 'u': checkers.Unknown}[c.wants[i]]; v.Verdict != want {
+				t.Errorf("%s, %s: %s (%s), want %s", c.name, m, v.Verdict, v.Reason, want)
+			}
+		}
+	}
+}
+
+func TestSyncedOperationsSurviveAndThoseOfOtherKeysNeedNot(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ops  []string
+		key  string // of the sync
+		want checkers.Validity
+	}{
+		{"lost without a sync", []string{"1 2 append 1 1 ok n1", "7 8 read null null ok n1"}, "", checkers.Valid},
+		{"lost after a sync", []string{"1 2 append 1 1 ok n1", "3 4 sync null null ok n1", "7 8 read null null ok n1"}, "", checkers.Invalid},
+		{"kept after a sync", []string{"1 2 append 1 1 ok n1", "3 4 sync null null ok n1", "7 8 read null [1] ok n1"}, "", checkers.Valid},
+		{"lost after a sync of unknown outcome", []string{"1 2 append 1 1 ok n1", "3 -1 sync null null info n1", "7 8 read null null ok n1"}, "", checkers.Valid},
+		{"open at the sync", []string{"1 4 append 1 1 ok n1", "2 3 sync null null ok n1", "7 8 read null null ok n1"}, "", checkers.Valid},
+		{"lost after a sync of its key", []string{"1 2 append 1 1 ok n1", "3 4 sync null null ok n1", "7 8 read null null ok n1"}, "k", checkers.Invalid},
+		{"lost after a sync of another key", []string{"1 2 append 1 1 ok n1", "3 4 sync null null ok n1", "7 8 read null null ok n1"}, "other", checkers.Valid},
+		{"a suffix is lost", []string{"1 2 append 1 1 ok n1", "3 4 append 2 2 ok n1", "7 8 read null [1] ok n1"}, "", checkers.Valid},
+		{"a prefix is lost", []string{"1 2 append 1 1 ok n1", "3 4 append 2 2 ok n1", "7 8 read null [2] ok n1"}, "", checkers.Invalid},
+	} {
+		e := recounted(t, c.ops, "5 *")
+		for i := range e.Operations {
+			o := &e.Operations[i]
+			if o.Key = "k"; o.F == Sync {
+				o.Key = c.key
+			}
+		}
+		ch, err := ForModel(BufferedDurableLinearizable, "list", Object{}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := ch.Check(t.Context(), e); v.Verdict != c.want {
+			t.Errorf("%s: %s (%s), want %s", c.name, v.Verdict, v.Reason, c.want)
+		}
+	}
+}
+
+func TestCutsAreOfAllKeysTogether(t *testing.T) {
+	e := recounted(t, []string{"1 2 append 1 1 ok n1", "3 4 append 1 1 ok n1", "7 8 read null null ok n1", "9 10 read null [1] ok n1"}, "5 *")
+	for i, key := range []string{"x", "y", "x", "y"} {
+		e.Operations[i].Key = key
+	}
+	ch, err := ForModel(BufferedDurableLinearizable, "list", Object{}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := ch.Check(t.Context(), e); v.Verdict != checkers.Invalid || len(v.Witness.Lines) == 0 {
+		t.Errorf("y survived and x, which came before it, did not: %s (%s)", v.Verdict, v.Reason)
+	}
+	e.Operations[2].Key, e.Operations[3].Key = "y", "x"
+	if v := ch.Check(t.Context(), e); v.Verdict != checkers.Valid {
+		t.Errorf("x survived and y, which came after it, did not: %s (%s)", v.Verdict, v.Reason)
+	}
+}
+
+func TestCrashesAreKnownByTheNamesOfFaults(t *testing.T) {
+	for _, yes := range []string{"kill", "kill(n1)", "power-loss(all)", "reboot(one)", "crash", "start-kill", "kill-node", "power-off", "Kill"} {
+		if !IsCrash(yes) {
+			t.Errorf("%s is no crash", yes)
+		}
+	}
+	for _, not := range []string{"start", "stop", "restart", "pause(n1)", "partition(kill)", "power-on", "skill", "clock"} {
+		if IsCrash(not) {
+			t.Errorf("%s is a crash", not)
+		}
+	}
+}
+
+func TestWhatBuffersCannotDecideIsSaidByName(t *testing.T) {
+	for _, c := range []struct {
+		workload string
+		ops      []string
+		want     string
+	}{
+		{"register", []string{"1 2 write 1 1 ok n1", "3 4 write 1 1 ok n1", "7 8 read null 1 ok n1"}, "the value 1 of key x was found and set more than once, or there at first: which of them a crash undid cannot be told"},
+		{"set", []string{"1 2 add 1 1 ok n1", "7 8 contains 1 true ok n1"}, "the contains at event 7: of sets, only those that grow and are read whole can be judged by buffered-durable-linearizable"},
+		{"register", []string{"1 9 write 1 1 ok n1"}, "the write at event 1 was ok only after kill, a crash of the whole system at which it was open: such an operation belongs to neither era"},
+	} {
+		ch, err := ForModel(BufferedDurableLinearizable, c.workload, Object{}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := ch.Check(t.Context(), recounted(t, c.ops, "5 *")); v.Verdict != checkers.Unknown || v.Reason != c.want {
+			t.Errorf("%s (%s), want %s", v.Verdict, v.Reason, c.want)
+		}
+	}
+	_, err := ForModel(BufferedDurableLinearizable, "queue", Object{}, Options{})
+	if err == nil || err.Error() != `linear: buffered-durable-linearizable cannot be decided for the workload "queue"; it can be for register, cas-register, kv, set, list, log` {
+		t.Error(err)
+	}
+	if _, err := ForModel("durable", "queue", Object{}, Options{}); err == nil {
+		t.Error("an unknown model is accepted")
+	}
+}

@@ -38,6 +38,9 @@ type load struct {
 }
 
 func newLoad(s Scenario, c cluster.Cluster, r *history.Recorder, seed uint64, p *Progress) *load {
+	if w, ok := s.Workload.(workloads.Placed); ok {
+		s.Workload = w.On(c.Nodes())
+	}
 	l := &load{scenario: s, cluster: c, recorder: r, seed: seed, progress: p, known: map[string]bool{}}
 	for range s.Clients {
 		l.lastOK = append(l.lastOK, -1)

@@ -4,7 +4,8 @@
 // A generator is pure: seed, client number and what that client saw so far
 // decide its next operation, and nothing else does. Clients do not share
 // state, so removing one leaves what the others do as it was. Written values
-// are unique, which makes checking cheap and witnesses readable.
+// are unique, which makes checking cheap and witnesses readable. Jobs (package
+// jobs) are computations that the system runs by itself; clients look on.
 //
 // The package does not decide when operations are issued (the harness paces
 // them) nor whether results are right (package checkers does).
@@ -43,7 +44,7 @@ type Generator interface {
 
 // Catalog lists all workloads.
 func Catalog() []Workload {
-	return []Workload{Register(), CASRegister(), KV()}
+	return []Workload{Register(), CASRegister(), KV(), Transfer(), Stencil(), Pipeline(), MonteCarlo()}
 }
 
 // Lookup returns the workload of that name.

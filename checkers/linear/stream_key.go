@@ -1,0 +1,220 @@
+package linear
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// cell is a value as a key of tables. The zero cell is nil.
+type cell struct {
+	n    int64
+	text string // JSON of what is not an integer; intCell for integers
+}
+
+const intCell = "#"
+
+func cellOf(v *history.Value) cell {
+	if n, ok := v.AsInt(); ok {
+		return cell{n, intCell}
+	}
+	if v.IsNil() {
+		return cell{}
+	}
+	return cell{0, string(v.AppendJSON(nil))}
+}
+
+func (c cell) String() string {
+	switch c.text {
+	case "":
+		return "nil"
+	case intCell:
+		return fmt.Sprint(c.n)
+	}
+	return c.text
+}
+
+// numbers is a set of integers: a bit each in words of 64.
+type numbers map[int64]uint64
+
+func (s numbers) has(n int64) bool { return s[n>>6]&(1<<(n&63)) != 0 }
+
+// add returns by how many words the set grew.
+func (s numbers) add(n int64) int64 {
+	before := len(s)
+	s[n>>6] |= 1 << (n & 63)
+	return int64(len(s) - before)
+}
+
+// live is a cluster of a value that may still be read, or whose zone may still
+// be in the way of another.
+type live struct {
+	value cell
+	f, s  int64 // first return, never while there is none; last call
+	read  bool
+	ghost bool // nobody may read it any more
+}
+
+// streamKey is the state of one register. Let f and s of a cluster be its
+// first return and its last call. Two clusters conflict if each must precede
+// the other: f(u) < s(v) and f(v) < s(u). As events come in order of time, f
+// is final when it is set, and conflicts arise only where s grows.
+//
+// With low the least call of what may still be read, a value v is over when
+// some other cluster u has f(v) < s(u) and f(u) < low: a later read of v would
+// have low <= s(v), and the two conflict. The zone of v is in nobody's way any
+// more when v is over and f(v) < low, too: whatever has f(w) < s(v) is over
+// then, because of v, and what has no f yet gets one that is greater than s(v).
+type streamKey struct {
+	reads   map[int64]struct{} // calls of reads that are open
+	values  map[cell]*live
+	zones   []*live // those with an f, in order of it
+	swept   int     // zones that were left by the last sweep
+	written numbers // integers that were written and are over
+	others  map[[16]byte]struct{}
+	texts   int64
+	initial cell
+}
+
+func newStreamKey(initial history.Value) *streamKey {
+	k := &streamKey{reads: map[int64]struct{}{}, values: map[cell]*live{}, written: numbers{}, others: map[[16]byte]struct{}{}, initial: cellOf(&initial)}
+	first := &live{value: k.initial, f: always, s: always}
+	k.values[k.initial] = first
+	k.zones = append(k.zones, first)
+	return k
+}
+
+func (k *streamKey) bytes() int64 {
+	return streamLiveBytes*int64(len(k.values)+len(k.zones)) + 2*k.texts + streamWordBytes*int64(len(k.written)+len(k.others))
+}
+
+// begin takes the invocation of a write. It reports false if the value was
+// there before.
+func (k *streamKey) begin(v cell, call int64) bool {
+	if k.values[v] != nil || k.over(v) {
+		return false
+	}
+	k.values[v] = &live{value: v, f: never, s: call}
+	k.texts += int64(len(v.text))
+	return true
+}
+
+func (k *streamKey) over(v cell) bool {
+	if v.text == intCell {
+		return k.written.has(v.n)
+	}
+	_, ok := k.others[v.digest()]
+	return ok
+}
+
+func (c cell) digest() (d [16]byte) {
+	h := fnv.New128a()
+	h.Write([]byte(c.text))
+	h.Sum(d[:0])
+	return d
+}
+
+// retire notes that a value is over.
+func (k *streamKey) retire(v cell) {
+	if v.text == intCell {
+		k.written.add(v.n)
+	} else {
+		k.others[v.digest()] = struct{}{}
+	}
+	delete(k.values, v)
+	k.texts -= int64(len(v.text))
+}
+
+// acknowledge takes the return of a write. A value that is over returned before.
+func (k *streamKey) acknowledge(v cell, ret int64) {
+	if l := k.values[v]; l != nil {
+		k.settle(l, ret)
+	}
+}
+
+// settle sets f of a cluster if it has none.
+func (k *streamKey) settle(l *live, ret int64) {
+	if l.f == never {
+		l.f = ret
+		k.zones = append(k.zones, l)
+	}
+}
+
+// abort takes the failure of a write, and reports whether its value was read.
+func (k *streamKey) abort(v cell) bool {
+	l := k.values[v]
+	if l == nil || l.read {
+		return true // what is over without an acknowledgement was read
+	}
+	k.retire(v)
+	return false
+}
+
+// read takes the result of a read. The class of a violation is "" if there is
+// none.
+func (k *streamKey) read(v cell, call, ret int64) (class, why string) {
+	l := k.values[v]
+	if l == nil {
+		if k.over(v) || v == k.initial {
+			return StaleRead, "before it began, another value had certainly replaced this one, or its write had failed"
+		}
+		return ThinAirRead, "nobody had begun to write this value"
+	}
+	l.read = true
+	k.settle(l, ret)
+	if call <= l.s {
+		return "", ""
+	}
+	l.s = call
+	for _, u := range k.zones {
+		if u != l && u.f < l.s && l.f < u.s {
+			return StaleRead, fmt.Sprintf("the value %s must come before %s and after it, by what else was seen of the two", v, u.value)
+		}
+	}
+	return "", ""
+}
+
+// sweepAtLeast is how many zones there must be before a sweep; tests make it
+// smaller.
+var sweepAtLeast = 16
+
+// sweep forgets what is over, if that may be worth the time.
+func (k *streamKey) sweep(now int64) {
+	if len(k.zones) < sweepAtLeast || len(k.zones) < 2*k.swept {
+		return
+	}
+	low := now
+	for call := range k.reads {
+		low = min(low, call)
+	}
+	// The two greatest s of those with f < low: one of them is another's.
+	var last *live
+	most, second := int64(math.MinInt64), int64(math.MinInt64)
+	for _, u := range k.zones {
+		switch {
+		case u.f >= low:
+		case last == nil || u.s > most:
+			last, most, second = u, u.s, most
+		default:
+			second = max(second, u.s)
+		}
+	}
+	kept := k.zones[:0]
+	for _, l := range k.zones {
+		reach := most
+		if l == last {
+			reach = second
+		}
+		if !l.ghost && l.f < reach {
+			l.ghost = true
+			k.retire(l.value)
+		}
+		if !l.ghost || l.f >= low {
+			kept = append(kept, l)
+		}
+	}
+	clear(k.zones[len(kept):])
+	k.zones, k.swept = kept, len(kept)
+}

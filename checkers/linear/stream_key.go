@@ -70,6 +70,7 @@ type live struct {
 type streamKey struct {
 	reads   map[int64]struct{} // calls of reads that are open
 	values  map[cell]*live
+	free    []*live // to be used again
 	zones   []*live // those with an f, in order of it
 	swept   int     // zones that were left by the last sweep
 	written numbers // integers that were written and are over
@@ -96,7 +97,12 @@ func (k *streamKey) begin(v cell, call int64) bool {
 	if k.values[v] != nil || k.over(v) {
 		return false
 	}
-	k.values[v] = &live{value: v, f: never, s: call}
+	l := &live{}
+	if n := len(k.free); n > 0 {
+		l, k.free = k.free[n-1], k.free[:n-1]
+	}
+	*l = live{value: v, f: never, s: call}
+	k.values[v] = l
 	k.texts += int64(len(v.text))
 	return true
 }
@@ -213,6 +219,8 @@ func (k *streamKey) sweep(now int64) {
 		}
 		if !l.ghost || l.f >= low {
 			kept = append(kept, l)
+		} else {
+			k.free = append(k.free, l)
 		}
 	}
 	clear(k.zones[len(kept):])

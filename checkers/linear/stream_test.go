@@ -207,8 +207,9 @@ func (l load) benchStream(b *testing.B, name string) {
 		for b.Loop() {
 			most = max(most, peak(func() {
 				s = NewStream(Spec{}, Options{})
+				var e history.Event // one for all: it escapes
 				for i, op := range at {
-					e := history.Event{Index: int64(i), Kind: history.Invoke}
+					e = history.Event{Index: int64(i), Kind: history.Invoke}
 					o := &ops[max(op, ^op)]
 					if e.Process, e.F, e.Key, e.Value = o.Process, o.F, o.Key, o.Input; op < 0 {
 						if e.Kind = o.Outcome; o.Outcome == history.OK && o.F == Read {
@@ -225,5 +226,6 @@ func (l load) benchStream(b *testing.B, name string) {
 			b.Fatal(v.Reason)
 		}
 		b.ReportMetric(float64(most)/(1<<20), "MB-peak")
+		b.ReportMetric(float64(s.peak)/(1<<20), "MB-held")
 	})
 }

@@ -39,19 +39,26 @@ type Deviation struct {
 	Text string
 }
 
-// Check compares the results of all processes, in order, with the answer.
+// Check compares the results of all processes, in order, with the answer. An
+// empty one is not known: it is not judged, and neither is then the total.
 func (a *Answer) Check(results []string) (found []Deviation) {
 	if len(results) != len(a.Results) {
 		return []Deviation{{"wrong result", -1, fmt.Sprintf("%d processes have a result; expected %d", len(results), len(a.Results))}}
 	}
 	var sum int64
+	complete := true
 	for p, got := range results {
+		if got == "" {
+			complete = false
+			continue
+		}
 		exact := got
 		if a.Shared {
 			var share string
 			exact, share, _ = strings.Cut(got, shareField)
 			n, err := strconv.ParseInt(share, 10, 64)
 			if err != nil {
+				complete = false
 				found = append(found, Deviation{"wrong result", p, fmt.Sprintf("process %d ended with %q, which states no share; expected %q and a share", p, got, a.Results[p])})
 				continue
 			}
@@ -61,7 +68,7 @@ func (a *Answer) Check(results []string) (found []Deviation) {
 			found = append(found, Deviation{"wrong result", p, fmt.Sprintf("process %d ended with %q; without failures it ends with %q", p, exact, a.Results[p])})
 		}
 	}
-	if !a.Shared || sum == a.Total {
+	if !a.Shared || !complete || sum == a.Total {
 		return found
 	}
 	class, verb := "lost value", "were lost"

@@ -402,6 +402,28 @@ func FuzzStatesAndMessages(f *testing.F) {
 	})
 }
 
+func TestReportsAndOutputsAreReadAsTheyWereWritten(t *testing.T) {
+	r := Report{"transfer", 2, 4, 1 << 63, 100, "sent=100 received=90 odd=0 share=-5"}
+	for _, want := range []Report{r, {"stencil", 0, 2, 0, 1, ""}} {
+		if got, err := ParseReport(want.String()); err != nil || got != want {
+			t.Errorf("%q reads as %+v, %v", want, got, err)
+		}
+	}
+	o := Output{"s0/k3#17", "sum=5 6"}
+	if got, err := ParseOutput(o.String()); err != nil || got != o {
+		t.Errorf("%q reads as %+v, %v", o, got, err)
+	}
+	for _, text := range []string{"", "done", "job=none proc=0 procs=4 seed=1 size=1: x", "job=transfer proc=4 procs=4 seed=1 size=1: x",
+		"job=transfer proc=0 procs=4 seed=1 size=1", "job=transfer proc=+0 procs=4 seed=1 size=1: x", "job=transfer proc=0 procs=4 seed=-1 size=1: x"} {
+		if r, err := ParseReport(text); err == nil {
+			t.Errorf("%q is a report: %+v", text, r)
+		}
+	}
+	if _, err := ParseOutput("s0/k3#17"); err == nil {
+		t.Error("an output without payload was taken")
+	}
+}
+
 func BenchmarkAnswerOf200Processes(b *testing.B) {
 	for _, j := range Catalog() {
 		b.Run(j.Name(), func(b *testing.B) {

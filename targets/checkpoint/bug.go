@@ -1,0 +1,86 @@
+package checkpoint
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cleancut/cleancut/harness/cluster"
+)
+
+// The planted bugs. Each is one switch at the place that its name says, so
+// that a search for the constant finds all that it changes.
+const (
+	manifestEarly        = "manifest-early"
+	ackBeforeDurable     = "ack-before-durable"
+	noChannelState       = "no-channel-state"
+	channelNotReplayed   = "channel-not-replayed"
+	lateRecord           = "late-record"
+	markerOvertakes      = "marker-overtakes"
+	nonFIFO              = "non-fifo-channel"
+	noEpochFence         = "no-epoch-fence"
+	gcBeforeComplete     = "gc-before-complete"
+	gcSharedBase         = "gc-shared-base"
+	latestByName         = "latest-by-name"
+	noChecksum           = "no-checksum"
+	fallbackDup          = "fallback-dup"
+	outputBeforeCommit   = "output-before-commit"
+	commitLost           = "commit-lost"
+	restoreNotIdempotent = "restore-not-idempotent"
+	wedgeOnDead          = "wedge-on-dead"
+	abortLeaksPause      = "abort-leaks-pause"
+)
+
+var everywhere = []string{"sim", "docker"}
+
+// catalog documents the planted bugs, in the order of the catalogue.
+var catalog = []cluster.Bug{
+	{ID: manifestEarly, Code: "K1", Where: everywhere,
+		Doc: "a round is committed when all parts but one are durable, as Flink's _metadata was visible before it was complete (FLINK-17808)"},
+	{ID: ackBeforeDurable, Code: "K2", Where: everywhere,
+		Doc: "a worker reports its part as durable when it begins to write it"},
+	{ID: noChannelState, Code: "K3", Where: everywhere,
+		Doc: "messages in transit are left out of the checkpoint, as some buffers were of Flink's unaligned ones (FLINK-20645)"},
+	{ID: channelNotReplayed, Code: "K4", Where: everywhere,
+		Doc: "messages in transit are saved, and a restore forgets to deliver them"},
+	{ID: lateRecord, Code: "K5", Where: everywhere,
+		Doc: "the state is captured after the next message, although the markers have been sent before"},
+	{ID: markerOvertakes, Code: "K6", Where: everywhere,
+		Doc: "a marker overtakes the messages before it, which nobody records"},
+	{ID: nonFIFO, Code: "K7", Where: everywhere,
+		Doc: "channels deliver messages as they come, in any order"},
+	{ID: noEpochFence, Code: "K8", Where: everywhere,
+		Doc: "messages of earlier epochs are taken in, as zombies of Kafka's producers were before KIP-98"},
+	{ID: gcBeforeComplete, Code: "K9", Where: everywhere,
+		Doc: "a worker lets go of the round before when the next one begins, and not when it is committed (SCR with a cache of one)"},
+	{ID: gcSharedBase, Code: "K10", Where: everywhere,
+		Doc: "garbage collection removes checkpoints on which increments still rest (FLINK-21351)"},
+	{ID: latestByName, Code: "K11", Where: everywhere,
+		Doc: "a worker restores the newest file that it finds, committed or not"},
+	{ID: noChecksum, Code: "K12", Where: everywhere,
+		Doc: "checkpoints are loaded without a look at their checksum, as VeloC does by default"},
+	{ID: outputBeforeCommit, Code: "K15", Where: everywhere,
+		Doc: "output becomes visible when it is produced, and not when its round is committed"},
+	{ID: commitLost, Code: "K16", Where: everywhere,
+		Doc: "a restore forgets the output of committed rounds that was not visible yet"},
+	{ID: restoreNotIdempotent, Code: "K17", Where: everywhere,
+		Doc: "a worker that is told to restore the round that it restored last skips it, although it has computed since"},
+	{ID: wedgeOnDead, Code: "K30", Where: everywhere,
+		Doc: "the coordinator waits for the parts of a round for ever, dead workers or not"},
+	{ID: abortLeaksPause, Code: "K33", Where: everywhere,
+		Doc: "a worker that stopped for a round stays stopped when that is aborted"},
+}
+
+// checkBug says which bugs there are if id is none of them.
+func checkBug(id string) error {
+	if id == "" {
+		return nil
+	}
+	known := make([]string, len(catalog))
+	for i, b := range catalog {
+		if b.ID == id {
+			return nil
+		}
+		known[i] = b.ID
+	}
+	return fmt.Errorf("checkpoint: no planted bug is called %q; there are: %s", id, strings.Join(known, ", "))
+}

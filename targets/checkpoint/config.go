@@ -1,0 +1,142 @@
+package checkpoint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cleancut/cleancut/targets/store"
+	"github.com/cleancut/cleancut/workloads/jobs"
+)
+
+// controlNodes is how many nodes, from the first on, are control nodes.
+const controlNodes = 3
+
+// Config holds the constants of a node. All nodes of a cluster must agree on
+// them.
+type Config struct {
+	// Protocol is how a consistent global state is captured: see README.md.
+	Protocol string
+	// Job is what the workers compute (workloads/jobs), Size how many units
+	// each does, and JobSeed what the job draws its randomness from.
+	Job     string
+	Size    int
+	JobSeed uint64
+	// Interval is the time between the beginnings of two rounds.
+	Interval time.Duration
+	// PartnerEvery, LocalEvery and StoreEvery say that a level is written in
+	// every round whose number they divide; 0 is never. One of them must be
+	// 1, so that every round is kept somewhere.
+	PartnerEvery, LocalEvery, StoreEvery int
+	// Retain is how many committed rounds are kept, from 1.
+	Retain int
+	// FullEvery makes every n-th local checkpoint whole and those between
+	// increments of the one before; 1 makes all of them whole.
+	FullEvery int
+	// Fallback is what is done when a round whose output is visible already
+	// cannot be restored: "fail" gives the job up, loudly.
+	Fallback string
+
+	// Step is the pause between two units of work of a worker.
+	Step time.Duration
+	// Beat is how often a worker reports to the control nodes.
+	Beat time.Duration
+	// SuspectAfter is the silence after which a worker is taken for dead.
+	SuspectAfter time.Duration
+	// RoundTimeout bounds a round; one that takes longer is aborted.
+	RoundTimeout time.Duration
+	// ResendAfter is when a frame without acknowledgement is sent again.
+	ResendAfter time.Duration
+	// Store configures the control nodes' store.
+	Store store.Config
+	// Bug is the id of the planted bug to switch on, "" for none.
+	Bug string
+}
+
+// fallbackFail is the policy that gives the job up.
+const fallbackFail = "fail"
+
+var fallbackNames = []string{fallbackFail}
+
+// DefaultConfig is for nodes in containers.
+func DefaultConfig() Config {
+	return Config{
+		Protocol:     chandyLamportProtocol,
+		Job:          "transfer",
+		Size:         600,
+		JobSeed:      1,
+		Interval:     time.Second,
+		PartnerEvery: 1,
+		LocalEvery:   1,
+		StoreEvery:   4,
+		Retain:       2,
+		FullEvery:    4,
+		Fallback:     fallbackFail,
+		Step:         20 * time.Millisecond,
+		Beat:         100 * time.Millisecond,
+		SuspectAfter: 1500 * time.Millisecond,
+		RoundTimeout: 3 * time.Second,
+		ResendAfter:  100 * time.Millisecond,
+		Store:        store.DefaultConfig(),
+	}
+}
+
+// SimConfig is for the simulator.
+func SimConfig() Config {
+	c := DefaultConfig()
+	c.Store = store.SimConfig()
+	return c
+}
+
+// Validate names the first field that is out of its range.
+func (c Config) Validate() error {
+	for _, f := range []struct {
+		name        string
+		value       int64
+		least, most int64
+	}{
+		{"size", int64(c.Size), 1, jobs.SizeMax},
+		{"interval", int64(c.Interval), int64(10 * time.Millisecond), int64(time.Hour)},
+		{"partner-every", int64(c.PartnerEvery), 0, 1 << 20},
+		{"local-every", int64(c.LocalEvery), 0, 1 << 20},
+		{"store-every", int64(c.StoreEvery), 0, 1 << 20},
+		{"retain", int64(c.Retain), 1, 64},
+		{"full-every", int64(c.FullEvery), 1, chainMax},
+		{"Step", int64(c.Step), int64(time.Microsecond), int64(time.Minute)},
+		{"Beat", int64(c.Beat), int64(time.Millisecond), int64(time.Minute)},
+		{"SuspectAfter", int64(c.SuspectAfter), 2 * int64(c.Beat), int64(time.Hour)},
+		{"RoundTimeout", int64(c.RoundTimeout), int64(c.Beat), int64(time.Hour)},
+		{"ResendAfter", int64(c.ResendAfter), int64(time.Millisecond), int64(time.Minute)},
+	} {
+		if f.value < f.least || f.value > f.most {
+			return fmt.Errorf("checkpoint: config: %s is %d; expected %d to %d", f.name, f.value, f.least, f.most)
+		}
+	}
+	if c.PartnerEvery != 1 && c.LocalEvery != 1 && c.StoreEvery != 1 {
+		return fmt.Errorf("checkpoint: config: one of partner-every, local-every and store-every must be 1, or some rounds would be kept nowhere")
+	}
+	if err := oneOf("protocol", c.Protocol, protocolNames); err != nil {
+		return err
+	}
+	if err := oneOf("fallback", c.Fallback, fallbackNames); err != nil {
+		return err
+	}
+	if _, err := jobs.Lookup(c.Job); err != nil {
+		return fmt.Errorf("checkpoint: config: %w", err)
+	}
+	if err := checkBug(c.Bug); err != nil {
+		return err
+	}
+	return c.Store.Validate()
+}
+
+func oneOf(name, value string, known []string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	return fmt.Errorf("checkpoint: config: %s is %q; expected one of %s", name, value, strings.Join(known, ", "))
+}
+
+// due tells whether a level is written in a round.
+func due(every, round int) bool { return every > 0 && round%every == 0 }

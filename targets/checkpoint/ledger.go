@@ -1,0 +1,72 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// ledgerKey is the store's key under which the ledger is.
+const ledgerKey = "ledger"
+
+// ledger is all that a coordinator has decided, in one value of the store. It
+// is replaced by compare-and-set, so a coordinator that was deposed without
+// noticing can decide nothing more: its next change finds another value.
+type ledger struct {
+	// Version counts the changes. It goes with every order, and workers
+	// follow none that is older than one that they know.
+	Version uint64 `json:"v"`
+	// Owner is the coordinator, by node and process.
+	Owner string `json:"o"`
+	// Epoch counts recoveries, and Phase says what the workers are to do in
+	// it; Target is the round that it begins with, 0 for the initial state.
+	Epoch  int   `json:"e"`
+	Phase  phase `json:"p"`
+	Target int   `json:"t"`
+	// Begun is the highest round that was ever begun, Pending the one under
+	// way, 0 for none.
+	Begun   int `json:"b"`
+	Pending int `json:"r"`
+	// Committed are the rounds that are committed and kept, ascending.
+	Committed []int `json:"c"`
+	// Trimmed is the newest round that was committed and let go.
+	Trimmed int `json:"g"`
+	// Failure is why the job was given up.
+	Failure string `json:"f,omitempty"`
+}
+
+func (l ledger) encode() string {
+	b, err := json.Marshal(l)
+	if err != nil {
+		panic("a ledger that cannot be JSON: " + err.Error())
+	}
+	return string(b)
+}
+
+func decodeLedger(s string) (ledger, error) {
+	var l ledger
+	if err := json.Unmarshal([]byte(s), &l); err != nil {
+		return l, fmt.Errorf("checkpoint: the ledger in the store cannot be read: %w", err)
+	}
+	return l, nil
+}
+
+func (l ledger) clone() ledger {
+	l.Committed = slices.Clone(l.Committed)
+	return l
+}
+
+// newest returns the newest committed round, 0 if there is none.
+func (l ledger) newest() int {
+	if n := len(l.Committed); n > 0 {
+		return l.Committed[n-1]
+	}
+	return 0
+}
+
+func (l ledger) order() order {
+	return order{
+		version: l.Version, epoch: l.Epoch, phase: l.Phase, target: l.Target,
+		pending: l.Pending, begun: l.Begun, committed: l.Committed,
+	}
+}

@@ -1,0 +1,108 @@
+package checkpoint
+
+import "fmt"
+
+// protocol is how a worker takes part in global checkpoints: when it captures
+// its state, what it takes for channel state, and when it must wait. One value
+// lives from a restore to the next. The worker calls it; it acts on the worker
+// through capture, mark and complete.
+type protocol interface {
+	// begin: the coordinator has begun a round.
+	begin(round int)
+	// marker: a marker of a round came off the channel from a worker.
+	marker(from, round int)
+	// arrived: a message of the job came off the channel from a worker. It is
+	// delivered to the job, or held back until release.
+	arrived(from int, f frame) (hold bool)
+	// end: the round under way was committed or aborted.
+	end(round int, committed bool)
+	// blocked tells that nothing more may come off the channel now.
+	blocked(from int) bool
+	// stopped tells that the job must not compute now.
+	stopped() bool
+}
+
+// The protocols that there are.
+const (
+	coordinatedProtocol   = "coordinated"
+	chandyLamportProtocol = "chandy-lamport"
+)
+
+var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol}
+
+// newProtocol returns a protocol that begins after round, which is the highest
+// that was begun before.
+func newProtocol(name string, w *worker, round int) protocol {
+	s := snapshot{w: w, round: round, came: make([]int, len(w.workers))}
+	switch name {
+	case coordinatedProtocol:
+		return &coordinated{s}
+	case chandyLamportProtocol:
+		return &chandyLamport{s}
+	}
+	panic(fmt.Sprintf("no protocol %q", name))
+}
+
+// snapshot is what the protocols with markers have in common: the round under
+// way, and the channels whose marker has not come yet, which are recorded.
+type snapshot struct {
+	w       *worker
+	round   int   // under way or the last one
+	open    bool  // it is under way
+	waiting int   // channels whose marker has not come
+	came    []int // by worker: the last round whose marker came from there
+}
+
+// start captures the state and sends the markers.
+func (s *snapshot) start(round int) {
+	w := s.w
+	s.round, s.open, s.waiting = round, true, 0
+	for _, from := range w.froms {
+		if s.came[from] < round {
+			s.waiting++
+		}
+	}
+	if w.cfg.Bug == lateRecord {
+		w.mark(round)
+		w.late = func() {
+			w.capture(round)
+			s.check()
+		}
+		return
+	}
+	w.capture(round)
+	w.env.Point("marker.before")
+	w.mark(round)
+	w.env.Point("marker.after")
+	s.check()
+}
+
+// seen notes a marker; it reports false for one of a round that is over.
+func (s *snapshot) seen(from, round int) bool {
+	if round < s.round || round <= s.came[from] || round == s.round && !s.open {
+		return false
+	}
+	s.came[from] = round
+	if round == s.round {
+		s.waiting--
+	}
+	return true
+}
+
+// recording tells that the messages of a channel belong to the round's
+// channel state.
+func (s *snapshot) recording(from int) bool {
+	return s.open && s.w.taking != nil && s.came[from] < s.round
+}
+
+func (s *snapshot) check() {
+	if s.open && s.waiting == 0 && s.w.taking != nil {
+		s.w.complete()
+	}
+}
+
+func (s *snapshot) end(round int, _ bool) {
+	if round >= s.round {
+		s.open = false
+	}
+}

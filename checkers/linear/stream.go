@@ -95,6 +95,17 @@ func (s *Stream) Add(e *history.Event) error {
 	return nil
 }
 
+// reuse takes the last of what is free, or allocates one.
+func reuse[T any](free *[]*T) *T {
+	n := len(*free)
+	if n == 0 {
+		return new(T)
+	}
+	last := (*free)[n-1]
+	*free = (*free)[:n-1]
+	return last
+}
+
 func (s *Stream) decided() bool { return s.bad != nil || s.reason != "" }
 
 func (s *Stream) invoke(e *history.Event) {
@@ -104,10 +115,7 @@ func (s *Stream) invoke(e *history.Event) {
 		s.keys[e.Key] = k
 		s.bytes += streamKeyBytes + 2*int64(len(e.Key))
 	}
-	o := &streamOp{}
-	if n := len(s.free); n > 0 {
-		o, s.free = s.free[n-1], s.free[:n-1]
-	}
+	o := reuse(&s.free)
 	*o = streamOp{f: e.F, key: k, call: e.Index, begun: *e}
 	before := k.bytes()
 	switch e.F {

@@ -97,10 +97,7 @@ func (k *streamKey) begin(v cell, call int64) bool {
 	if k.values[v] != nil || k.over(v) {
 		return false
 	}
-	l := &live{}
-	if n := len(k.free); n > 0 {
-		l, k.free = k.free[n-1], k.free[:n-1]
-	}
+	l := reuse(&k.free)
 	*l = live{value: v, f: never, s: call}
 	k.values[v] = l
 	k.texts += int64(len(v.text))

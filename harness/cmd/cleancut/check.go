@@ -148,11 +148,18 @@ func (f *checkFlags) checkHistory(cmd *cobra.Command, path string) error {
 	case err != nil:
 		return usage(err)
 	}
+	var result *rundir.Result
 	h, err := load(path, loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, memory: f.memory})
-	if err != nil {
+	switch {
+	case err == nil:
+		result = judgeHistory(cmd.Context(), h, checker, checkers.Options{Timeout: f.timeout})
+	case errors.Is(err, edn.ErrTooLarge) && f.streams(path):
+		if result, err = f.stream(cmd.Context(), path, o); err != nil {
+			return usage(err)
+		}
+	default:
 		return usage(err)
 	}
-	result := judgeHistory(cmd.Context(), h, checker, checkers.Options{Timeout: f.timeout})
 	result.Scenario, result.Reproduce = filepath.Base(path), f.reproduce(cmd, path)
 	if err := f.print(cmd, result); err != nil {
 		return err

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/linear"
+	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/rundir"
+)
+
+// streams says whether a history that does not fit into memory can be judged
+// while it is read: cleancut's own format, which is in order of time, of
+// registers that are to be linearizable.
+func (f *checkFlags) streams(path string) bool {
+	ofRegisters := slices.Contains([]string{"register", "cas-register", "kv"}, f.workload)
+	own := f.format == formatJSONL || f.format == "" && strings.HasSuffix(strings.TrimSuffix(strings.ToLower(path), ".gz"), "."+formatJSONL)
+	return own && ofRegisters && (f.model == "" || f.model == "linearizable") && len(f.assume) == 0
+}
+
+// stream judges a history of registers while it is read.
+func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (*rundir.Result, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	r := bufio.NewReader(file)
+	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		r = bufio.NewReader(z)
+	}
+	result := &rundir.Result{Version: harness.Version(), Measures: map[string]float64{}}
+	if f.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.timeout)
+		defer cancel()
+	}
+	begun := time.Now()
+	v, err := streamEvents(ctx, r, linear.NewStream(linear.Spec{Initial: o.initialOr(history.Nil)}, linear.Options{Memory: f.memory}), &result.Operations)
+	if err != nil {
+		return nil, fmt.Errorf("%s: as %s: %w", path, formatJSONL, err)
+	}
+	v.Checker, v.Seconds = linear.Name, time.Since(begun).Seconds()
+	result.Checkers = []checkers.Verdict{v}
+	result.Verdict = map[checkers.Validity]rundir.Outcome{
+		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,
+	}[v.Verdict]
+	result.Reasons = []string{v.Reason, "the history does not fit into the memory allowed: it was judged while it was read"}
+	return result, nil
+}
+
+// streamEvents feeds events to s. The time allowed includes that of reading.
+func streamEvents(ctx context.Context, r io.Reader, s *linear.Stream, n *rundir.Operations) (checkers.Verdict, error) {
+	d := history.NewDecoder(r)
+	for {
+		e, err := d.Next()
+		switch {
+		case e.Index%4096 == 0 && ctx.Err() != nil:
+			return checkers.Verdict{Verdict: checkers.Unknown, Reason: fmt.Sprintf("time ran out after %d operations were read", n.Total)}, nil
+		case err == io.EOF:
+			n.Info += n.Total - n.OK - n.Fail - n.Info // those that were never completed
+			return s.Verdict(), nil
+		case errors.Is(err, history.ErrTorn):
+			return checkers.Verdict{}, errors.New("the last line is incomplete; remove it if its loss is known")
+		case err != nil:
+			return checkers.Verdict{}, err
+		}
+		if err := s.Add(&e); err != nil {
+			return checkers.Verdict{}, err
+		}
+		switch e.Kind {
+		case history.Invoke:
+			n.Total++
+		case history.OK:
+			n.OK++
+		case history.Fail:
+			n.Fail++
+		case history.Info:
+			n.Info++
+		}
+	}
+}

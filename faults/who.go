@@ -26,6 +26,14 @@ import (
 //	same         the victims of the step that this one follows
 //	2            that many random nodes
 //	n1+n3        nodes by name
+//
+// A target may divide its nodes into groups (cluster.Grouped), which stand
+// where names do; a role such as coordinator is a group of one node:
+//
+//	workers      all nodes of that group
+//	worker       a random one of them
+//	one:workers  the same; also minority, majority, a number
+//	n1+workers   nodes and groups together
 type Who string
 
 var roles = []string{"one", "minority", "majority", "all", "leader", "followers", "follower", "self", "same"}
@@ -41,6 +49,9 @@ func parseWho(s string) (Who, error) {
 			return "", fmt.Errorf("%q selects no node: a fault needs at least one victim", s)
 		}
 		return Who(strconv.Itoa(n)), nil
+	}
+	if selector, group, ok := strings.Cut(s, ":"); ok {
+		return parseWithin(selector, group)
 	}
 	for _, name := range strings.Split(s, "+") {
 		if !isName(name) {
@@ -98,8 +109,10 @@ func (w Who) resolve(ctx context.Context, s *Site) (nodes []string, note string,
 	if n, err := strconv.Atoi(string(w)); err == nil {
 		return s.pick(ctx, all, n), "", nil
 	}
-	names := strings.Split(string(w), "+")
-	return slices.DeleteFunc(slices.Clone(all), func(n string) bool { return !slices.Contains(names, n) }), "", nil
+	if selector, group := w.in(); group != "" {
+		return resolveIn(ctx, s, selector, group)
+	}
+	return resolveNames(ctx, s, strings.Split(string(w), "+"))
 }
 
 // exist returns an error if w asks for nodes that the cluster has not.
@@ -114,9 +127,15 @@ func (w Who) exist(c cluster.Cluster) error {
 		}
 		return nil
 	}
+	if selector, group := w.in(); group != "" {
+		return groupExists(c, selector, group)
+	}
 	for _, name := range strings.Split(string(w), "+") {
-		if !slices.Contains(all, name) {
-			return fmt.Errorf("%w: %q; there are %s", cluster.ErrNoNode, name, join(all))
+		if slices.Contains(all, name) {
+			continue
+		}
+		if _, _, err := lookupGroup(c, name); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -151,14 +170,7 @@ func (w Who) byRole(ctx context.Context, s *Site) (nodes []string, note string) 
 // Leader returns the node with the highest term among those that take
 // themselves for leader, "" if there is none.
 func Leader(ctx context.Context, c cluster.Cluster) string {
-	leader, term := "", uint64(0)
-	for _, n := range c.Nodes() {
-		st, err := c.Status(ctx, n)
-		if err == nil && st.Role == "leader" && (leader == "" || st.Term > term) {
-			leader, term = n, st.Term
-		}
-	}
-	return leader
+	return holderOf(ctx, c, "leader")
 }
 
 // pick returns k random nodes of from, in their order, and prefers those that

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/cluster"
 )
 
 // exceeded measures how far the faults of a run went beyond what the target
@@ -15,7 +16,9 @@ import (
 //
 // Beyond its budget a target need not serve. One whose budget says that it is
 // safe must still do nothing wrong, and is judged as ever.
-func exceeded(windows []checkers.FaultWindow, down int) (most int, beyond time.Duration) {
+//
+// Nodes that are free do not count.
+func exceeded(windows []checkers.FaultWindow, down int, free map[string]bool) (most int, beyond time.Duration) {
 	type edge struct {
 		at   time.Duration
 		step int
@@ -24,6 +27,9 @@ func exceeded(windows []checkers.FaultWindow, down int) (most int, beyond time.D
 	var edges []edge
 	for _, w := range windows {
 		for _, n := range w.Nodes {
+			if free[n] {
+				continue
+			}
 			edges = append(edges, edge{w.Start, 1, n}, edge{max(w.Start, w.End), -1, n})
 		}
 	}
@@ -46,4 +52,17 @@ func exceeded(windows []checkers.FaultWindow, down int) (most int, beyond time.D
 		most = max(most, len(hit))
 	}
 	return most, beyond
+}
+
+// free returns the nodes that a budget does not count.
+func (s Scenario) free(b cluster.Budget) map[string]bool {
+	free := map[string]bool{}
+	for _, g := range cluster.GroupsOf(s.Target, s.NodeNames()) {
+		if slices.Contains(b.Free, g.Name) {
+			for _, n := range g.Nodes {
+				free[n] = true
+			}
+		}
+	}
+	return free
 }

@@ -20,11 +20,11 @@ func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, 
 	r.Operations = CountOperations(e.Operations)
 	r.Strength = history.Measure(e.Events, e.Operations)
 	budget := s.Target.Budget(s.Nodes)
-	most, beyond := exceeded(e.Faults, budget.Down)
+	most, beyond := exceeded(e.Faults, budget.Down, s.free(budget))
 	r.Measures["nodes_hit_max"], r.Measures["nodes_tolerated"] = float64(most), float64(budget.Down)
 	r.Measures["beyond_budget_seconds"] = beyond.Seconds()
 	r.Checkers = checkers.Check(ctx, &e.Evidence, s.checkersOn(r.Runtime), o)
-	conclude(r, !s.NoFaults)
+	conclude(r, !s.NoFaults, weakness(r, e, s))
 	if r.Verdict == rundir.Invalid && !budget.Safe && beyond > 0 {
 		r.Verdict = rundir.Inconclusive
 		r.Reasons = append([]string{fmt.Sprintf("the plan hit %d nodes at once, and %s claims nothing beyond %d: what follows is no one's fault but the plan's",
@@ -46,6 +46,10 @@ func (s Scenario) checkersOn(runtime string) []checkers.Checker {
 // Rejudge judges the evidence of an old run with the checkers of s, and
 // changes nothing on disk.
 func Rejudge(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Options) (*rundir.Result, error) {
+	s, err := s.configured()
+	if err != nil {
+		return nil, err
+	}
 	e, err := dir.Evidence()
 	if err != nil {
 		return nil, err
@@ -129,10 +133,10 @@ func phasesOf(list []checkers.Phase) (phases []rundir.Phase) {
 }
 
 // conclude sets the verdict of a run and its reasons from what r holds
-// already: checkers' verdicts, faults with receipts, strength, and reasons
+// already: checkers' verdicts, faults with receipts, why the evidence is weak, and reasons
 // that were known before. Invalid beats inconclusive beats valid; nothing is
 // valid without evidence.
-func conclude(r *rundir.Result, faultsWanted bool) {
+func conclude(r *rundir.Result, faultsWanted bool, weak []string) {
 	var invalid []string
 	inconclusive := r.Reasons
 	for _, v := range r.Checkers {
@@ -147,7 +151,7 @@ func conclude(r *rundir.Result, faultsWanted bool) {
 		inconclusive = append(inconclusive, "nothing was checked")
 	}
 	inconclusive = append(inconclusive, unproven(r.Faults, faultsWanted)...)
-	inconclusive = append(inconclusive, r.Strength.Weak(history.DefaultFloor)...)
+	inconclusive = append(inconclusive, weak...)
 	switch {
 	case r.Verdict == rundir.Error:
 		// What went wrong says it all; what it kept from being proven does not.

@@ -13,6 +13,7 @@ import (
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
 
@@ -63,6 +64,8 @@ type trial struct {
 	finals      []checkers.Final
 	logs        map[string][]byte
 	findings    []node.Finding
+	record      []record.Event
+	recordHoles error // why the record is incomplete
 	measures    map[string]float64
 	traceHash   string
 }
@@ -269,15 +272,20 @@ func (t *trial) unready(ctx context.Context) (nodes []string) {
 	return nodes
 }
 
+// converged tells that all nodes have the same replicated state. Nodes that
+// have none need not agree with anybody.
 func (t *trial) converged(ctx context.Context) bool {
-	var first node.Status
-	for i, n := range t.cluster.Nodes() {
+	var first *node.Status
+	for _, n := range t.cluster.Nodes() {
 		st, err := t.cluster.Status(ctx, n)
 		if err != nil {
 			return false
 		}
-		if i == 0 {
-			first = st
+		if st.StateHash == "" && st.Applied == 0 {
+			continue
+		}
+		if first == nil {
+			first = &st
 		}
 		if st.Applied != first.Applied || st.StateHash != first.StateHash {
 			return false
@@ -308,6 +316,9 @@ func (t *trial) collect(ctx context.Context) {
 		if t.keepLogs {
 			t.logs[n] = t.logOf(ctx, n)
 		}
+	}
+	if r, ok := t.cluster.(cluster.Recorder); ok {
+		t.record, t.recordHoles = r.Record(ctx)
 	}
 	if o, ok := t.cluster.(cluster.Observer); ok {
 		t.findings = o.Findings()

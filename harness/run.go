@@ -71,6 +71,10 @@ func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
+	s, err := s.configured()
+	if err != nil {
+		return nil, err
+	}
 	if o.Log == nil {
 		o.Log = Silent()
 	}
@@ -111,7 +115,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
 // start runs the trial on a cluster and keeps its evidence.
 func start(ctx context.Context, s Scenario, o Options, keep *keeper, t *trial) error {
 	spec := cluster.Spec{
-		Run: NewRunID(), Target: s.Target, Nodes: s.NodeNames(), Seed: o.Seed, Bug: s.Bug,
+		Run: NewRunID(), Target: s.Target, Settings: s.Settings, Nodes: s.NodeNames(), Seed: o.Seed, Bug: s.Bug,
 		EvidenceDir: keep.nodes(), Log: o.Log,
 	}
 	t.undo = "remove the cluster of run " + spec.Run
@@ -219,7 +223,7 @@ func (k *keeper) evidence(t *trial) error {
 	if k.dir == nil {
 		return nil
 	}
-	err := errors.Join(k.ledger.Close(), k.dir.WriteFindings(t.findings))
+	err := errors.Join(k.ledger.Close(), k.dir.WriteFindings(t.findings), k.dir.WriteRecord(t.record, t.recordHoles))
 	for _, f := range t.finals {
 		err = errors.Join(err, k.dir.WriteFinal(f))
 	}
@@ -244,7 +248,10 @@ func (k *keeper) load(t *trial) (*rundir.Loaded, error) {
 	l := &rundir.Loaded{Ledger: k.ledger.Faults()}
 	l.Events, l.Operations, l.Phases = events, ops, rundir.Phases(events)
 	l.Faults = rundir.Windows(l.Ledger, rundir.End(events))
-	l.Finals, l.Logs, l.Findings = t.finals, t.logs, t.findings
+	l.Finals, l.Logs, l.Findings, l.Record = t.finals, t.logs, t.findings, t.record
+	if t.recordHoles != nil {
+		l.RecordHoles = t.recordHoles.Error()
+	}
 	return l, nil
 }
 

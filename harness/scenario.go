@@ -17,6 +17,7 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +45,12 @@ type Scenario struct {
 	// the workload's functions.
 	Target   cluster.Target
 	Workload workloads.Workload
-	// Nodes is the size of the cluster, 1 to 99; default 5.
+	// Settings are those of a target that is a cluster.Configurable, by name;
+	// what is not named has its default. The setting "job" is the workload's,
+	// if that has a method Job.
+	Settings map[string]string
+	// Nodes is the size of the cluster, 1 to 250; default 5. Containers need
+	// an address each: see package docker.
 	Nodes int
 	// Clients is how many clients issue operations one after the other, 1 to
 	// 1000; default 5. More clients make histories harder to check.
@@ -75,6 +81,9 @@ type Scenario struct {
 	Labels []string
 }
 
+// nodesMax is how many nodes a cluster can have.
+const nodesMax = 250
+
 // WithDefaults returns s with defaults in place of zero values.
 func (s Scenario) WithDefaults() Scenario {
 	s.Nodes = orDefault(s.Nodes, 5)
@@ -104,8 +113,8 @@ func (s Scenario) Validate() error {
 	switch {
 	case s.Target == nil || s.Workload == nil:
 		return refuse("it needs a target and a workload")
-	case s.Nodes < 1 || s.Nodes > 99:
-		return refuse("%d nodes; expected 1 to 99", s.Nodes)
+	case s.Nodes < 1 || s.Nodes > nodesMax:
+		return refuse("%d nodes; expected 1 to %d", s.Nodes, nodesMax)
 	case s.Clients < 1 || s.Clients > 1000:
 		return refuse("%d clients; expected 1 to 1000", s.Clients)
 	case !(s.Rate > 0 && s.Rate <= 1e6):
@@ -129,7 +138,37 @@ func (s Scenario) Validate() error {
 	if err := s.Drawing.Validate(); err != nil {
 		return refuse("%v", err)
 	}
+	if _, err := s.configured(); err != nil {
+		return err
+	}
 	return s.validateBug(refuse)
+}
+
+// jobber is a workload whose work the target does of its own accord, while
+// clients look on: a checkpointed computation. Job is the value of the
+// target's setting cluster.JobSetting.
+type jobber interface{ Job() string }
+
+// configured returns s with its settings complete and its target as they want
+// it. Doing so twice changes nothing.
+func (s Scenario) configured() (Scenario, error) {
+	values := maps.Clone(s.Settings)
+	if job, ok := s.Workload.(jobber); ok {
+		if set := values[cluster.JobSetting]; set != "" && set != job.Job() {
+			return s, fmt.Errorf("scenario %s: %w: the setting job is %q, but the workload %s is the job %q; choose the job by the workload",
+				s.Name, ErrRefused, set, s.Workload.Name(), job.Job())
+		}
+		if values == nil {
+			values = map[string]string{}
+		}
+		values[cluster.JobSetting] = job.Job()
+	}
+	target, force, err := cluster.Configure(s.Target, values)
+	if err != nil {
+		return s, fmt.Errorf("scenario %s: %w: %w", s.Name, ErrRefused, err)
+	}
+	s.Target, s.Settings = target, force
+	return s, nil
 }
 
 func (s Scenario) validateBug(refuse func(string, ...any) error) error {

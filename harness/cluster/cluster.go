@@ -55,11 +55,13 @@ const LogFile = "node.log"
 
 // Spec says what to start.
 type Spec struct {
-	Run    string   // identifies the run; unique on this machine
-	Target Target   // what to start
-	Nodes  []string // names, in order: n1, n2, …
-	Seed   uint64
-	Bug    string // id of a planted bug to switch on, "" for none
+	Run    string // identifies the run; unique on this machine
+	Target Target // what to start
+	// Settings are those with which Target was configured, by name.
+	Settings map[string]string
+	Nodes    []string // names, in order: n1, n2, …
+	Seed     uint64
+	Bug      string // id of a planted bug to switch on, "" for none
 	// EvidenceDir is where the runtime leaves what it knows of each node when
 	// the run is over, one folder per node, with its log in LogFile; "" keeps
 	// none (simulated sweeps).

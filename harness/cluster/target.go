@@ -44,6 +44,9 @@ type Budget struct {
 	// Down is how many nodes may be dead, paused or cut off at once while
 	// the target still serves; safety may hold beyond it (see Safe).
 	Down int
+	// Free lists groups (see Grouped) whose nodes do not count: all of them
+	// may be down at once.
+	Free []string
 	// Safe tells that safety is claimed under any number of crashes,
 	// pauses, power losses and partitions, and only service needs Down.
 	Safe bool

@@ -58,6 +58,7 @@ var (
 	_ cluster.Pauser   = (*Cluster)(nil)
 	_ cluster.Linker   = (*Cluster)(nil)
 	_ cluster.Observer = (*Cluster)(nil)
+	_ cluster.Grouper  = (*Cluster)(nil)
 )
 
 // machine is one node's container.
@@ -85,6 +86,9 @@ func (c *Cluster) Runtime() string { return "docker" }
 
 // Nodes returns the names of all nodes, in order.
 func (c *Cluster) Nodes() []string { return slices.Clone(c.spec.Nodes) }
+
+// Groups returns the groups of nodes that the target declares.
+func (c *Cluster) Groups() []cluster.Group { return cluster.GroupsOf(c.target, c.spec.Nodes) }
 
 func (c *Cluster) machine(name string) (*machine, error) {
 	m, ok := c.machines[name]

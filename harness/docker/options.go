@@ -116,7 +116,7 @@ func check(spec cluster.Spec) (cluster.Contained, error) {
 	case len(spec.Nodes) == 0:
 		return nil, errors.New("docker: a cluster of zero nodes cannot be started: name at least one")
 	case len(spec.Nodes) > maxNodes:
-		return nil, fmt.Errorf("docker: %d nodes are more than the limit of %d", len(spec.Nodes), maxNodes)
+		return nil, fmt.Errorf("docker: %d nodes are more than the %d that a run's subnet has addresses for: use --runtime sim, or fewer nodes: %w", len(spec.Nodes), maxNodes, cluster.ErrUnavailable)
 	}
 	seen := map[string]bool{}
 	for _, n := range spec.Nodes {

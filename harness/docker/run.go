@@ -143,7 +143,7 @@ func (c *Cluster) plan() error {
 		m := &machine{name: name, ip: peers[name], rules: map[string]agent.Rule{}, base: map[string]agent.Counts{}}
 		m.config = cluster.NodeConfig{
 			Name: name, Address: m.ip, Peers: peers, Names: c.Nodes(),
-			DataDir: dataDir, Bug: c.spec.Bug, Seed: c.spec.Seed, Run: c.spec.Run,
+			DataDir: dataDir, Bug: c.spec.Bug, Settings: c.spec.Settings, Seed: c.spec.Seed, Run: c.spec.Run,
 		}
 		var err error
 		if m.command, err = c.target.Command(m.config); err != nil {

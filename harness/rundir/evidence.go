@@ -45,6 +45,8 @@ type Loaded struct {
 	// Notes say what is incomplete: a torn last line, a history without
 	// ledger.
 	Notes []string
+	// RecordHoles says what the record lacks, "" if it is complete.
+	RecordHoles string
 }
 
 // Evidence reads back everything that checkers judge. A run that was cut off
@@ -70,7 +72,7 @@ func (d *Dir) Evidence() (*Loaded, error) {
 	if err := d.readJSON(FindingsFile, &l.Findings); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return l, d.loadNodes(l)
+	return l, errors.Join(d.loadNodes(l), d.loadRecord(l))
 }
 
 func (d *Dir) loadLedger(l *Loaded) error {

@@ -73,8 +73,8 @@ func TestRunsThatCannotBeAreRefused(t *testing.T) {
 	}{
 		{func(s *cluster.Spec, _ *Options) { s.Target = contained{} }, `target "contained" cannot be simulated`},
 		{func(s *cluster.Spec, _ *Options) { s.Target = nil }, "no target"},
-		{func(s *cluster.Spec, _ *Options) { s.Nodes = nil }, "0 nodes, want 1 to 64"},
-		{func(s *cluster.Spec, _ *Options) { s.Nodes = names(65) }, "65 nodes"},
+		{func(s *cluster.Spec, _ *Options) { s.Nodes = nil }, "0 nodes, want 1 to 250"},
+		{func(s *cluster.Spec, _ *Options) { s.Nodes = names(251) }, "251 nodes"},
 		{func(s *cluster.Spec, _ *Options) { s.Nodes = []string{"a", "a"} }, `"a" is taken`},
 		{func(s *cluster.Spec, _ *Options) { s.Nodes = []string{cluster.ClientEnd} }, `"client" is taken`},
 		{func(s *cluster.Spec, _ *Options) { s.Nodes = []string{"../x"} }, "without slashes"},

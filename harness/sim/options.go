@@ -54,7 +54,7 @@ const (
 	findingsDefault = 100
 	recordDefault   = 4_000_000
 
-	nodesMax    = 64      // nodes of a cluster
+	nodesMax    = 250     // nodes of a cluster
 	linkMax     = 10_000  // messages in flight on a link
 	backlogMax  = 10_000  // events that wait for a paused node
 	requestsMax = 10_000  // requests of clients that a node has not answered

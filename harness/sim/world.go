@@ -69,6 +69,7 @@ var (
 	_ cluster.Observer    = (*world)(nil)
 	_ cluster.Tracer      = (*world)(nil)
 	_ cluster.Recorder    = (*world)(nil)
+	_ cluster.Grouper     = (*world)(nil)
 	_ Checkpointer        = (*world)(nil)
 )
 
@@ -231,6 +232,9 @@ func (w *world) found(n *machine, invariant, text string) {
 		w.findings = append(w.findings, node.Finding{At: w.Now(), Node: n.name, Invariant: invariant, Text: text})
 	}
 }
+
+// Groups implements cluster.Grouper.
+func (w *world) Groups() []cluster.Group { return cluster.GroupsOf(w.target, w.spec.Nodes) }
 
 // Runtime implements cluster.Cluster.
 func (w *world) Runtime() string { return Name }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cleancut/cleancut/faults"
+	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/suites"
 	"github.com/cleancut/cleancut/workloads"
@@ -32,9 +33,11 @@ var lists = map[string]func() table{
 	"bugs":      bugTable,
 	"models":    modelTable,
 	"points":    pointTable,
+	"settings":  settingTable,
+	"groups":    groupTable,
 }
 
-const listNames = "targets, claims, workloads, faults, checkers, scenarios, bugs, models, points"
+const listNames = "targets, claims, workloads, faults, checkers, scenarios, bugs, models, points, settings, groups"
 
 func listCommand() *cobra.Command {
 	var asJSON, asMarkdown bool
@@ -97,9 +100,46 @@ func (t table) markdown() string {
 }
 
 func targetTable() table {
-	t := table{header: []string{"target", "runtimes", "operations", "bugs", "what it is"}}
+	t := table{header: []string{"target", "runtimes", "operations", "settings", "bugs", "what it is"}}
 	for _, x := range suites.Targets() {
-		t.rows = append(t.rows, []string{x.Name(), strings.Join(runtimesOf(x), ","), strings.Join(x.Functions(), ","), fmt.Sprint(len(x.Bugs())), x.Doc()})
+		t.rows = append(t.rows, []string{x.Name(), strings.Join(runtimesOf(x), ","), strings.Join(x.Functions(), ","), settingsOf(x), fmt.Sprint(len(x.Bugs())), x.Doc()})
+	}
+	return t
+}
+
+// settingsOf names the settings of a target.
+func settingsOf(x cluster.Target) string {
+	c, ok := x.(cluster.Configurable)
+	if !ok {
+		return "-"
+	}
+	var names []string
+	for _, s := range c.Settings() {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ",")
+}
+
+func settingTable() table {
+	t := table{header: []string{"setting", "target", "default", "allowed", "what it sets"}}
+	for _, x := range suites.Targets() {
+		c, ok := x.(cluster.Configurable)
+		if !ok {
+			continue
+		}
+		for _, s := range c.Settings() {
+			t.rows = append(t.rows, []string{s.Name, x.Name(), s.Default, strings.Join(s.Allowed, ","), s.Doc})
+		}
+	}
+	return t
+}
+
+func groupTable() table {
+	t := table{header: []string{"group", "target", "who belongs to it"}}
+	for _, x := range suites.Targets() {
+		for _, g := range cluster.GroupsOf(x, harness.Scenario{Nodes: 5}.NodeNames()) {
+			t.rows = append(t.rows, []string{g.Name, x.Name(), g.Doc})
+		}
 	}
 	return t
 }

@@ -46,7 +46,7 @@ func TestBadInputIsRefusedInOneSentenceAndLeavesNothing(t *testing.T) {
 		{"run --frobnicate", "unknown flag: --frobnicate"},
 		{"run --nodes many", `invalid argument "many"`},
 		{"run --seed -1", "expected a number from 0"},
-		{"run --runtime sim --nodes 0", "0 nodes; expected 1 to 99"},
+		{"run --runtime sim --nodes 0", "0 nodes; expected 1 to 250"},
 		{"run --runtime sim --clients 1001", "1001 clients; expected 1 to 1000"},
 		{"run --runtime sim --rate 0", "a rate of 0 operations/s"},
 		{"run --runtime sim --time 1ms", "a time of 1ms; expected 100ms to 24h"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,7 @@ type scenarioFlags struct {
 	workload       string
 	faults         string
 	bug            string
+	settings       []string
 	set            *pflag.FlagSet
 }
 
@@ -38,6 +40,7 @@ func (f *scenarioFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.workload, "workload", "", "let clients do this instead")
 	set.StringVar(&f.faults, "faults", "", `a plan ("at 2s kill(leader) for 1s; …"), a list of kinds to draw from ("kill,pause"), or "none"`)
 	set.StringVar(&f.bug, "bug", "", "switch on this planted bug of the target")
+	set.StringArrayVar(&f.settings, "set", nil, "set something about the target, as NAME=VALUE (see cleancut list settings); may be repeated")
 }
 
 // apply returns s as the flags want it.
@@ -67,12 +70,33 @@ func (f *scenarioFlags) apply(s harness.Scenario) (harness.Scenario, error) {
 		}
 		s.Workload = w
 	}
+	if err := f.applySettings(&s); err != nil {
+		return s, err
+	}
 	if f.set.Changed("faults") {
 		if err := f.applyFaults(&s); err != nil {
 			return s, err
 		}
 	}
 	return s, s.Validate()
+}
+
+// applySettings adds --set to the scenario's settings.
+func (f *scenarioFlags) applySettings(s *harness.Scenario) error {
+	if len(f.settings) == 0 {
+		return nil
+	}
+	values := map[string]string{}
+	maps.Copy(values, s.Settings)
+	for _, pair := range f.settings {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return fmt.Errorf("--set %q: expected NAME=VALUE", pair)
+		}
+		values[name] = value
+	}
+	s.Settings = values
+	return nil
 }
 
 // applyFaults reads --faults: a plan has parentheses, a list has none.
@@ -106,7 +130,7 @@ func (f *scenarioFlags) applyFaults(s *harness.Scenario) error {
 	return nil
 }
 
-var scenarioFlagNames = []string{"nodes", "clients", "rate", "time", "target", "workload", "faults", "bug"}
+var scenarioFlagNames = []string{"nodes", "clients", "rate", "time", "target", "workload", "faults", "bug", "set"}
 
 // arguments returns the flags as they were given, for a command line that
 // people can copy.
@@ -162,7 +186,11 @@ func (s *seedFlag) orClock() uint64 {
 // raw returns the flags as they were given, for another process.
 func (f *scenarioFlags) raw() (args []string) {
 	f.set.Visit(func(flag *pflag.Flag) {
-		if slices.Contains(scenarioFlagNames, flag.Name) {
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			for _, value := range list.GetSlice() {
+				args = append(args, "--"+flag.Name+"="+value)
+			}
+		} else if slices.Contains(scenarioFlagNames, flag.Name) {
 			args = append(args, "--"+flag.Name+"="+flag.Value.String())
 		}
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/targets/checkpoint"
 	"github.com/cleancut/cleancut/targets/etcd"
 	"github.com/cleancut/cleancut/targets/store"
 	"github.com/cleancut/cleancut/workloads"
@@ -36,12 +37,12 @@ const SimOnly = "only:sim"
 
 // Targets lists all systems under test.
 func Targets() []cluster.Target {
-	return []cluster.Target{store.New(), etcd.New()}
+	return []cluster.Target{store.New(), etcd.New(), checkpoint.New()}
 }
 
 // Scenarios lists all scenarios, grouped, with defaults in place.
 func Scenarios() []harness.Scenario {
-	all := slices.Concat(replication(), etcdScenarios())
+	all := slices.Concat(replication(), etcdScenarios(), checkpointing())
 	for i := range all {
 		all[i] = all[i].WithDefaults()
 	}

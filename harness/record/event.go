@@ -16,23 +16,25 @@ package record
 import "time"
 
 // Kind is what an event is. Its comment names the fields that it needs, and
-// in brackets those that it may have.
+// in brackets those that it may have; any event may have Epoch, Round and
+// Reason. A field that does not belong to a kind is an error.
 type Kind string
 
 const (
 	// Start: the process begins to run, for the first time or after a crash,
-	// with nothing in memory. It is the first event of every process.
+	// with nothing in memory. It is the first event of every process. [Value,
+	// Digest: of the initial state].
 	Start Kind = "start"
 	// Crash: the process is dead. It cannot say so itself; whoever killed or
 	// watched it does.
 	Crash Kind = "crash"
 
 	// Send: a message was handed to the channel. Msg, Peer (the receiver)
-	// [Digest, Value]. A re-execution that sends the same message again uses
+	// [Digest, Value, Index]. A re-execution that sends the same message again uses
 	// the same Msg.
 	Send Kind = "send"
 	// Recv: a message was delivered to the application. Msg, Peer (the
-	// sender) [Digest].
+	// sender) [Digest, Value, Index].
 	Recv Kind = "recv"
 
 	// CheckpointBegin: the local state was captured; this is where the cut
@@ -86,8 +88,9 @@ const (
 	// Output: an output was produced; the outside world cannot see it yet.
 	// Sink, ID [Digest].
 	Output Kind = "output"
-	// OutputCommit: the outside world can see the output. Sink, ID [Digest,
-	// Txn, Round, Epoch].
+	// OutputCommit: the outside world can see the output; whoever made it
+	// visible says so. Sink, ID [Digest, Txn, Round, Epoch, Peer (who had
+	// produced it)].
 	OutputCommit Kind = "output_commit"
 
 	// Stop and Go enclose a time in which the process did not compute because
@@ -113,7 +116,7 @@ type Event struct {
 	Inc  int    `json:"inc"`
 	Kind Kind   `json:"kind"`
 	// Epoch is the recovery epoch in which the process believes itself, 0 if
-	// the system has none. It never goes back within an incarnation.
+	// the system has none. That it never goes back is judged, not demanded.
 	Epoch int `json:"epoch,omitempty"`
 
 	// Msg identifies a message across re-executions: the same for a message

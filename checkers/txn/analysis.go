@@ -47,9 +47,10 @@ type Options struct {
 	// the latter is unknown; of the former only the cycles shown differ.
 	Steps int
 	// Memory bounds, in bytes, what the check allocates beyond the history;
-	// 0 means DefaultMemory. A history that is estimated to need more is
-	// unknown: about 150 bytes a transaction and 90 a micro-operation, and
-	// for causal 4 a transaction and process.
+	// 0 means DefaultMemory; for Checker that includes the conversion of the
+	// operations. All that is allocated counts, whether still in use or not,
+	// by estimates that are made before it is. A check that needs more is
+	// unknown.
 	Memory int64
 }
 
@@ -128,11 +129,12 @@ func knownAnomaly(a Anomaly) bool {
 
 // run is one analysis under way.
 type run struct {
-	h     *History
-	o     Options
-	size  size
-	found *findings
-	a     *Analysis
+	h      *History
+	o      Options
+	size   size
+	found  *findings
+	a      *Analysis
+	memory *memory
 	// components are those of the whole graph that have cycles.
 	components [][]int32
 }
@@ -140,6 +142,18 @@ type run struct {
 // Analyze judges a history. It is a function of its arguments alone, but for
 // ctx: when that ends, it soon returns unknown.
 func Analyze(ctx context.Context, h *History, o Options) *Analysis {
+	return analyze(ctx, h, o, newMemory(o.memory()))
+}
+
+// memory returns the bound in bytes.
+func (o Options) memory() int64 {
+	if o.Memory == 0 {
+		return DefaultMemory
+	}
+	return o.Memory
+}
+
+func analyze(ctx context.Context, h *History, o Options, m *memory) *Analysis {
 	a := &Analysis{Verdict: checkers.Unknown, Txns: len(h.Txns), refuted: map[Model]bool{}}
 	if err := o.Validate(); err != nil {
 		a.Reason = err.Error()
@@ -148,14 +162,9 @@ func Analyze(ctx context.Context, h *History, o Options) *Analysis {
 	if o.Steps == 0 {
 		o.Steps = DefaultSteps
 	}
-	if o.Memory == 0 {
-		o.Memory = DefaultMemory
-	}
-	r := &run{h: h, o: o, found: newFindings(), a: a}
+	r := &run{h: h, o: o, found: newFindings(), a: a, memory: m}
 	var err error
-	if r.size, err = h.measure(); err == nil {
-		err = r.fits()
-	}
+	r.size, err = h.measure()
 	if err == nil && len(h.Txns) == 0 {
 		err = errors.New("the history has no transactions")
 	}
@@ -174,15 +183,6 @@ func Analyze(ctx context.Context, h *History, o Options) *Analysis {
 		return a
 	}
 	return a
-}
-
-// fits reports an error if the check would need more memory than allowed.
-func (r *run) fits() error {
-	need := int64(r.size.txns)*150 + int64(r.size.ops)*90 + int64(r.size.keys)*100
-	if need > r.o.Memory {
-		return fmt.Errorf("%d transactions of %d micro-operations need about %d MiB, more than the bound of %d MiB", r.size.txns, r.size.ops, need>>20, r.o.Memory>>20)
-	}
-	return nil
 }
 
 // wanted returns the strongest order that the models or anomalies ask for.
@@ -209,15 +209,17 @@ func (o Options) orderAsked() order {
 }
 
 func (r *run) lists(ctx context.Context) error {
-	l, err := newLists(r.h, r.size, r.found)
+	l, err := newLists(r.h, r.size, r.found, r.memory)
 	if err != nil {
 		return err
 	}
-	l.checkReads()
-	if err := ctx.Err(); err != nil {
+	if err := l.checkReads(ctx); err != nil {
 		return err
 	}
-	b := graph.NewBuilder(r.size.txns, 3*r.size.ops+3*r.size.txns)
+	b, err := r.builder()
+	if err != nil {
+		return err
+	}
 	l.edges(b)
 	r.a.Algorithm = "list-append graph"
 	if err := r.graph(ctx, b, l.committed, l); err != nil {
@@ -246,11 +248,27 @@ func (r *run) graph(ctx context.Context, b *graph.Builder, committed []bool, why
 	if len(r.components) == 0 {
 		return nil
 	}
-	c := &cycles{h: r.h, order: r.wanted(), why: why, budget: r.o.Steps, found: r.found, all: r.o.orderAsked() != noOrder}
+	nodes := int64(0)
+	for _, c := range r.components {
+		nodes += int64(len(c))
+	}
+	if err := r.memory.take(cycleBytes(int64(g.Nodes()), nodes, int64(g.Edges())), "the search for cycles through %d transactions", nodes); err != nil {
+		return err
+	}
+	c := &cycles{h: r.h, order: r.wanted(), why: why, budget: r.budget(ctx), found: r.found, all: r.o.orderAsked() != noOrder}
 	c.sub, c.orig = g.Induce(r.components)
-	c.search()
+	c.search(ctx)
+	r.spent(c.budget)
 	r.a.refuted = c.refuted
-	return nil
+	return ctx.Err()
+}
+
+// builder returns a builder with room for the graph of dependencies.
+func (r *run) builder() (*graph.Builder, error) {
+	if err := r.memory.take(r.size.graphBytes(), "the graph of %d transactions of %d micro-operations", r.size.txns, r.size.ops); err != nil {
+		return nil, err
+	}
+	return graph.NewBuilder(r.size.txns, r.size.edgesMost()), nil
 }
 
 // conclude makes the verdict. Doubt, if not empty, says why nothing is proven
@@ -275,6 +293,11 @@ func (r *run) conclude(w writers, doubt string) {
 	}
 	slices.Sort(a.Types)
 	for _, f := range r.found.list {
+		// The first is what the verdict rests on; of the others those are left
+		// out that do not fit.
+		if err := r.memory.take(witnessBytes(r.h, f.parts), "the witness of %s", f.Anomaly); err != nil && len(a.Findings) > 0 {
+			continue
+		}
 		f.Witness = witness(r.h, w, f.parts)
 		if forbidden[f.Anomaly] {
 			a.Findings = append(a.Findings, f)

@@ -25,24 +25,25 @@ type openOrder interface {
 // forbids: such an order exists if and only if the level holds. It is the
 // polygraph of Papadimitriou (JACM 26(4), 1979), for snapshot isolation as in
 // PolySI (Huang et al., VLDB 2023). What shows that there is none is returned
-// as a finding.
-func (r *run) decide(ctx context.Context, w openOrder, committed []bool, m rule, extra []graph.Step) (graph.Outcome, Anomaly, *Finding) {
-	b := graph.NewBuilder(r.size.txns, 3*r.size.ops+3*r.size.txns)
+// as a finding; where the outcome is open, the error says why.
+func (r *run) decide(ctx context.Context, w openOrder, committed []bool, m rule, extra []graph.Step) (graph.Outcome, Anomaly, *Finding, error) {
+	b, err := r.builder()
+	if err != nil {
+		return graph.Open, "", nil, err
+	}
 	w.edges(b)
 	addOrder(b, r.h, committed, m.order)
 	for _, s := range extra {
 		b.Edge(s.From, s.To, s.Kind)
 	}
-	budget := r.o.Steps
-	outcome, refuted := b.Build().Choose(w, m.level == levelSI, &budget)
-	if ctx.Err() != nil {
-		return graph.Open, "", nil
-	}
+	budget := r.budget(ctx)
+	outcome, refuted := b.Build().Choose(w, m.level == levelSI, budget)
+	r.spent(budget)
 	if outcome != graph.Impossible {
-		return outcome, "", nil
+		return outcome, "", nil, budget.Err()
 	}
 	name, f := describeChoices(r.h, w, refuted)
-	return outcome, name, &f
+	return outcome, name, &f, nil
 }
 
 // rank orders the kinds of cycles from the one that most models forbid.
@@ -100,12 +101,12 @@ func sorted32(set map[int32]bool) []int32 {
 }
 
 // undecided says why nothing is proven.
-func undecided(l level, keys int) string {
+func undecided(l level, keys int, why error) string {
 	what := "serializability"
 	if l == levelSI {
 		what = "snapshot isolation"
 	}
-	return fmt.Sprintf("no violation was found, but the history leaves the order of versions of %d keys open, and whether one of them agrees with %s was not decided within the steps; read each key before it is written, or allow more steps", keys, what)
+	return fmt.Sprintf("no violation was found, but the history leaves the order of versions of %d keys open, and whether one of them agrees with %s was not decided: %v; read each key before it is written, or allow more", keys, what, why)
 }
 
 // refutes reports whether a model is refuted by what was found already.

@@ -2,8 +2,10 @@ package txn
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cleancut/cleancut/checkers/txn/graph"
 )
@@ -38,15 +40,13 @@ type cycles struct {
 	orig   []int32      // transaction of each node of sub
 	order  order        // that the graph has
 	why    explainer
-	budget int
+	budget *graph.Budget
 	found  *findings
 	// all asks for kinds with a suffix even if they tell nothing new.
 	all bool
 	// refuted are the models that cannot hold by the mere existence of
 	// cycles, so that the search need not be complete.
 	refuted map[Model]bool
-	// partial says that the budget was used up.
-	partial bool
 }
 
 // exists reports whether the level together with an order has a cycle.
@@ -75,11 +75,11 @@ var sought = []struct {
 // kind that tells something new: one that is no special case of a kind found
 // already and, where an order takes part, whose model is not refuted by data
 // alone.
-func (c *cycles) search() {
+func (c *cycles) search(ctx context.Context) {
 	c.refuted = map[Model]bool{}
 	bare := c.existing(noOrder)
 	c.searchOrder(noOrder, bare)
-	if c.order == noOrder {
+	if c.order == noOrder || ctx.Err() != nil {
 		return
 	}
 	var data []Anomaly
@@ -142,8 +142,7 @@ func (c *cycles) searchOrder(o order, exists map[level]bool) {
 		spec := s.spec
 		spec.Allow |= orderMask[o]
 		spec.Order = orderMask[o]
-		cycle, complete := c.sub.Shortest(spec, &c.budget)
-		c.partial = c.partial || !complete
+		cycle, _ := c.sub.Shortest(spec, c.budget)
 		if cycle == nil {
 			continue
 		}
@@ -226,16 +225,31 @@ func (c *cycles) add(a Anomaly, cycle []graph.Step) {
 // describeCycle explains a cycle, one line for each edge.
 func describeCycle(h *History, why explainer, cycle []graph.Step) Finding {
 	f := Finding{Cycle: cycle}
-	chain := h.name(cycle[0].From)
 	for _, s := range cycle {
 		text, parts := explainStep(h, why, s)
 		f.Lines = append(f.Lines, text+".")
 		f.parts = append(f.parts, parts...)
 		f.parts = append(f.parts, place{s.From, none}, place{s.To, none})
-		chain += fmt.Sprintf(" -%s→ %s", s.Kind, h.name(s.To))
 	}
-	f.Summary = fmt.Sprintf("%d transactions each had to come before the next in a circle: %s", len(cycle), chain)
+	f.Summary = fmt.Sprintf("%d transactions each had to come before the next in a circle: %s", len(cycle), circle(h, cycle))
 	return f
+}
+
+// circle prints the transactions of a cycle, those in the middle left out if
+// it is long.
+func circle(h *History, cycle []graph.Step) string {
+	const most, ends = 24, 8
+	var b strings.Builder
+	b.WriteString(h.name(cycle[0].From))
+	for i, s := range cycle {
+		switch {
+		case len(cycle) <= most || i < ends || i >= len(cycle)-ends:
+			fmt.Fprintf(&b, " -%s→ %s", s.Kind, h.name(s.To))
+		case i == ends:
+			fmt.Fprintf(&b, " → (%d more) →", len(cycle)-2*ends)
+		}
+	}
+	return b.String()
 }
 
 func explainStep(h *History, why explainer, s graph.Step) (string, []place) {

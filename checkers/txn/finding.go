@@ -67,3 +67,31 @@ func (f *findings) types() []Anomaly {
 
 // name returns how a transaction is called in explanations.
 func (h *History) name(t int32) string { return fmt.Sprintf("T%d", h.Txns[t].ID) }
+
+// lostUpdate reports two transactions that read the same version of a key and
+// then wrote the key.
+func lostUpdate(h *History, found *findings, a, b, key int32) {
+	found.add(LostUpdate, func() Finding {
+		f := Finding{Key: h.KeyName(key)}
+		var read *Op
+		for _, t := range []int32{a, b} {
+			met := false
+			for j := range h.Txns[t].Ops {
+				o := &h.Txns[t].Ops[j]
+				if o.Key != key || o.Kind == Read && met {
+					continue
+				}
+				if o.Kind == Read {
+					met, read = true, o
+				}
+				f.parts = append(f.parts, place{t, int32(j)})
+			}
+		}
+		version, lost := h.ValueName(read.Value), "then wrote it; one of them overwrote the other unseen"
+		if h.Workload == ListAppend {
+			version, lost = h.ListName(read.List), "then appended to it; one of them did not see the append of the other"
+		}
+		f.Summary = fmt.Sprintf("%s and %s both read key %s as %s and %s", h.name(a), h.name(b), f.Key, version, lost)
+		return f
+	})
+}

@@ -39,6 +39,8 @@ type lists struct {
 	// outcome of which an append was read.
 	committed []bool
 	found     *findings
+	memory    *memory
+	err       error // why the reading ended early
 }
 
 // DuplicateWriteError says that a value was written to a key twice, so that
@@ -50,11 +52,14 @@ func (e *DuplicateWriteError) Error() string {
 }
 
 // newLists reads the history up to the order of each key.
-func newLists(h *History, s size, found *findings) (*lists, error) {
+func newLists(h *History, s size, found *findings, m *memory) (*lists, error) {
+	if err := m.take(s.listBytes(), "lists of %d micro-operations", s.ops); err != nil {
+		return nil, err
+	}
 	l := &lists{
 		h: h, size: s, index: newIndex(s.writes), appends: make([]place, 0, s.writes), final: make([]bool, s.writes), pos: make([]int32, s.writes), earlier: make([]int32, s.writes),
 		longest: make([]place, s.keys), order: make([][]int32, s.keys), damaged: make([]bool, s.keys), failed: make([]int32, s.keys),
-		committed: make([]bool, s.txns), found: found,
+		committed: make([]bool, s.txns), found: found, memory: m,
 	}
 	for i := range l.longest {
 		l.longest[i].txn = none
@@ -65,10 +70,24 @@ func newLists(h *History, s size, found *findings) (*lists, error) {
 	if err := l.number(); err != nil {
 		return nil, err
 	}
-	for k := range l.order {
+	longest := int64(0)
+	for _, p := range l.longest {
+		if p.txn != none {
+			longest += int64(len(l.op(p).List)) + 1
+		}
+	}
+	l.take(8 * longest)
+	for k := 0; k < len(l.order) && l.err == nil; k++ {
 		l.orderKey(int32(k))
 	}
-	return l, nil
+	return l, l.err
+}
+
+// take reserves bytes; without them l.err is set.
+func (l *lists) take(bytes int64) {
+	if l.err == nil {
+		l.err = l.memory.take(bytes, "the elements that were read")
+	}
 }
 
 func (l *lists) op(p place) *Op { return &l.h.Txns[p.txn].Ops[p.op] }
@@ -116,7 +135,7 @@ func (l *lists) orderKey(k int32) {
 	read := l.op(l.longest[k]).List
 	order := make([]int32, 0, len(read))
 	first := none
-	garbage := map[Value]bool{}
+	var garbage map[Value]bool
 	for _, v := range read {
 		n := l.index.get(k, v)
 		if n >= 0 && l.pos[n] >= 0 || garbage[v] {
@@ -124,7 +143,11 @@ func (l *lists) orderKey(k int32) {
 			continue
 		}
 		if n < 0 {
+			if garbage == nil {
+				garbage = map[Value]bool{}
+			}
 			garbage[v] = true
+			l.take(garbageBytes)
 		}
 		if n >= 0 {
 			l.pos[n] = int32(len(order))

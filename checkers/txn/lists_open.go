@@ -28,10 +28,12 @@ func newOpenTails(l *lists, components [][]int32, most int) (*openTails, bool) {
 	if len(components) == 0 {
 		return t, true
 	}
-	component := map[int32]int{}
+	component := make([]int32, l.txns) // from 1
 	for i, c := range components {
 		for _, v := range c {
-			component[v] = i + 1
+			if int(v) < l.txns {
+				component[v] = int32(i + 1)
+			}
 		}
 	}
 	for k, tail := range l.tails() {
@@ -42,11 +44,11 @@ func newOpenTails(l *lists, components [][]int32, most int) (*openTails, bool) {
 			}
 			for _, b := range tail.appenders[i+1:] {
 				if component[a] == component[b] {
+					if len(t.pairs) == most {
+						return t, false
+					}
 					t.pairs = append(t.pairs, tailPair{a, b, int32(k)})
 				}
-			}
-			if len(t.pairs) > most {
-				return nil, false
 			}
 		}
 		if len(t.pairs) > before {

@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"context"
 	"fmt"
 	"slices"
 )
@@ -15,7 +16,15 @@ type reads struct {
 	// version rmwOff[key+1]-rmwOff[key], and appended to the key, or none.
 	rmw    []int32
 	rmwOff []int32
+	// seen and garbage hold of each append, and of what nobody appended, the
+	// read that last held it, as its number.
+	seen    []int32
+	garbage map[entry]int32
+	round   int32
 }
+
+// garbageBytes are those of a map's entry for what nobody appended.
+const garbageBytes = 100
 
 // ownState is what a transaction knows of a key so far.
 type ownState struct {
@@ -29,7 +38,7 @@ type ownState struct {
 }
 
 // checkReads goes through all reads.
-func (l *lists) checkReads() {
+func (l *lists) checkReads(ctx context.Context) error {
 	r := reads{lists: l, state: make([]ownState, l.keys), rmwOff: make([]int32, l.keys+1)}
 	for k := range l.order {
 		r.rmwOff[k+1] = r.rmwOff[k] + int32(len(l.order[k])) + 1
@@ -40,6 +49,9 @@ func (l *lists) checkReads() {
 	}
 	number := int32(0)
 	for i := range l.h.Txns {
+		if i%pollTxns == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		t := &l.h.Txns[i]
 		badOnce := false
 		for j := range t.Ops {
@@ -56,6 +68,7 @@ func (l *lists) checkReads() {
 	}
 	l.dirtyUpdates()
 	l.ownOrder()
+	return l.err
 }
 
 // ownOrder looks for appends of one transaction to one key that were read
@@ -98,7 +111,7 @@ func (r *reads) append(p place, n int32) {
 		if *slot == none {
 			*slot = p.txn
 		} else {
-			r.lostUpdate(*slot, p.txn, o.Key, s.version)
+			lostUpdate(r.h, r.found, *slot, p.txn, o.Key)
 		}
 	}
 	s.wrote = true
@@ -156,9 +169,10 @@ func (s *ownState) agrees(list []Value) bool {
 // elements checks who wrote each element of a read.
 func (r *reads) elements(p place) {
 	o := r.op(p)
-	seen := make(map[Value]bool, len(o.List))
+	r.round++
 	for _, e := range o.List {
-		if seen[e] {
+		n := r.index.get(o.Key, e)
+		if r.met(o.Key, e, n) {
 			r.found.add(DuplicateElements, func() Finding {
 				return Finding{
 					Summary: fmt.Sprintf("%s read key %s as %s, which holds %s more than once, though it was appended once", r.h.name(p.txn), r.h.KeyName(o.Key), r.h.ListName(o.List), r.h.ValueName(e)),
@@ -167,8 +181,6 @@ func (r *reads) elements(p place) {
 			})
 			continue
 		}
-		seen[e] = true
-		n := r.index.get(o.Key, e)
 		if n < 0 {
 			r.found.add(GarbageRead, func() Finding {
 				return Finding{
@@ -193,6 +205,31 @@ func (r *reads) elements(p place) {
 			r.committed[w.txn] = true
 		}
 	}
+}
+
+// met notes that the current read held an element, which is append n if that
+// is not negative, and reports whether it held it before.
+func (r *reads) met(key int32, e Value, n int32) bool {
+	if n >= 0 {
+		if r.seen == nil {
+			r.seen = make([]int32, len(r.appends))
+		}
+		met := r.seen[n] == r.round
+		r.seen[n] = r.round
+		return met
+	}
+	g := entry{value: e, key: key}
+	last, known := r.garbage[g]
+	if !known {
+		if r.take(garbageBytes); r.err != nil {
+			return false
+		}
+		if r.garbage == nil {
+			r.garbage = map[entry]int32{}
+		}
+	}
+	r.garbage[g] = r.round
+	return last == r.round
 }
 
 func (r *reads) internal(p place, s *ownState) {
@@ -263,28 +300,6 @@ func (r *reads) futureRead(p place, n int32) {
 		})
 		return
 	}
-}
-
-func (r *reads) lostUpdate(a, b, key, version int32) {
-	r.found.add(LostUpdate, func() Finding {
-		f := Finding{Key: r.h.KeyName(key)}
-		var list []Value
-		for _, t := range []int32{a, b} {
-			read := false
-			for j := range r.h.Txns[t].Ops {
-				o := &r.h.Txns[t].Ops[j]
-				if o.Key != key || o.Kind == Read && read {
-					continue
-				}
-				if o.Kind == Read {
-					read, list = true, o.List
-				}
-				f.parts = append(f.parts, place{t, int32(j)})
-			}
-		}
-		f.Summary = fmt.Sprintf("%s and %s both read key %s as %s and then appended to it; one of them did not see the append of the other", r.h.name(a), r.h.name(b), f.Key, r.h.ListName(list))
-		return f
-	})
 }
 
 // dirtyUpdates looks for committed appends that follow failed ones.

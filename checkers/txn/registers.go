@@ -201,16 +201,26 @@ func (r *registers) writer(key int32, v Value) (place, bool) {
 
 // registers judges a register history.
 func (r *run) registers(ctx context.Context) error {
+	if most := slices.MaxFunc(r.h.Txns, func(a, b Txn) int { return len(a.Ops) - len(b.Ops) }); len(most.Ops) > maxRegisterOps {
+		return fmt.Errorf("transaction %d has %d micro-operations; at most %d can be judged on registers", most.ID, len(most.Ops), maxRegisterOps)
+	}
+	if err := r.memory.take(r.size.registerBytes(), "registers of %d micro-operations", r.size.ops); err != nil {
+		return err
+	}
 	g, err := newRegisters(r.h, r.size, &r.o, r.found)
 	if err != nil {
 		return err
 	}
-	if most := slices.MaxFunc(r.h.Txns, func(a, b Txn) int { return len(a.Ops) - len(b.Ops) }); len(most.Ops) > maxRegisterOps {
-		return fmt.Errorf("transaction %d has %d micro-operations; at most %d can be judged on registers", most.ID, len(most.Ops), maxRegisterOps)
+	if err := g.checkReads(ctx); err != nil {
+		return err
 	}
-	g.checkReads()
-	g.orderVersions()
-	b := graph.NewBuilder(r.size.txns, 3*r.size.ops+3*r.size.txns)
+	if err := g.orderVersions(r.memory); err != nil {
+		return err
+	}
+	b, err := r.builder()
+	if err != nil {
+		return err
+	}
 	g.edges(b)
 	r.a.Algorithm = "register graph"
 	if err := r.graph(ctx, b, g.committed, g); err != nil {

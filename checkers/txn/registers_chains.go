@@ -29,8 +29,7 @@ type openChains struct {
 	*registers
 	chains []chain
 	pairs  [][2]int32 // of chains
-	// forced are pairs in the order of real time, if that counts; edges are
-	// the dependencies that follow from it.
+	// forced are pairs in the order of real time, if that counts.
 	forced [][2]int32
 	head   map[int32]int32 // chain by its first version
 	tail   map[int32]int32 // by its last one
@@ -52,10 +51,10 @@ func newOpenChains(r *registers, realtime bool, most int) (*openChains, bool) {
 		c.chains = append(c.chains, list...)
 		before := len(c.pairs)
 		if realtime {
-			most -= c.pairByTime(first)
+			most -= c.pairByTime(first, most)
 		} else {
 			for i := first; i < int32(len(c.chains)); i++ {
-				if len(c.pairs) > most {
+				if len(c.pairs)+int(i-first) > most {
 					return nil, false
 				}
 				for j := first; j < i; j++ {
@@ -63,7 +62,7 @@ func newOpenChains(r *registers, realtime bool, most int) (*openChains, bool) {
 				}
 			}
 		}
-		if len(c.pairs)+len(c.forced) > most {
+		if most < 0 {
 			return nil, false
 		}
 		if len(c.pairs) > before {
@@ -116,8 +115,8 @@ func (r *registers) findChains() [][]chain {
 // pairByTime goes through the chains of one key from first on, in the order of
 // their last invocations. Pairs of which real time orders exactly one way are
 // forced, and left out where others imply them. It returns how many pairs it
-// looked at.
-func (c *openChains) pairByTime(first int32) int {
+// looked at, and ends past the given number.
+func (c *openChains) pairByTime(first int32, most int) int {
 	list := c.chains[first:]
 	latest := make([]int64, len(list)) // completion of a chain up to here
 	looked := 0
@@ -126,7 +125,7 @@ func (c *openChains) pairByTime(first int32) int {
 		if j > 0 {
 			latest[j] = max(latest[j], latest[j-1])
 		}
-		for i := j - 1; i >= 0; i-- {
+		for i := j - 1; i >= 0 && looked <= most; i-- {
 			looked++
 			before, after := list[i].completed < list[j].invoked, list[j].completed < list[i].invoked
 			switch a, b := first+int32(i), first+int32(j); {
@@ -173,13 +172,10 @@ func (c *openChains) link(a, b int32, f func(graph.Step)) {
 	}
 }
 
-// forcedEdges are the dependencies that follow from the order of real time.
-func (c *openChains) forcedEdges() []graph.Step {
-	var list []graph.Step
-	for _, p := range c.forced {
-		c.link(p[0], p[1], func(s graph.Step) { list = append(list, s) })
-	}
-	return list
+// readersOf returns who read the last version of a chain.
+func (c *openChains) readersOf(i int32) []int32 {
+	v := c.chains[i].versions
+	return c.readers[v[len(v)-1]]
 }
 
 func (c *openChains) key(choice int32) int32 { return c.chains[c.pairs[choice][0]].key }

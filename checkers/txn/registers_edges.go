@@ -14,7 +14,7 @@ import (
 // anything, so this chains versions for anti-dependencies, always. The
 // options add what they promise; a promise that makes the versions of a key
 // cyclic is reported and not used for that key, as in Elle.
-func (r *registers) orderVersions() {
+func (r *registers) orderVersions(m *memory) error {
 	for i := range r.h.Txns {
 		if !r.committed[i] {
 			continue
@@ -25,19 +25,38 @@ func (r *registers) orderVersions() {
 			}
 		})
 	}
-	if len(r.o.TransactionOrder) > 0 {
-		r.promise("the order of transactions", r.revealed())
+	most := int(min(int64(r.ops)+64*int64(r.txns), m.left/pairBytes))
+	for _, p := range []struct {
+		asked bool
+		name  string
+		pairs func() []pair
+	}{
+		{len(r.o.TransactionOrder) > 0, "the order of transactions", r.revealed},
+		{r.o.WFRKeys, "writes-follow-reads", r.followed},
+		{r.o.SequentialKeys, "sequential keys", func() []pair { return r.met(true, most) }},
+		{r.o.LinearizableKeys, "linearizable keys", func() []pair { return r.met(false, most) }},
+	} {
+		if !p.asked {
+			continue
+		}
+		pairs := p.pairs()
+		if len(pairs) > most {
+			return fmt.Errorf("the promise of %s relates more than %d pairs of versions; promise less, or allow more memory", p.name, most)
+		}
+		if err := m.take(int64(len(pairs))*pairBytes+int64(r.ops)*touchBytes, "the promise of %s", p.name); err != nil {
+			return err
+		}
+		r.promise(p.name, pairs)
 	}
-	if r.o.WFRKeys {
-		r.promise("writes-follow-reads", r.followed())
-	}
-	if r.o.SequentialKeys {
-		r.promise("sequential keys", r.met(true))
-	}
-	if r.o.LinearizableKeys {
-		r.promise("linearizable keys", r.met(false))
-	}
+	return nil
 }
+
+// pairBytes are those of a pair of versions that a promise relates, in the
+// lists and the graph where it is kept; touchBytes those of a touch.
+const (
+	pairBytes  = 5*8 + 3*(edgeBytes+builtBytes)*3 + 64
+	touchBytes = 6 * 12
+)
 
 // pair says that the first version comes before the second.
 type pair struct{ before, after int32 }
@@ -131,8 +150,9 @@ func (r *registers) followed() []pair {
 type touch struct{ txn, first, last int32 }
 
 // met orders the versions of each key as the transactions that touched it
-// follow each other, in each process or in real time.
-func (r *registers) met(byProcess bool) []pair {
+// follow each other, in each process or in real time; past so many pairs it
+// ends.
+func (r *registers) met(byProcess bool, most int) []pair {
 	byKey := make([][]touch, r.keys)
 	for i := range r.h.Txns {
 		if !r.committed[i] && r.h.Txns[i].Status != Info {
@@ -153,9 +173,12 @@ func (r *registers) met(byProcess bool) []pair {
 	}
 	var pairs []pair
 	for _, touches := range byKey {
+		if len(pairs) > most {
+			break
+		}
 		slices.SortStableFunc(touches, func(a, b touch) int { return cmp.Compare(r.h.Txns[a.txn].Invoke, r.h.Txns[b.txn].Invoke) })
 		if !byProcess {
-			pairs = r.realtimePairs(touches, pairs)
+			pairs = r.realtimePairs(touches, pairs, most)
 			continue
 		}
 		latest := map[int]touch{}
@@ -181,9 +204,12 @@ func (r *registers) precedes(a, b int32) bool {
 
 // realtimePairs relates each touch, in order of invocation, to those that
 // were complete before it and that no other one divides from it.
-func (r *registers) realtimePairs(touches []touch, pairs []pair) []pair {
+func (r *registers) realtimePairs(touches []touch, pairs []pair, most int) []pair {
 	var open, frontier []touch // not complete by now; complete, and followed by none that is
 	for _, t := range touches {
+		if len(pairs) > most {
+			return pairs
+		}
 		var still []touch
 		for _, o := range open {
 			if !r.precedes(o.txn, t.txn) {

@@ -112,13 +112,24 @@ func (r *run) settleRegisters(ctx context.Context, g *registers) string {
 // settleRegister seeks an order of versions for a model: first one that keeps
 // real time, which leaves few choices and proves all that is weaker.
 func (r *run) settleRegister(ctx context.Context, g *registers, m Model) string {
-	wanted := rules[m]
+	wanted, why := rules[m], error(nil)
 	for _, try := range slices.Compact([]rule{{wanted.level, realtimeOrder}, wanted}) {
-		chains, ok := newOpenChains(g, try.order == realtimeOrder, min(maxChoices, r.o.Steps))
+		if why = r.memory.take(r.size.chainBytes(), "chains of versions"); why != nil {
+			break
+		}
+		chains, ok := newOpenChains(g, try.order == realtimeOrder, r.mostChoices())
 		if !ok {
+			why = fmt.Errorf("there are more than %d choices between two orders", r.mostChoices())
 			continue
 		}
-		outcome, name, f := r.decide(ctx, chains, g.committed, try, chains.forcedEdges())
+		forced, err := r.forcedEdges(chains)
+		if why = err; err != nil {
+			continue
+		}
+		var outcome graph.Outcome
+		var name Anomaly
+		var f *Finding
+		outcome, name, f, why = r.decide(ctx, chains, g.committed, try, forced)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err().Error()
@@ -132,7 +143,27 @@ func (r *run) settleRegister(ctx context.Context, g *registers, m Model) string 
 			return ""
 		}
 	}
-	return undecided(wanted.level, g.openKeys())
+	return undecided(wanted.level, g.openKeys(), why)
+}
+
+// forcedEdges returns the dependencies that follow from the order of real time,
+// within the bounds of the search.
+func (r *run) forcedEdges(c *openChains) ([]graph.Step, error) {
+	n := 0
+	for _, p := range c.forced {
+		n += 1 + len(c.readersOf(p[0]))
+		if n > r.o.Steps {
+			return nil, graph.ErrSteps
+		}
+	}
+	if err := r.memory.take(int64(len(c.pairs)+len(c.forced))*choiceBytes+int64(n)*(12+edgeBytes+builtBytes), "what real time orders"); err != nil {
+		return nil, err
+	}
+	list := make([]graph.Step, 0, n)
+	for _, p := range c.forced {
+		c.link(p[0], p[1], func(s graph.Step) { list = append(list, s) })
+	}
+	return list, nil
 }
 
 // openKeys counts the keys of which the order of versions is open.

@@ -1,16 +1,20 @@
 package txn
 
 import (
+	"context"
 	"fmt"
 	"slices"
 )
 
 // checkReads checks each read by itself, looks for lost updates, and notes
 // the readers of each version.
-func (r *registers) checkReads() {
+func (r *registers) checkReads(ctx context.Context) error {
 	rmw := make([]int32, len(r.readers)) // by version: the first that read it and wrote its key, plus 1
 	for i := range r.h.Txns {
 		t := int32(i)
+		if i%pollTxns == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if r.h.Txns[i].Status != OK {
 			continue
 		}
@@ -25,7 +29,7 @@ func (r *registers) checkReads() {
 				return
 			}
 			if other := rmw[read]; other > 0 {
-				r.lostUpdate(other-1, t, key)
+				lostUpdate(r.h, r.found, other-1, t, key)
 			} else {
 				rmw[read] = t + 1
 			}
@@ -37,6 +41,7 @@ func (r *registers) checkReads() {
 			}
 		})
 	}
+	return nil
 }
 
 // read checks one read of an ok transaction.
@@ -93,28 +98,6 @@ func (r *registers) read(p place, contradicted *bool) {
 			return f
 		})
 	}
-}
-
-func (r *registers) lostUpdate(a, b, key int32) {
-	r.found.add(LostUpdate, func() Finding {
-		f := Finding{Key: r.h.KeyName(key)}
-		var value Value
-		for _, t := range []int32{a, b} {
-			read := false
-			for j := range r.h.Txns[t].Ops {
-				o := &r.h.Txns[t].Ops[j]
-				if o.Key != key || o.Kind == Read && read {
-					continue
-				}
-				if o.Kind == Read {
-					read, value = true, o.Value
-				}
-				f.parts = append(f.parts, place{t, int32(j)})
-			}
-		}
-		f.Summary = fmt.Sprintf("%s and %s both read key %s as %s and then wrote it; one of them overwrote the other unseen", r.h.name(a), r.h.name(b), f.Key, r.h.ValueName(value))
-		return f
-	})
 }
 
 // place of the read of a version by a transaction, none if there is none.

@@ -20,6 +20,7 @@ type weakInput struct {
 	writeOff  []int32 // of each transaction
 	writeKey  []int32 // in rising order, without repetition
 	previous  []int32 // in the session, or none
+	sessioned bool
 }
 
 // observer tells what the reads of a transaction saw: f is called with the key
@@ -55,6 +56,7 @@ func newWeakInput(h *History, s size, committed []bool, w observer, sessioned bo
 		in.writeKey = in.writeKey[:from+len(slices.Compact(in.writeKey[from:]))]
 		in.writeOff[i+1] = int32(len(in.writeKey))
 	}
+	in.sessioned = sessioned
 	if sessioned {
 		in.previous = sessions(h, committed)
 	} else {
@@ -96,28 +98,55 @@ type weakLevel struct {
 	at    []int32
 	at2   []int32
 	read  []int32 // stamp by transaction: it was read from
+	since []int32 // the first read from it, if the stamp is current
+	met   []int32 // keys that the current transaction read
+	// memory pays for the edges; err says that it does not suffice.
+	memory *memory
+	err    error
 }
 
-func (w *weakLevel) infer(ctx context.Context, memory int64) error {
+func (w *weakLevel) infer(ctx context.Context, m *memory) error {
+	w.memory = m
 	w.stamp, w.at, w.at2 = make([]int32, w.keys), make([]int32, w.keys), make([]int32, w.keys)
 	w.read = make([]int32, len(w.h.Txns)+1)
 	switch w.level {
 	case levelMAV:
+		w.since = make([]int32, len(w.h.Txns)+1)
 		for t := range w.h.Txns {
+			if err := w.poll(ctx, t); err != nil {
+				return err
+			}
 			w.monotonic(int32(t))
 		}
+		return w.err
 	case levelRA:
-		return w.atomic()
-	default:
-		return w.causal(ctx, memory)
+		return w.atomic(ctx)
 	}
-	return nil
+	return w.causal(ctx)
 }
 
-func (w *weakLevel) add(first, second, reader, key int32) {
-	if first != second {
-		w.edges = append(w.edges, inferred{first, second, reader, key})
+// poll says, now and then, why the inference must end.
+func (w *weakLevel) poll(ctx context.Context, i int) error {
+	if i%pollTxns == 0 && w.err == nil {
+		w.err = ctx.Err()
 	}
+	return w.err
+}
+
+const inferredBytes = 16
+
+func (w *weakLevel) add(first, second, reader, key int32) {
+	if first == second || w.err != nil {
+		return
+	}
+	if n := len(w.edges); n == cap(w.edges) {
+		more := max(1024, n/2)
+		if w.err = w.memory.take(int64(n+more)*inferredBytes, "%d inferred edges of the order of commits", n+more); w.err != nil {
+			return
+		}
+		w.edges = append(make([]inferred, 0, n+more), w.edges...)
+	}
+	w.edges = append(w.edges, inferred{first, second, reader, key})
 }
 
 // monotonic infers what monotonic atomic view asks of a transaction: once it
@@ -129,15 +158,14 @@ func (w *weakLevel) monotonic(t int32) {
 	if to-from < 2 {
 		return
 	}
-	first := make(map[int32]int32, to-from) // writer → its first read
-	for i := to - 1; i >= from; i-- {
-		first[w.readFrom[i]] = i
-	}
 	round := t + 1
-	var keys []int32 // that were read so far
+	for i := to - 1; i >= from; i-- {
+		w.read[w.readFrom[i]], w.since[w.readFrom[i]] = round, i
+	}
+	keys := w.met[:0] // that were read so far
 	for i := to - 1; i >= from; i-- {
 		writer, key := w.readFrom[i], w.readKey[i]
-		if first[writer] == i && writer != w.initial() {
+		if w.since[writer] == i && writer != w.initial() {
 			if own := w.writes(writer); len(own) <= len(keys) {
 				for _, k := range own {
 					if w.stamp[k] == round {
@@ -160,6 +188,7 @@ func (w *weakLevel) monotonic(t int32) {
 			w.at[key], w.at2[key] = writer, w.at[key]
 		}
 	}
+	w.met = keys
 }
 
 // older adds the edge to the next writer of key other than the one that was
@@ -178,21 +207,31 @@ func (w *weakLevel) older(writer, t, key int32) {
 // a transaction wrote that is read from as well, or that comes before in the
 // session. Of the session the last writer of each key suffices, as all
 // earlier ones come before it anyway.
-func (w *weakLevel) atomic() error {
+func (w *weakLevel) atomic(ctx context.Context) error {
 	lastWriter := map[int64]int32{} // by session and key
+	if w.sessioned {
+		if err := w.memory.take(int64(len(w.writeKey))*80, "the last writers of keys in each session"); err != nil {
+			return err
+		}
+	}
 	order := w.bySession()
-	session, _, _, err := w.chains(order)
+	session, _, err := w.chains(order)
 	if err != nil {
 		return err
 	}
-	for _, t := range order {
+	for i, t := range order {
+		if err := w.poll(ctx, i); err != nil {
+			return err
+		}
 		from, to := w.readOff[t], w.readOff[t+1]
 		round := t + 1
-		var keys []int32
+		keys := w.met[:0]
 		for i := from; i < to; i++ {
 			writer, key := w.readFrom[i], w.readKey[i]
-			if last, ok := lastWriter[int64(session[t])<<32|int64(key)]; ok {
-				w.add(last, writer, t, key)
+			if w.previous[t] >= 0 {
+				if last, ok := lastWriter[int64(session[t])<<32|int64(key)]; ok {
+					w.add(last, writer, t, key)
+				}
 			}
 			if w.stamp[key] != round {
 				w.stamp[key], w.at[key] = round, writer
@@ -211,11 +250,15 @@ func (w *weakLevel) atomic() error {
 		for i := from; i < to; i++ {
 			w.fractured(t, w.readFrom[i], keys, round)
 		}
+		w.met = keys
+		if !w.sessioned {
+			continue
+		}
 		for _, k := range w.writes(t) {
 			lastWriter[int64(session[t])<<32|int64(k)] = t
 		}
 	}
-	return nil
+	return w.err
 }
 
 // fractured adds an edge for each key that t reads and that writer, from
@@ -259,24 +302,23 @@ func (in *weakInput) bySession() []int32 {
 	return order
 }
 
-// chains numbers the sessions, and the transactions of each from 1. A process
-// that goes on after a transaction of unknown outcome has no session, which is
-// an error.
-func (in *weakInput) chains(order []int32) (session, place []int32, sessions int, err error) {
-	session, place = make([]int32, len(in.h.Txns)), make([]int32, len(in.h.Txns))
+// chains numbers the sessions. A process that goes on after a transaction of
+// unknown outcome has no session, which is an error.
+func (in *weakInput) chains(order []int32) (session []int32, sessions int, err error) {
+	session = make([]int32, len(in.h.Txns))
 	followed := make([]bool, len(in.h.Txns))
 	for _, t := range order {
 		p := in.previous[t]
 		if p < 0 {
-			session[t], place[t] = int32(sessions), 1
+			session[t] = int32(sessions)
 			sessions++
 			continue
 		}
 		if followed[p] {
-			return nil, nil, 0, fmt.Errorf("process %d goes on with %s after a transaction of unknown outcome; it must be retired", in.h.Txns[t].Process, in.h.name(t))
+			return nil, 0, fmt.Errorf("process %d goes on with %s after a transaction of unknown outcome; it must be retired", in.h.Txns[t].Process, in.h.name(t))
 		}
 		followed[p] = true
-		session[t], place[t] = session[p], place[p]+1
+		session[t] = session[p]
 	}
-	return session, place, sessions, nil
+	return session, sessions, nil
 }

@@ -17,16 +17,23 @@ func (r *run) weak(ctx context.Context, w observer, committed []bool, versions f
 			continue
 		}
 		r.a.Algorithm += ", inferred order of commits"
+		if err := r.memory.take(r.size.weakBytes(), "the weak levels"); err != nil {
+			return err
+		}
 		in := newWeakInput(r.h, r.size, committed, w, rule.order == processOrder)
 		lvl := &weakLevel{weakInput: in, level: rule.level}
-		err := lvl.infer(ctx, r.o.Memory)
+		err := lvl.infer(ctx, r.memory)
 		if errors.Is(err, errCyclic) {
 			continue // the graph has shown G1c or G1c-process
 		}
 		if err != nil {
 			return err
 		}
-		if f, ok := lvl.violation(w, versions); ok {
+		f, ok, err := lvl.violation(ctx, w, versions, r.memory)
+		if err != nil {
+			return err
+		}
+		if ok {
 			r.found.add(FracturedRead, func() Finding { return f })
 			r.a.refuted[m] = true
 		}
@@ -35,13 +42,17 @@ func (r *run) weak(ctx context.Context, w observer, committed []bool, versions f
 }
 
 // violation returns a cycle in the order of commits, if there is one.
-func (w *weakLevel) violation(why observer, versions func(b *graph.Builder)) (Finding, bool) {
+func (w *weakLevel) violation(ctx context.Context, why observer, versions func(b *graph.Builder), m *memory) (Finding, bool, error) {
 	for _, e := range w.edges {
 		if e.second == w.initial() {
-			return w.initialRead(e, why), true
+			return w.initialRead(e, why), true, nil
 		}
 	}
-	b := graph.NewBuilder(len(w.h.Txns)+1, len(w.edges)+len(w.readFrom)+len(w.h.Txns))
+	edges := len(w.edges) + len(w.readFrom) + 2*len(w.writeKey) + len(w.h.Txns)
+	if err := m.take(int64(edges)*(edgeBytes+builtBytes)+2*int64(len(w.h.Txns)+1)*nodeBytes, "the graph of the order of commits, of %d edges", edges); err != nil {
+		return Finding{}, false, err
+	}
+	b := graph.NewBuilder(len(w.h.Txns)+1, edges)
 	for t, p := range w.previous {
 		if p >= 0 {
 			b.Edge(p, int32(t), graph.SO)
@@ -59,18 +70,25 @@ func (w *weakLevel) violation(why observer, versions func(b *graph.Builder)) (Fi
 	g := b.Build()
 	components := g.Components(graph.All)
 	if len(components) == 0 {
-		return Finding{}, false
+		return Finding{}, false, ctx.Err()
+	}
+	nodes := int64(0)
+	for _, c := range components {
+		nodes += int64(len(c))
+	}
+	if err := m.take(8*int64(g.Nodes())+nodes*nodeBytes+int64(g.Edges())*(edgeBytes+builtBytes)+maxTried*nodes*8, "the search for a cycle of commits through %d transactions", nodes); err != nil {
+		return Finding{}, false, err
 	}
 	sub, original := g.Induce(components)
-	return w.describe(shortestThrough(sub, original), why), true
+	return w.describe(shortestThrough(ctx, sub, original), why), true, ctx.Err()
 }
 
 // maxTried bounds from how many transactions a shortest cycle is sought.
 const maxTried = 64
 
-func shortestThrough(g *graph.Graph, original []int32) []graph.Step {
+func shortestThrough(ctx context.Context, g *graph.Graph, original []int32) []graph.Step {
 	var best []graph.Step
-	for v := int32(0); v < min(g.Real, maxTried); v++ {
+	for v := int32(0); v < min(g.Real, maxTried) && (best == nil || ctx.Err() == nil); v++ {
 		if c := g.Through(v, graph.All); best == nil || c != nil && len(c) < len(best) {
 			best = c
 		}
@@ -83,7 +101,6 @@ func shortestThrough(g *graph.Graph, original []int32) []graph.Step {
 
 func (w *weakLevel) describe(cycle []graph.Step, why observer) Finding {
 	f := Finding{Cycle: cycle}
-	chain := w.h.name(cycle[0].From)
 	for _, s := range cycle {
 		var text string
 		var parts []place
@@ -95,9 +112,8 @@ func (w *weakLevel) describe(cycle []graph.Step, why observer) Finding {
 		f.Lines = append(f.Lines, text+".")
 		f.parts = append(f.parts, parts...)
 		f.parts = append(f.parts, place{s.From, none}, place{s.To, none})
-		chain += fmt.Sprintf(" -%s→ %s", s.Kind, w.h.name(s.To))
 	}
-	f.Summary = fmt.Sprintf("%d transactions each had to be committed before the next in a circle: %s", len(cycle), chain)
+	f.Summary = fmt.Sprintf("%d transactions each had to be committed before the next in a circle: %s", len(cycle), circle(w.h, cycle))
 	return f
 }
 

@@ -22,8 +22,8 @@ const (
 )
 
 // Refuted says that one side of a choice closes a cycle with edges of the
-// graph, and of sides whose opposites are refuted, too. Its choice is -1 if
-// the cycle needs none.
+// graph and of sides of other choices. Its choice is -1 if the cycle needs
+// none.
 type Refuted struct {
 	Choice int32
 	Second bool
@@ -33,8 +33,9 @@ type Refuted struct {
 // Choose seeks a side for each choice so that graph and chosen sides together
 // have no cycle; with si, cycles with two consecutive edges of kind RW are
 // allowed (see Doubled). For each way to choose, an impossible outcome names a
-// side that is taken and refuted. The search follows at most *budget edges
-// and deducts those that it followed.
+// cycle that has only edges of the graph and of the sides taken. Where the outcome is open, the budget tells
+// why; it pays for each edge of a side, each edge followed, and each choice in
+// a conflict, and for all memory but that of the sides themselves.
 //
 // Only edges inside a component of the graph with all sides at once can be on
 // a cycle; all others are left out at first. The rest is searched in depth: a
@@ -42,8 +43,12 @@ type Refuted struct {
 // Topological Sort Algorithm for Directed Acyclic Graphs", JEA 11, 2006), and
 // a choice of which both sides fail goes back to the last choice that took
 // part in either cycle (Prosser's conflict-directed backjumping, 1993).
-func (g *Graph) Choose(a Alternatives, si bool, budget *int) (Outcome, []Refuted) {
-	b := NewBuilder(int(g.Nodes()), len(g.to)+2*a.Choices())
+func (g *Graph) Choose(a Alternatives, si bool, budget *Budget) (Outcome, []Refuted) {
+	sides, ok := weigh(a, budget)
+	if !ok || !budget.take(chooseBytes(int64(g.Nodes()), int64(len(g.to)), sides, int64(a.Choices()), si)) {
+		return Open, nil
+	}
+	b := NewBuilder(int(g.Nodes()), len(g.to)+int(sides))
 	for v := int32(0); v < g.Nodes(); v++ {
 		g.Out(v, func(to int32, k Kind) { b.Edge(v, to, k) })
 	}
@@ -51,10 +56,6 @@ func (g *Graph) Choose(a Alternatives, si bool, budget *int) (Outcome, []Refuted
 		for _, second := range []bool{false, true} {
 			a.Side(c, second, func(s Step) { b.Edge(s.From, s.To, s.Kind) })
 		}
-	}
-	*budget -= b.Len()
-	if *budget <= 0 {
-		return Open, nil
 	}
 	components := b.Build().Components(All)
 	if len(components) == 0 {
@@ -68,6 +69,36 @@ func (g *Graph) Choose(a Alternatives, si bool, budget *int) (Outcome, []Refuted
 		return Impossible, proof.list()
 	}
 	return s.search()
+}
+
+// weigh counts the edges of all sides, which cost a step each, and reports
+// whether the budget lasts.
+func weigh(a Alternatives, budget *Budget) (edges int64, ok bool) {
+	for c := range int32(a.Choices()) {
+		before := edges
+		for _, second := range []bool{false, true} {
+			a.Side(c, second, func(Step) { edges++ })
+		}
+		budget.steps -= int(edges - before)
+		if budget.Err() != nil {
+			return edges, false
+		}
+	}
+	return edges, true
+}
+
+// chooseBytes estimates what a search takes before it meets a conflict: the
+// graph with all sides (see the package comment), and the chooser's arrays, of
+// which those of arcs grow by doubling.
+func chooseBytes(nodes, known, sides, choices int64, si bool) int64 {
+	all := nodes*(4+13+16) + (known+sides)*14
+	doubled := int64(1)
+	if si {
+		doubled = 2
+	}
+	perNode := int64(4+4+4+4) + doubled*(2*24+2*24+3*4+3*4+20)
+	perArc := doubled*(3*16+2*20) + closureBytes
+	return 4096 + all + nodes*perNode + (known+sides)*perArc + choices*(3*4+1+6*closureBytes)
 }
 
 // arc is an edge between nodes of the search: under snapshot isolation an
@@ -127,7 +158,7 @@ type chooser struct {
 	g      *Graph
 	a      Alternatives
 	si     bool
-	budget *int
+	budget *Budget
 	number []int32 // of each node of g among the nodes of the search, or -1
 	orig   []int32 // the reverse
 	group  []int32 // component of each node of the search
@@ -150,7 +181,7 @@ type chooser struct {
 	cycle               []int32
 }
 
-func newChooser(g *Graph, a Alternatives, si bool, budget *int, components [][]int32) *chooser {
+func newChooser(g *Graph, a Alternatives, si bool, budget *Budget, components [][]int32) *chooser {
 	s := &chooser{g: g, a: a, si: si, budget: budget, number: make([]int32, g.Nodes()), taken: make([]int8, a.Choices()), reason: map[int32]*proof{}, last: -1}
 	for i := range s.number {
 		s.number[i] = -1
@@ -232,7 +263,9 @@ func (s *chooser) pop(to int) {
 // try adds a side of a choice, or returns why it fails.
 func (s *chooser) try(choice int32, second bool) *conflict {
 	mark, ok := len(s.arcs), true
+	s.budget.take(2 * closureBytes)
 	s.a.Side(choice, second, func(e Step) {
+		s.budget.take(closureBytes)
 		ok = ok && s.expand(e, func(from, to int32) bool { return s.insert(arc{from, to, e.Kind, choice}) })
 	})
 	if ok {
@@ -253,11 +286,26 @@ func (s *chooser) try(choice int32, second bool) *conflict {
 	slices.Sort(c.choices)
 	c.choices = slices.Compact(c.choices)
 	s.pop(mark)
+	s.pay(len(c.choices), 12*cap(c.proof.refuted.Cycle)+8*cap(c.proof.reasons)+4*cap(c.choices))
 	return c
 }
 
+// conflictBytes are those of a conflict and its proof without their lists,
+// closureBytes those of a function that is handed to Alternatives.Side.
+const (
+	conflictBytes = 128
+	closureBytes  = 64
+)
+
+// pay deducts what a conflict costs.
+func (s *chooser) pay(choices, bytes int) {
+	s.budget.steps -= choices
+	s.budget.take(int64(conflictBytes + 5*bytes))
+}
+
 // merge tells what follows if both sides of a choice fail.
-func merge(choice int32, a, b *conflict) *conflict {
+func (s *chooser) merge(choice int32, a, b *conflict) *conflict {
+	s.pay(len(a.choices)+len(b.choices), 8*(len(a.choices)+len(b.choices)))
 	c := &conflict{choices: slices.Concat(a.choices, b.choices), proof: &proof{reasons: []*proof{a.proof, b.proof}}}
 	slices.Sort(c.choices)
 	c.choices = slices.DeleteFunc(slices.Compact(c.choices), func(x int32) bool { return x == choice })
@@ -276,19 +324,20 @@ func (s *chooser) prune() *proof {
 			if s.taken[c] != 0 {
 				continue
 			}
-			if *s.budget <= 0 {
+			if s.budget.Err() != nil {
 				return nil
 			}
-			mark := len(s.arcs)
-			first := s.try(c, s.prefers(c))
+			// What it prefers may change with the order that a try leaves.
+			mark, preferred := len(s.arcs), s.prefers(c)
+			first := s.try(c, preferred)
 			s.pop(mark)
-			second := s.try(c, !s.prefers(c))
+			second := s.try(c, !preferred)
 			if first == nil {
 				s.pop(mark)
 			}
 			switch {
 			case first != nil && second != nil:
-				return merge(c, first, second).proof
+				return s.merge(c, first, second).proof
 			case first == nil && second == nil:
 				continue
 			case second != nil:
@@ -347,7 +396,7 @@ func (s *chooser) pick(next *int) int32 {
 // search makes all choices.
 func (s *chooser) search() (Outcome, []Refuted) {
 	for {
-		if *s.budget <= 0 {
+		if s.budget.Err() != nil {
 			return Open, nil
 		}
 		next := 0
@@ -364,7 +413,7 @@ func (s *chooser) search() (Outcome, []Refuted) {
 			f.second, f.other = !f.second, failed
 			if failed = s.try(c, f.second); failed != nil {
 				s.last = c
-				if failed = s.back(merge(c, f.other, failed)); failed != nil {
+				if failed = s.back(s.merge(c, f.other, failed)); failed != nil {
 					return Impossible, failed.proof.list()
 				}
 				continue
@@ -388,6 +437,7 @@ func (s *chooser) back(why *conflict) *conflict {
 		if f.other == nil {
 			failed := s.try(f.choice, !f.second)
 			if failed == nil {
+				s.pay(len(why.choices), 4*len(why.choices))
 				why = &conflict{choices: slices.DeleteFunc(slices.Clone(why.choices), func(c int32) bool { return c == f.choice }), proof: why.proof}
 				f.second, f.other = !f.second, why
 				s.frames, s.taken[f.choice] = append(s.frames, f), side(f.second)
@@ -395,7 +445,7 @@ func (s *chooser) back(why *conflict) *conflict {
 			}
 			f.other = failed
 		}
-		why = merge(f.choice, f.other, why)
+		why = s.merge(f.choice, f.other, why)
 	}
 	return why
 }

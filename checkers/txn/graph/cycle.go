@@ -32,13 +32,12 @@ type Step struct {
 }
 
 // Shortest returns a cycle that meets spec and has the fewest transactions,
-// or nil if there is none. It follows at most *budget edges, deducts those
-// that it followed, and returns the best cycle so far when the budget is used
-// up, with complete false. It visits no transaction twice on a cycle.
+// or nil if there is none. The budget pays for the edges that it follows; when
+// that is used up, it returns the best cycle so far, with complete false. It visits no transaction twice on a cycle.
 //
 // It is a breadth-first search from each edge of kind Anchor, over pairs of a
 // node and what the path has met so far.
-func (g *Graph) Shortest(spec Spec, budget *int) (cycle []Step, complete bool) {
+func (g *Graph) Shortest(spec Spec, budget *Budget) (cycle []Step, complete bool) {
 	allow := spec.Allow
 	if spec.RW != NoRW {
 		allow |= Of(RW)
@@ -52,7 +51,7 @@ func (g *Graph) Shortest(spec Spec, budget *int) (cycle []Step, complete bool) {
 				continue
 			}
 			s.from(v, g.to[e])
-			if *budget <= 0 {
+			if budget.Err() != nil {
 				return s.best, false
 			}
 			if len(s.best) == 2 {
@@ -76,7 +75,7 @@ type search struct {
 	spec   Spec
 	allow  Mask
 	member []int32
-	budget *int
+	budget *Budget
 	round  int32
 	seen   []int32 // by state: the round in which it was reached
 	parent []int32 // by state: the state before it, or -1
@@ -104,7 +103,7 @@ func (s *search) from(u, v int32) {
 			state := level[i]
 			node := state / states
 			for e := s.g.off[node]; e < s.g.off[node+1]; e++ {
-				*s.budget--
+				s.budget.steps--
 				to := s.g.to[e]
 				reached, ok := s.follow(state, e)
 				if !ok {
@@ -127,7 +126,7 @@ func (s *search) from(u, v int32) {
 					next = append(next, reached)
 				}
 			}
-			if *s.budget <= 0 {
+			if s.budget.Err() != nil {
 				return
 			}
 		}

@@ -192,14 +192,13 @@ func (g *Graph) Out(v int32, f func(to int32, k Kind)) {
 // Induce returns the graph of the given components alone, with the edges
 // inside of each, and for each of its nodes the node of g that it is.
 func (g *Graph) Induce(components [][]int32) (sub *Graph, original []int32) {
-	number := make(map[int32]int32)
-	group := make(map[int32]int)
+	number, group := make([]int32, g.Nodes()), make([]int32, g.Nodes()) // both from 1
 	add := func(real bool) {
 		for i, c := range components {
 			for _, v := range c {
 				if (v < g.Real) == real {
-					number[v], group[v] = int32(len(original)), i
 					original = append(original, v)
+					number[v], group[v] = int32(len(original)), int32(i+1)
 				}
 			}
 		}
@@ -210,8 +209,8 @@ func (g *Graph) Induce(components [][]int32) (sub *Graph, original []int32) {
 	b.nodes = int32(len(original))
 	for i, v := range original {
 		g.Out(v, func(to int32, k Kind) {
-			if n, ok := number[to]; ok && group[to] == group[v] {
-				b.Edge(int32(i), n, k)
+			if group[to] == group[v] {
+				b.Edge(int32(i), number[to]-1, k)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 )
@@ -126,8 +127,7 @@ func TestShortestCyclesAreThoseOfBruteForce(t *testing.T) {
 					shortest = len(c)
 				}
 			}
-			budget := 1 << 20
-			got, complete := g.Shortest(spec, &budget)
+			got, complete := g.Shortest(spec, NewBudget(context.Background(), 1<<20, 1<<40))
 			if !complete {
 				t.Fatal("the budget was used up")
 			}

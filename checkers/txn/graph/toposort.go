@@ -93,7 +93,7 @@ func Contract(cycle []Step, real int32) []Step {
 // the caller takes it back.
 func (s *chooser) insert(a arc) bool {
 	s.push(a)
-	*s.budget--
+	s.budget.steps--
 	if s.ord[a.from] < s.ord[a.to] {
 		return true
 	}
@@ -118,7 +118,7 @@ func (s *chooser) forward(v, target int32) bool {
 	s.stamp[v] = s.round
 	for i := 0; i < len(s.ahead); i++ {
 		for _, id := range s.out[s.ahead[i]] {
-			*s.budget--
+			s.budget.steps--
 			to := s.arcs[id].to
 			if s.ord[to] > s.ord[target] || s.stamp[to] == s.round {
 				continue
@@ -139,7 +139,7 @@ func (s *chooser) backward(v, from int32) {
 	s.stamp[v] = s.round
 	for i := 0; i < len(s.behind); i++ {
 		for _, id := range s.in[s.behind[i]] {
-			*s.budget--
+			s.budget.steps--
 			if w := s.arcs[id].from; s.ord[w] >= from && s.stamp[w] != s.round {
 				s.stamp[w] = s.round
 				s.behind = append(s.behind, w)

@@ -149,6 +149,13 @@ func (f *checkFlags) checkHistory(cmd *cobra.Command, path string) error {
 		return usage(err)
 	}
 	var result *rundir.Result
+	if f.streams(path) && f.large(path) {
+		result, err = f.stream(cmd.Context(), path, o)
+		if err != nil {
+			return usage(err)
+		}
+		return f.conclude(cmd, path, result)
+	}
 	h, err := load(path, loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, memory: f.memory})
 	switch {
 	case err == nil:
@@ -160,6 +167,11 @@ func (f *checkFlags) checkHistory(cmd *cobra.Command, path string) error {
 	default:
 		return usage(err)
 	}
+	return f.conclude(cmd, path, result)
+}
+
+// conclude prints the result of a history.
+func (f *checkFlags) conclude(cmd *cobra.Command, path string, result *rundir.Result) error {
 	result.Scenario, result.Reproduce = filepath.Base(path), f.reproduce(cmd, path)
 	if err := f.print(cmd, result); err != nil {
 		return err

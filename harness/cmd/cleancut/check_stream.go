@@ -16,6 +16,7 @@ import (
 	"github.com/cleancut/cleancut/checkers/linear"
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/history/edn"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
 
@@ -26,6 +27,18 @@ func (f *checkFlags) streams(path string) bool {
 	ofRegisters := slices.Contains([]string{"register", "cas-register", "kv"}, f.workload)
 	own := f.format == formatJSONL || f.format == "" && strings.HasSuffix(strings.TrimSuffix(strings.ToLower(path), ".gz"), "."+formatJSONL)
 	return own && ofRegisters && (f.model == "" || f.model == "linearizable") && len(f.assume) == 0
+}
+
+// large says whether a history will hardly fit into memory, by the length of
+// its file: a line is an event, which takes more than two hundred bytes, and
+// few lines are as long as a hundred.
+func (f *checkFlags) large(path string) bool {
+	memory := f.memory
+	if memory == 0 {
+		memory = edn.DefaultMemory
+	}
+	st, err := os.Stat(path)
+	return err == nil && st.Size() > memory/3
 }
 
 // stream judges a history of registers while it is read.

@@ -8,6 +8,7 @@ import (
 	"github.com/cleancut/cleancut/checkers/jobresult"
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/targets/checkpoint"
 	"github.com/cleancut/cleancut/workloads"
 )
@@ -28,8 +29,12 @@ func recovered(job workloads.Workload) []checkers.Checker {
 // checkpointing lists the scenarios of the reference checkpointing service.
 func checkpointing() (all []harness.Scenario) {
 	jobs := []workloads.Workload{workloads.Transfer(), workloads.Stencil(), workloads.Pipeline(), workloads.MonteCarlo()}
-	for _, protocol := range []string{"coordinated", "chandy-lamport"} {
+	for _, protocol := range []string{"coordinated", "chandy-lamport", "aligned", "unaligned"} {
 		for _, job := range jobs {
+			_, _, err := cluster.Configure(checkpoint.New(), map[string]string{"protocol": protocol, cluster.JobSetting: job.Name()})
+			if err != nil {
+				continue // barriers need channels without a cycle
+			}
 			tier := Full
 			if job.Name() == "transfer" {
 				tier = Quick

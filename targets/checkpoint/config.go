@@ -122,8 +122,11 @@ func (c Config) Validate() error {
 	if err := oneOf("fallback", c.Fallback, fallbackNames); err != nil {
 		return err
 	}
-	if _, err := jobs.Lookup(c.Job); err != nil {
+	switch job, err := jobs.Lookup(c.Job); {
+	case err != nil:
 		return fmt.Errorf("checkpoint: config: %w", err)
+	case needsAcyclic(c.Protocol) && !job.Acyclic():
+		return fmt.Errorf("checkpoint: config: the protocol %s needs a job whose channels form no cycle, and those of %s do; choose pipeline or montecarlo, or another protocol", c.Protocol, c.Job)
 	}
 	if err := checkBug(c.Bug); err != nil {
 		return err

@@ -5,7 +5,7 @@ import "fmt"
 // protocol is how a worker takes part in global checkpoints: when it captures
 // its state, what it takes for channel state, and when it must wait. One value
 // lives from a restore to the next. The worker calls it; it acts on the worker
-// through capture, mark and complete.
+// through capture, mark, record, complete and abandon.
 type protocol interface {
 	// begin: the coordinator has begun a round.
 	begin(round int)
@@ -26,9 +26,17 @@ type protocol interface {
 const (
 	coordinatedProtocol   = "coordinated"
 	chandyLamportProtocol = "chandy-lamport"
+	alignedProtocol       = "aligned"
+	unalignedProtocol     = "unaligned"
 )
 
-var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol}
+var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol, alignedProtocol, unalignedProtocol}
+
+// needsAcyclic tells that a protocol's markers reach everybody only where the
+// channels form no cycle.
+func needsAcyclic(protocol string) bool {
+	return protocol == alignedProtocol || protocol == unalignedProtocol
+}
 
 // newProtocol returns a protocol that begins after round, which is the highest
 // that was begun before.
@@ -39,6 +47,10 @@ func newProtocol(name string, w *worker, round int) protocol {
 		return &coordinated{s}
 	case chandyLamportProtocol:
 		return &chandyLamport{s}
+	case alignedProtocol:
+		return &aligned{s}
+	case unalignedProtocol:
+		return &unaligned{chandyLamport{s}}
 	}
 	panic(fmt.Sprintf("no protocol %q", name))
 }
@@ -53,14 +65,22 @@ type snapshot struct {
 	came    []int // by worker: the last round whose marker came from there
 }
 
-// start captures the state and sends the markers.
-func (s *snapshot) start(round int) {
-	w := s.w
+// join takes part in a round from now on.
+func (s *snapshot) join(round int) {
 	s.round, s.open, s.waiting = round, true, 0
-	for _, from := range w.froms {
+	for _, from := range s.w.froms {
 		if s.came[from] < round {
 			s.waiting++
 		}
+	}
+	s.w.round = round
+}
+
+// start captures the state and sends the markers.
+func (s *snapshot) start(round int) {
+	w := s.w
+	if s.round != round {
+		s.join(round)
 	}
 	if w.cfg.Bug == lateRecord {
 		w.mark(round)

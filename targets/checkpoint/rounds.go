@@ -25,7 +25,7 @@ func (w *worker) capture(round int) {
 	p.outputs = slices.Clone(w.outputs)
 	p.txns = slices.Clone(w.txns)
 	w.cut = len(w.outputs)
-	w.taking, w.round = p, round
+	w.taking, w.round, w.captured = p, round, round
 	e := record.Event{
 		Kind: record.CheckpointBegin, Ckpt: checkpointID(w.env.Self(), round), Round: round,
 		Digest: digestOf(p.state), Offsets: w.app.Offsets(),
@@ -71,7 +71,9 @@ func (w *worker) abandon() {
 	round := w.round
 	w.taking, w.saving, w.round, w.cut, w.late = nil, nil, 0, 0, nil
 	w.local.cancel()
-	w.note(record.Event{Kind: record.CheckpointAbort, Ckpt: checkpointID(w.env.Self(), round), Reason: "the round was given up"})
+	if w.captured == round {
+		w.note(record.Event{Kind: record.CheckpointAbort, Ckpt: checkpointID(w.env.Self(), round), Reason: "the round was given up"})
+	}
 	if _, ok := w.local.bases[round]; ok {
 		w.local.remove(round)
 	}
@@ -137,8 +139,10 @@ func (w *worker) follow(from string, o order) {
 	case o.phase == computing && o.epoch == w.epoch && w.state == restored:
 		w.resume()
 		w.takePart(o)
+		w.drain()
 	case o.phase == computing && o.epoch == w.epoch && w.state == running:
 		w.takePart(o)
+		w.drain()
 	}
 	if fresher {
 		w.beat()

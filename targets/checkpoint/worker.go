@@ -45,16 +45,17 @@ type worker struct {
 	result      string
 	late        func() // with the bug late-record: what is to be done after the next message
 
-	calls   *caller
-	local   *local
-	partner partner
-	taking  *part   // captured, its channel state not complete
-	saving  *saving // complete, on its way to stable storage
-	round   int     // captured and not yet committed or aborted; 0 for none
-	doneAt  int     // newest round that is durable at all its levels
-	failed  int     // newest round that could not be saved
-	loading *loading
-	last    savedPart
+	calls    *caller
+	local    *local
+	partner  partner
+	taking   *part   // captured, its channel state not complete
+	saving   *saving // complete, on its way to stable storage
+	round    int     // under way here, not yet committed or aborted; 0 for none
+	captured int     // newest round for which the state was captured
+	doneAt   int     // newest round that is durable at all its levels
+	failed   int     // newest round that could not be saved
+	loading  *loading
+	last     savedPart
 
 	outputs []output // produced since the last committed round
 	cut     int      // how many of them were when the round under way was captured
@@ -250,20 +251,28 @@ func (w *worker) drain() {
 	if w.state != running {
 		return
 	}
-	for _, from := range w.froms {
-		c := w.ins[from]
-		for len(c.pending) > 0 && !w.protocol.blocked(from) {
-			f := c.pending[0]
-			c.pending = c.pending[1:]
-			switch {
-			case f.marker:
-				w.protocol.marker(from, f.round)
-			case w.protocol.arrived(from, f) || len(c.held) > 0:
-				c.held = append(c.held, f)
-			default:
-				w.deliver(from, f)
+	// A marker can unblock a channel that was passed over.
+	for busy := true; busy; {
+		busy = false
+		for _, from := range w.froms {
+			for c := w.ins[from]; len(c.pending) > 0 && !w.protocol.blocked(from); busy = true {
+				f := c.pending[0]
+				c.pending = c.pending[1:]
+				w.look(from, f)
 			}
 		}
+	}
+}
+
+// look does what a frame is for.
+func (w *worker) look(from int, f frame) {
+	switch c := w.ins[from]; {
+	case f.marker:
+		w.protocol.marker(from, f.round)
+	case w.protocol.arrived(from, f) || len(c.held) > 0:
+		c.held = append(c.held, f)
+	default:
+		w.deliver(from, f)
 	}
 }
 
@@ -277,6 +286,11 @@ func (w *worker) deliver(from int, f frame) {
 		w.note(record.Event{Kind: record.Failure, Reason: "the job refuses a message from " + c.from + ": " + err.Error()})
 	}
 	w.worked()
+	w.overdue()
+}
+
+// overdue is the bug late-record.
+func (w *worker) overdue() {
 	if late := w.late; late != nil {
 		w.late = nil
 		late()
@@ -295,6 +309,7 @@ func (w *worker) step() {
 	}
 	w.app.Step((*emitter)(w))
 	w.worked()
+	w.overdue()
 }
 
 // worked records what the job has done.

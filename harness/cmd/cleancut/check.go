@@ -154,7 +154,9 @@ func (f *checkFlags) checkHistory(cmd *cobra.Command, path string) error {
 		if err != nil {
 			return usage(err)
 		}
-		return f.conclude(cmd, path, result)
+		if result.Verdict != rundir.Inconclusive {
+			return f.conclude(cmd, path, result)
+		}
 	}
 	h, err := load(path, loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, memory: f.memory})
 	switch {

@@ -22,7 +22,7 @@ type Stream struct {
 	keys    map[string]*streamKey
 	open    map[int]*streamOp
 	free    []*streamOp // to be used again
-	retired numbers // processes
+	retired numbers     // processes
 	// operations were completed; next is the least index that may follow.
 	operations, next int64
 	bytes, peak      int64

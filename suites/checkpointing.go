@@ -1,7 +1,9 @@
 package suites
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
@@ -13,40 +15,74 @@ import (
 	"github.com/cleancut/cleancut/workloads"
 )
 
-// recovered lists what every checkpointing service is judged by.
+// recovered lists what a checkpointing service that runs a job is judged by.
 func recovered(job workloads.Workload) []checkers.Checker {
-	all := []checkers.Checker{
-		jobresult.Result(),
-		checkers.Liveness(checkers.LivenessBounds{}),
-		checkers.Crashes(),
-	}
+	all := []checkers.Checker{jobresult.Result()}
 	if slices.Contains(job.Functions(), workloads.Outputs) {
 		all = append(all, jobresult.Outputs(false))
 	}
-	return all
+	return append(all, checkers.Liveness(checkers.LivenessBounds{}), checkers.Crashes())
 }
 
-// checkpointing lists the scenarios of the reference checkpointing service.
+// ordeal is a kind of trouble for the checkpointing service.
+type ordeal struct {
+	name, doc string
+	labels    []string
+	drawing   faults.Drawing
+}
+
+// ordeals lists what every protocol goes through with every job.
+func ordeals() []ordeal {
+	var own []string
+	for _, p := range checkpoint.New().Points() {
+		if !strings.HasPrefix(p, "store.") {
+			own = append(own, p)
+		}
+	}
+	crashes := []string{"kill", "reboot", "power-loss"}
+	return []ordeal{
+		{"crashes", "processes and machines die, alone and all at once",
+			[]string{"fault:kill", "fault:reboot", "fault:power-loss"},
+			faults.Drawing{Kinds: crashes, Every: 2 * time.Second, ForMax: time.Second}},
+		{"zombies", "nodes that were paused or cut off come back after the others have gone on without them",
+			[]string{Full, "fault:pause", "fault:partition"},
+			faults.Drawing{Kinds: []string{"pause", "partition"}, Every: 2 * time.Second, ForMin: time.Second, ForMax: 4 * time.Second}},
+		{"points", "nodes die at named points of the protocol; simulator only",
+			[]string{Full, SimOnly, "fault:kill", "fault:power-loss"},
+			faults.Drawing{Kinds: []string{"kill", "power-loss"}, Points: own, Pairs: true, Every: 700 * time.Millisecond, ForMax: 1500 * time.Millisecond}},
+		{"swarm", "everything at once, drawn anew by each seed",
+			[]string{Soak, "fault:all"},
+			faults.Drawing{Points: own, Pairs: true, Swarm: true}},
+	}
+}
+
+// checkpointing lists the scenarios of the reference checkpointing service:
+// protocol by job by ordeal.
 func checkpointing() (all []harness.Scenario) {
-	jobs := []workloads.Workload{workloads.Transfer(), workloads.Stencil(), workloads.Pipeline(), workloads.MonteCarlo()}
-	for _, protocol := range []string{"coordinated", "chandy-lamport", "aligned", "unaligned"} {
-		for _, job := range jobs {
+	watched := []workloads.Workload{workloads.Transfer(), workloads.Stencil(), workloads.Pipeline(), workloads.MonteCarlo()}
+	quick := []string{"coordinated-stencil", "chandy-lamport-transfer", "aligned-pipeline", "unaligned-pipeline"}
+	for _, protocol := range checkpoint.Protocols() {
+		for _, job := range watched {
+			set := map[string]string{"protocol": protocol}
 			_, _, err := cluster.Configure(checkpoint.New(), map[string]string{"protocol": protocol, cluster.JobSetting: job.Name()})
 			if err != nil {
-				continue // barriers need channels without a cycle
+				continue // the protocol is none for this job, and says so
 			}
-			tier := Full
-			if job.Name() == "transfer" {
-				tier = Quick
+			pair := protocol + "-" + job.Name()
+			for _, o := range ordeals() {
+				labels := append([]string{"target:checkpoint", "mode:" + protocol}, o.labels...)
+				if o.name == "crashes" && slices.Contains(quick, pair) {
+					labels = append(labels, Quick)
+				} else if o.name == "crashes" {
+					labels = append(labels, Full)
+				}
+				all = append(all, harness.Scenario{
+					Name:   "checkpointing/" + pair + "-" + o.name,
+					Doc:    fmt.Sprintf("%s, %s checkpoints: %s", job.Name(), protocol, o.doc),
+					Target: checkpoint.New(), Workload: job, Settings: set,
+					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(job), Drawing: o.drawing, Labels: labels,
+				})
 			}
-			all = append(all, harness.Scenario{
-				Name:   "checkpointing/" + protocol + "-" + job.Name(),
-				Doc:    "the job " + job.Name() + " under " + protocol + " checkpoints: crashes of any node change nothing of its result",
-				Target: checkpoint.New(), Workload: job, Settings: map[string]string{"protocol": protocol},
-				Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(job),
-				Drawing: faults.Drawing{Kinds: []string{"kill", "reboot", "power-loss"}, Every: 2 * time.Second, ForMax: time.Second},
-				Labels:  []string{"target:checkpoint", "mode:" + protocol, tier, "fault:kill", "fault:reboot", "fault:power-loss"},
-			})
 		}
 	}
 	return all

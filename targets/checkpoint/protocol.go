@@ -1,6 +1,9 @@
 package checkpoint
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // protocol is how a worker takes part in global checkpoints: when it captures
 // its state, what it takes for channel state, and when it must wait. One value
@@ -31,6 +34,9 @@ const (
 )
 
 var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol, alignedProtocol, unalignedProtocol}
+
+// Protocols lists the protocols that there are.
+func Protocols() []string { return slices.Clone(protocolNames) }
 
 // needsAcyclic tells that a protocol's markers reach everybody only where the
 // channels form no cycle.

@@ -11,15 +11,26 @@ import (
 
 // Drawing says how to draw a plan from a seed.
 type Drawing struct {
-	// Kinds are the names of faults to choose from; empty means all.
+	// Kinds are the names of faults to choose from; empty means all but those
+	// that must be asked for (Definition.Asked).
 	Kinds []string `json:"kinds,omitempty"`
 	// Every is the mean time between two injections; 0 means a sixth of the
 	// plan's length, but 200 ms to 5 s.
 	Every time.Duration `json:"every,omitempty"`
+	// MTBF, if positive, is the mean time between failures in place of Every:
+	// the times between injections are then exponentially distributed, as
+	// those of independent failures are (Young 1974, Daly 2006).
+	MTBF time.Duration `json:"mtbf,omitempty"`
 	// ForMin and ForMax bound how long a fault lasts; 0 means 300 ms and a
 	// quarter of the plan's length, at most 4 s.
 	ForMin time.Duration `json:"for_min,omitempty"`
 	ForMax time.Duration `json:"for_max,omitempty"`
+	// Groups restricts victims to groups of the target's nodes (see
+	// cluster.Grouped); empty means that all nodes can be hit.
+	Groups []string `json:"groups,omitempty"`
+	// Files are patterns of the files that rot and truncate damage; empty
+	// means all files.
+	Files []string `json:"files,omitempty"`
 	// Points are points on which faults may be triggered; empty means that
 	// all faults are timed.
 	Points []string `json:"points,omitempty"`
@@ -38,6 +49,12 @@ func (d Drawing) Validate() error {
 			return err
 		}
 	}
+	if err := d.validateAims(); err != nil {
+		return err
+	}
+	if d.MTBF < 0 || d.MTBF > 0 && d.MTBF < time.Millisecond {
+		return fmt.Errorf("a drawing needs a mean time between failures of 1ms or more, or none, got %v", d.MTBF)
+	}
 	if d.Every < 0 || d.ForMin < 0 || d.ForMax < 0 || (d.ForMax > 0 && d.ForMin > d.ForMax) {
 		return fmt.Errorf("a drawing needs positive times with ForMin ≤ ForMax, got every %v for %v to %v", d.Every, d.ForMin, d.ForMax)
 	}
@@ -53,11 +70,11 @@ func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
 	d.defaults(length)
 	end := length - min(length/6, 2*time.Second)
 	var plan Plan
-	for at := d.gap(r) / 2; at < end; at += d.gap(r) {
+	for at := d.first(r); at < end; at += d.gap(r) {
 		def := kinds[r.IntN(len(kinds))]
 		step := Step{
 			When:  Trigger{After: at.Round(time.Millisecond)},
-			Fault: def.draw(r, nodes),
+			Fault: d.files(r, d.restrict(r, def.draw(r, nodes))),
 			For:   min(d.lasting(r), end-at+d.ForMin).Round(time.Millisecond),
 		}
 		if chancy(step.Fault) {
@@ -69,7 +86,9 @@ func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
 		}
 		step.For = min(step.For, length-step.When.After)
 		plan = append(plan, step)
-		if d.Pairs && r.IntN(4) == 0 {
+		if damages(step.Fault) {
+			plan = append(plan, d.revealing(r, length-step.When.After))
+		} else if d.Pairs && r.IntN(4) == 0 {
 			if next, ok := d.follower(r, kinds, step.Fault); ok && step.When.After+next.When.After < end {
 				next.For = min(next.For, length-step.When.After-next.When.After)
 				plan = append(plan, next)
@@ -113,7 +132,10 @@ func (d *Drawing) defaults(length time.Duration) {
 // kinds chooses the kinds of faults of this plan, at least one.
 func (d Drawing) kinds(r *rand.Rand) []Definition {
 	all := slices.DeleteFunc(Catalog(), func(def Definition) bool {
-		return len(d.Kinds) > 0 && !slices.Contains(d.Kinds, def.Name)
+		if len(d.Kinds) == 0 {
+			return def.Asked
+		}
+		return !slices.Contains(d.Kinds, def.Name)
 	})
 	if !d.Swarm || r.IntN(5) == 0 {
 		return all
@@ -125,9 +147,33 @@ func (d Drawing) kinds(r *rand.Rand) []Definition {
 	return on
 }
 
+// first draws the time of the first injection.
+func (d Drawing) first(r *rand.Rand) time.Duration {
+	if d.MTBF > 0 {
+		return d.gap(r) // exponential times have no memory
+	}
+	return d.gap(r) / 2
+}
+
+// revealing draws the crash that follows damage to a disk within a tenth of a
+// second, so that the node reads what was damaged before it writes it anew.
+func (d Drawing) revealing(r *rand.Rand, left time.Duration) Step {
+	s := Step{
+		When:  Trigger{Then: true, After: time.Duration(1+r.IntN(100)) * time.Millisecond},
+		Fault: Kill{"same"},
+		For:   d.lasting(r).Round(time.Millisecond),
+	}
+	s.When.After = min(s.When.After, left/2)
+	s.For = max(time.Millisecond, min(s.For, left-s.When.After))
+	return s
+}
+
 // gap draws the time to the next injection: between a half and three halves
 // of the mean.
 func (d Drawing) gap(r *rand.Rand) time.Duration {
+	if d.MTBF > 0 {
+		return max(time.Microsecond, time.Duration(r.ExpFloat64()*float64(d.MTBF)))
+	}
 	return d.Every/2 + time.Duration(r.Int64N(int64(d.Every)))
 }
 
@@ -144,6 +190,9 @@ func (d Drawing) triggered(r *rand.Rand, kinds []Definition, step Step) Step {
 		return step
 	}
 	step.When.Point, step.When.Nth, step.When.Maybe = d.Points[r.IntN(len(d.Points))], 1+r.IntN(4), true
+	if len(d.Groups) > 0 {
+		step.When.Of = Who(d.Groups[r.IntN(len(d.Groups))])
+	}
 	if r.IntN(2) == 0 && fault.Name() != "partition" {
 		step.For = time.Duration(5+r.IntN(500)) * time.Millisecond
 	}

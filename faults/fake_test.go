@@ -179,3 +179,51 @@ func heal(t *testing.T, i *Injection) cluster.Receipt {
 	}
 	return r
 }
+
+func (f *fake) CanDamage() error   { return nil }
+func (f *fake) CanSlowSync() error { return nil }
+
+func (f *fake) Rot(_ context.Context, n, pattern string, count int, seed uint64) (r cluster.Receipt, err error) {
+	if err = f.did("rot %s %s %d", n, pattern, count); err == nil {
+		r.Count("bytes_flipped", int64(count))
+	}
+	return r, err
+}
+
+func (f *fake) Truncate(_ context.Context, n, pattern string, seed uint64) (r cluster.Receipt, err error) {
+	if err = f.did("truncate %s %s", n, pattern); err == nil {
+		r.Count("bytes_cut", 5)
+	}
+	return r, err
+}
+
+func (f *fake) Wipe(_ context.Context, n string) (r cluster.Receipt, err error) {
+	if f.down[n] == "" {
+		return r, fmt.Errorf("%s runs", n)
+	}
+	if err = f.did("wipe %s", n); err == nil {
+		r.Count("files_wiped", 2)
+	}
+	return r, err
+}
+
+func (f *fake) SlowSync(_ context.Context, n string, d time.Duration) (cluster.Rule, error) {
+	return &fakeSlowness{f, n}, f.did("slow %s %v", n, d)
+}
+
+type fakeSlowness struct {
+	f *fake
+	n string
+}
+
+func (s *fakeSlowness) Receipt(context.Context) (r cluster.Receipt, err error) {
+	r.Count("syncs_delayed", 1)
+	return r, nil
+}
+
+func (s *fakeSlowness) Remove(ctx context.Context) (cluster.Receipt, error) {
+	if err := s.f.did("hurry %s", s.n); err != nil {
+		return cluster.Receipt{}, err
+	}
+	return s.Receipt(ctx)
+}

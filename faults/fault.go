@@ -48,6 +48,9 @@ type Definition struct {
 	Model Model
 	Doc   string // one sentence
 	Usage string // an example of its text
+	// Asked tells that it is drawn only where a Drawing names it: few systems
+	// claim to survive it.
+	Asked bool
 	// parse makes the fault from the arguments between its parentheses.
 	parse func(args []string) (Fault, error)
 	// draw draws one for a cluster of that many nodes.
@@ -60,6 +63,7 @@ func Catalog() []Definition {
 	return []Definition{
 		killDefinition, rebootDefinition, powerLossDefinition, pauseDefinition,
 		partitionDefinition, lossDefinition, delayDefinition, duplicateDefinition,
+		wipeDiskDefinition, rotDefinition, truncateDefinition, slowDiskDefinition,
 	}
 }
 

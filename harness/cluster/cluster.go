@@ -53,6 +53,14 @@ type Runtime interface {
 // LogFile is the name of a node's log in its folder of Spec.EvidenceDir.
 const LogFile = "node.log"
 
+// RecordFile is the name of what a node recorded in its folder of
+// Spec.EvidenceDir, if that was saved after the harness had died, and
+// RecordHolesFile that of what is missing there, in words.
+const (
+	RecordFile      = "record.jsonl"
+	RecordHolesFile = "record-holes.txt"
+)
+
 // Spec says what to start.
 type Spec struct {
 	Run    string // identifies the run; unique on this machine

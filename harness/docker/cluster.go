@@ -59,6 +59,7 @@ var (
 	_ cluster.Linker   = (*Cluster)(nil)
 	_ cluster.Observer = (*Cluster)(nil)
 	_ cluster.Grouper  = (*Cluster)(nil)
+	_ cluster.Recorder = (*Cluster)(nil)
 )
 
 // machine is one node's container.
@@ -71,6 +72,8 @@ type machine struct {
 
 	// down tells that KillMachine took the container down.
 	down atomic.Bool
+	// killed are the times at which it did, on the host's monotonic clock.
+	killed []time.Duration
 
 	mu    sync.Mutex              // serialises what changes the machine
 	rules map[string]agent.Rule   // those that must be in force
@@ -164,7 +167,7 @@ func (c *Cluster) Logs(ctx context.Context, name string, limit int) ([]byte, err
 		}
 	}
 	// The container is down: its files can still be read.
-	files, err := c.daemon.readDir(ctx, m.container.GetContainerID(), agent.StateDir)
+	files, err := c.daemon.readDir(ctx, m.container.GetContainerID(), agent.StateDir, 2*evidenceLog)
 	if err != nil {
 		return nil, fmt.Errorf("docker: log of %s: %w", name, err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness/agent"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/record/raw"
 )
 
 // rebootTimeout bounds how long a container may take to stop or start.
@@ -128,6 +129,9 @@ func (c *Cluster) KillMachine(ctx context.Context, name string) (cluster.Receipt
 		return r, fmt.Errorf("docker: the machine of %s was killed but does not go down: %w", name, err)
 	}
 	m.agent.Forget()
+	if at, err := raw.Now(); err == nil {
+		m.killed = append(m.killed, at)
+	}
 	r.Count("machines_killed", 1)
 	if state.Running {
 		r.Count("processes_killed", 1)

@@ -42,6 +42,9 @@ func TestCrashesOfProcessesAndMachines(t *testing.T) {
 		t.Run("unknown nodes are refused by every capability", func(t *testing.T) {
 			unknownNodes(bed{t, b.ctx, b.c, b.net})
 		})
+		t.Run("a record survives kills, power cuts and the end of the machine", func(t *testing.T) {
+			records(bed{t, b.ctx, b.c, b.net})
+		})
 		if f := b.c.Findings(); len(f) > 0 {
 			t.Errorf("what the harness itself did was found: %v", f)
 		}

@@ -110,7 +110,13 @@ func TestAHarnessThatDiesLeavesNothingThatASweepDoesNotRemove(t *testing.T) {
 			t.Errorf("the log of %s was not saved before its container was removed: %q (%v), report %v", n, log, err, report.Logs)
 		}
 	}
-	if files, err := os.ReadDir(interrupted.dir); err != nil || len(files) > 0 {
+	for _, n := range []string{"n1", "n2"} {
+		b, err := os.ReadFile(filepath.Join(killed.dir, n, cluster.RecordFile))
+		if err != nil || !strings.Contains(string(b), `"proc":"`+n+`","inc":1,"kind":"start"`) {
+			t.Errorf("the record of %s was not saved before its container was removed: %q (%v)", n, b, err)
+		}
+	}
+	if files, err := os.ReadDir(interrupted.dir); err != nil || len(files) != 1 || files[0].Name() != clockFile {
 		t.Errorf("the sweep wrote into the directory of a run that lives: %v (%v)", files, err)
 	}
 	if left := leftovers(t, interrupted.run); len(left) != 3 {

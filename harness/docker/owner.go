@@ -14,6 +14,7 @@ const (
 	labelRun       = "cleancut.run"           // id of the run
 	labelNode      = "cleancut.node"          // name of the node
 	labelEvidence  = "cleancut.evidence"      // on containers: where the run keeps its evidence
+	labelRecord    = "cleancut.record"        // on containers: where the node keeps its record
 	labelPID       = "cleancut.pid"           // the owner's process
 	labelPIDStart  = "cleancut.pid-start"     // its start time in clock ticks, against reuse of the id
 	labelPIDSpace  = "cleancut.pid-namespace" // where that id means something

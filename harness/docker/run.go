@@ -64,6 +64,9 @@ func (r *runtime) Run(ctx context.Context, spec cluster.Spec, body func(ctx cont
 // run calls body and waits for its activities.
 func (c *Cluster) run(ctx context.Context, body func(ctx context.Context, c cluster.Cluster) error) error {
 	c.executor = newExecutor(ctx)
+	if err := c.keepZero(); err != nil {
+		return errors.Join(err, c.executor.finish())
+	}
 	c.startWatching()
 	var value cluster.Cluster = c
 	if c.canCutPower() {
@@ -186,7 +189,7 @@ func (c *Cluster) createContainer(ctx context.Context, m *machine) error {
 		if err != nil {
 			return err
 		}
-		labels[labelEvidence] = evidence
+		labels[labelEvidence], labels[labelRecord] = evidence, m.command.RecordFile
 	}
 	for k, v := range c.labels {
 		labels[k] = v

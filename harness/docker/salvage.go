@@ -29,7 +29,12 @@ func (d *daemon) salvage(ctx context.Context, id string, labels map[string]strin
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	files, err := d.readDir(ctx, id, agent.StateDir)
+	if file := labels[labelRecord]; file != "" {
+		if err := d.salvageRecord(ctx, id, evidence, name, file); err != nil {
+			return "", fmt.Errorf("saving the record: %w", err)
+		}
+	}
+	files, err := d.readDir(ctx, id, agent.StateDir, 2*evidenceLog)
 	if err != nil {
 		return "", err
 	}

@@ -134,7 +134,7 @@ func (c *Cluster) teardown() error {
 }
 
 // readDir reads a directory of a container, which need not run.
-func (d *daemon) readDir(ctx context.Context, id, dir string) (fs.FS, error) {
+func (d *daemon) readDir(ctx context.Context, id, dir string, limit int64) (fs.FS, error) {
 	res, err := d.api.CopyFromContainer(ctx, id, client.CopyFromContainerOptions{SourcePath: dir})
 	if err != nil {
 		return nil, err
@@ -150,8 +150,8 @@ func (d *daemon) readDir(ctx context.Context, id, dir string) (fs.FS, error) {
 		if err != nil {
 			return nil, err
 		}
-		if total += header.Size; total > 2*evidenceLog {
-			return nil, fmt.Errorf("%s exceeds %d bytes", dir, 2*evidenceLog)
+		if total += header.Size; total > limit {
+			return nil, fmt.Errorf("%s exceeds %d bytes", dir, limit)
 		}
 		var b bytes.Buffer
 		if _, err := io.Copy(&b, r); err != nil {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/record/raw"
 )
@@ -20,10 +21,10 @@ import (
 // Names of files that a run has if its nodes recorded something.
 const (
 	// RecordFile is what the processes recorded, merged in order of time.
-	RecordFile = "record.jsonl"
+	RecordFile = cluster.RecordFile
 	// recordHoles says in words what RecordFile lacks; it exists only if
 	// something is missing.
-	recordHoles = "record-holes.txt"
+	recordHoles = cluster.RecordHolesFile
 )
 
 // WriteRecord keeps what the nodes recorded, if they did, and why it is
@@ -37,36 +38,18 @@ func (d *Dir) WriteRecord(events []record.Event, incomplete error) error {
 	if len(events) == 0 {
 		return nil
 	}
-	f, err := os.Create(d.File(RecordFile))
-	if err != nil {
+	if err := raw.WriteFile(d.File(RecordFile), events); err != nil {
 		return fmt.Errorf("rundir: %w", err)
 	}
-	err = writeRecord(f, events)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("rundir: %s: %w", f.Name(), err)
-	}
 	return nil
-}
-
-func writeRecord(w io.Writer, events []record.Event) error {
-	out := bufio.NewWriterSize(w, 1<<16)
-	lines := json.NewEncoder(out)
-	for i := range events {
-		if err := lines.Encode(&events[i]); err != nil {
-			return err
-		}
-	}
-	return out.Flush()
 }
 
 // loadRecord reads the record back. Where the harness died before it merged
 // the files of the nodes, those that were saved are merged now.
 func (d *Dir) loadRecord(l *Loaded) (err error) {
-	holes, err := readBounded(d.File(recordHoles), jsonMax)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("rundir: %w", err)
+	if err := l.readHoles(d.Path); err != nil {
+		return err
 	}
-	l.RecordHoles = strings.TrimSpace(string(holes))
 	events, torn, err := readRecord(d.File(RecordFile))
 	if err == nil {
 		l.Record = events
@@ -88,9 +71,22 @@ func (d *Dir) loadRecord(l *Loaded) (err error) {
 			return err
 		}
 		l.addHole(torn, path)
+		if err := l.readHoles(filepath.Dir(path)); err != nil {
+			return err
+		}
 		parts = append(parts, events)
 	}
 	l.Record = raw.Merge(0, parts...)
+	return nil
+}
+
+// readHoles reads what the record in a folder lacks.
+func (l *Loaded) readHoles(folder string) error {
+	holes, err := readBounded(filepath.Join(folder, recordHoles), jsonMax)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("rundir: %w", err)
+	}
+	l.RecordHoles = strings.TrimSpace(l.RecordHoles + "\n" + string(holes))
 	return nil
 }
 

@@ -34,6 +34,7 @@ type disk struct {
 	used     int64 // bytes of all named files
 	last     int64 // when the last sync will be done: syncs finish in order
 
+	slow   []*slowness       // in force
 	names  map[string]*inode // cached
 	stable map[string]*inode
 	ops    []nameOp // made and not synced
@@ -191,7 +192,7 @@ func (d *disk) resized(f *inode, before int) {
 // nil.
 func (d *disk) sync(token uint64, file *inode) {
 	w := d.n.w
-	at := max(d.last, w.now+w.profile.Disk.Sync.draw(d.rand.Uint64()))
+	at := max(d.last, w.now+w.profile.Disk.Sync.draw(d.rand.Uint64())+d.slowed())
 	d.last = at
 	p := payload{kind: kindSynced, node: d.n.index, epoch: d.n.epoch, a: token, b: d.base + uint64(len(d.ops)), ref: file}
 	if file != nil {

@@ -70,6 +70,7 @@ var (
 	_ cluster.Tracer      = (*world)(nil)
 	_ cluster.Recorder    = (*world)(nil)
 	_ cluster.Grouper     = (*world)(nil)
+	_ cluster.Disker      = (*world)(nil)
 	_ Checkpointer        = (*world)(nil)
 )
 

@@ -40,9 +40,7 @@ func Collect(process string, r io.Reader, killed []time.Duration, down bool) ([]
 			break
 		}
 	}
-	if c.torn {
-		c.crash(c.last() + 1)
-	} else if down {
+	if down {
 		c.crash(1<<63 - 1)
 	}
 	return c.events, errors.Join(holes...)

@@ -14,10 +14,13 @@
 package raw
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/cleancut/cleancut/harness/record"
@@ -116,4 +119,27 @@ func Crash(path, reason string) error {
 func Zero(since time.Duration) (time.Duration, error) {
 	now, err := Now()
 	return now - since, err
+}
+
+// WriteFile writes events to a file, whole or not at all.
+func WriteFile(path string, events []record.Event) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(f, 1<<16)
+	lines := json.NewEncoder(out)
+	for i := range events {
+		if err = lines.Encode(&events[i]); err != nil {
+			break
+		}
+	}
+	err = errors.Join(err, out.Flush(), f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", path, err), os.Remove(f.Name()))
+	}
+	return nil
 }

@@ -1,0 +1,302 @@
+package recovery
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/record"
+)
+
+// recoveryMax is the default of Options.RecoveryMax.
+const recoveryMax = 30 * time.Second
+
+// terminates: every recovery ends. One that was decided ends when each process
+// of its line has been restored and, where processes tell of it, has resumed;
+// or when a later one supersedes it; or with a failure that is told. A process
+// that takes part in the computation and has crashed is in a recovery, starts
+// and computes again, or there is a failure. What has not ended with the record
+// is hung if the record goes on for RecoveryMax after it, and unknown else.
+// Not checked: whether the job gets on after it (measures).
+func terminates(r *run, o Options) checkers.Verdict {
+	if len(r.recoveries) == 0 && r.kinds[record.Crash] == 0 {
+		return lacks("crash and no recovery")
+	}
+	limit := cmp.Or(o.RecoveryMax, recoveryMax)
+	end := r.ev[len(r.ev)-1].T
+	failure := r.kinds[record.Failure] > 0
+	if n := len(r.recoveries); n > 0 && !failure {
+		v := &r.recoveries[n-1]
+		if late := r.unresumed(v); late != none {
+			began := r.ev[v.event].T
+			if end-began < limit {
+				return unknown("the record ends %s after a recovery began that had not ended", end-began)
+			}
+			return r.violated("hung", []int32{v.event}, "the recovery at %s never ended: %s did not resume in the %s that the record goes on", checkers.At(began), r.procs[late], end-began)
+		}
+	}
+	for _, p := range r.members() {
+		lives := r.lives[p]
+		in := &r.incs[lives[len(lives)-1]]
+		last := in.events[len(in.events)-1]
+		if failure || !in.bare && r.ev[last].Kind != record.Crash || in.bare && in.number == 1 {
+			continue
+		}
+		if down := end - r.ev[last].T; down >= limit {
+			return r.violated("hung", []int32{last}, "%s crashed and was never recovered in the %s that the record goes on", r.procs[p], down)
+		}
+		return unknown("%s had not been recovered when the record ended", r.procs[p])
+	}
+	return valid("%d recoveries ended", len(r.recoveries))
+}
+
+// unresumed is a process that a recovery has not brought back, or none.
+func (r *run) unresumed(v *recovery) int32 {
+	back := map[int32]bool{}
+	for _, k := range v.restores {
+		in := &r.incs[k]
+		_, ok := r.first(in, record.Resume)
+		if !ok && r.kinds[record.Resume] > 0 {
+			_, ok = r.first(in, record.Work)
+		}
+		back[in.proc] = ok || r.kinds[record.Resume] == 0
+	}
+	for _, p := range sorted(v.line) {
+		if !back[p] {
+			return p
+		}
+	}
+	return none
+}
+
+// Young is the interval between checkpoints that costs least, to first order:
+// √(2·C·M) for a checkpoint that costs C and a mean time M between failures
+// (Young, CACM 17(9) 1974).
+func Young(cost, mtbf time.Duration) time.Duration {
+	return time.Duration(math.Sqrt(2 * float64(cost) * float64(mtbf)))
+}
+
+// Daly is the same to higher order: √(2CM)·(1 + ⅓·√(C/2M) + C/18M) − C if
+// C < 2M, else M (Daly, FGCS 22(3) 2006, equation 37).
+func Daly(cost, mtbf time.Duration) time.Duration {
+	c, m := float64(cost), float64(mtbf)
+	if c >= 2*m {
+		return mtbf
+	}
+	x := c / (2 * m)
+	return time.Duration(math.Sqrt(2*c*m)*(1+math.Sqrt(x)/3+x/9) - c)
+}
+
+// Waste is the expected share of time that is not useful work with checkpoints
+// of that cost at that interval, and a restart that takes so long:
+// C/T + (T/2 + R)/M, to first order.
+func Waste(interval, cost, restart, mtbf time.Duration) float64 {
+	return float64(cost)/float64(interval) + (float64(interval)/2+float64(restart))/float64(mtbf)
+}
+
+// measure computes, with times in seconds:
+//
+//   - rpo_units_max, rpo_seconds_max: over recoveries, the work units that the
+//     restored line undoes, of all its processes, and the longest time from the
+//     checkpoint of a process in it to the last event that is undone;
+//   - rto_resume_seconds_max, rto_work_seconds_max: from the last crash before
+//     a recovery (or from its decision, if no crash is recorded) to the last
+//     first resume, and last first work, of its processes;
+//   - recomputed_units: work units that are in no final history; useful_units:
+//     those that are; overhead_stop_share: time stopped for checkpoints as a
+//     share of the time of all processes from first to last event;
+//   - checkpoint_seconds_mean, _max: from begin to first commit;
+//     round_seconds_max: from round_begin to round_commit; stop_seconds_max,
+//     stop_seconds_total: from stop to go, or to the end of the incarnation;
+//   - bytes_LEVEL: bytes committed to each level;
+//   - interval_seconds_mean: between the begins of a process's checkpoints;
+//     failures; mtbf_seconds: time of the record per crash;
+//     young_seconds, daly_seconds: the best interval for the mean cost of a
+//     checkpoint (its stop time if processes tell it, else its duration).
+//
+// Never invalid; unknown if nothing of it is recorded.
+func measure(r *run, _ Options) checkers.Verdict {
+	if r.kinds[record.CheckpointBegin]+r.kinds[record.Crash]+len(r.recoveries)+r.kinds[record.Work] == 0 {
+		return lacks("checkpoint, crash, recovery and work")
+	}
+	m := map[string]float64{}
+	r.measureRecoveries(m)
+	r.measureWork(m)
+	r.measureCheckpoints(m)
+	r.measureStops(m)
+	r.measureInterval(m)
+	v := valid("%d checkpoints, %d crashes, %d recoveries", len(r.ckpts), r.kinds[record.Crash], len(r.recoveries))
+	v.Measures = m
+	return v
+}
+
+func most(m map[string]float64, name string, x float64) { m[name] = max(m[name], x) }
+
+func (r *run) measureRecoveries(m map[string]float64) {
+	for k := range r.recoveries {
+		v := &r.recoveries[k]
+		began := r.ev[v.event].T
+		for i := v.event; i >= 0 && (k == 0 || i > r.recoveries[k-1].event); i-- {
+			if r.ev[i].Kind == record.Crash {
+				began = r.ev[i].T
+				break
+			}
+		}
+		var units int64
+		for p, c := range v.line {
+			to := initial
+			if c != none {
+				to = r.ckpts[c].at
+			}
+			from := r.present(p, v.event)
+			if !r.before(to, from) {
+				continue
+			}
+			lost := r.since(to, from)
+			for _, i := range lost {
+				units += r.ev[i].Units
+			}
+			if len(lost) > 0 {
+				most(m, "rpo_seconds_max", (r.ev[lost[len(lost)-1]].T - r.ev[lost[0]].T).Seconds())
+			}
+		}
+		most(m, "rpo_units_max", float64(units))
+		for _, k := range v.restores {
+			if i, ok := r.first(&r.incs[k], record.Resume); ok {
+				most(m, "rto_resume_seconds_max", (r.ev[i].T - began).Seconds())
+			}
+			if i, ok := r.first(&r.incs[k], record.Work); ok {
+				most(m, "rto_work_seconds_max", (r.ev[i].T - began).Seconds())
+			}
+		}
+	}
+}
+
+func (r *run) measureWork(m map[string]float64) {
+	if r.kinds[record.Work] == 0 {
+		return
+	}
+	end := r.now(int32(len(r.ev) - 1))
+	for i := range int32(len(r.ev)) {
+		if e := &r.ev[i]; e.Kind == record.Work {
+			if r.contains(end[r.proc[i]], i) {
+				m["useful_units"] += float64(e.Units)
+			} else {
+				m["recomputed_units"] += float64(e.Units)
+			}
+		}
+	}
+}
+
+func (r *run) measureCheckpoints(m map[string]float64) {
+	committed := 0
+	for c := range r.ckpts {
+		k := &r.ckpts[c]
+		for x, i := range k.commits {
+			m["bytes_"+cmp.Or(r.ev[i].Level, "unnamed")] += float64(r.ev[i].Bytes)
+			if x == 0 {
+				took := (r.ev[i].T - r.ev[k.begin].T).Seconds()
+				most(m, "checkpoint_seconds_max", took)
+				m["checkpoint_seconds_mean"] += took
+				committed++
+			}
+		}
+	}
+	if committed > 0 {
+		m["checkpoint_seconds_mean"] /= float64(committed)
+	}
+	m["checkpoints_committed"] = float64(committed)
+	began := map[int]time.Duration{}
+	for i := range r.ev {
+		switch e := &r.ev[i]; e.Kind {
+		case record.RoundBegin:
+			began[e.Round] = e.T
+		case record.RoundCommit:
+			most(m, "round_seconds_max", (e.T - began[e.Round]).Seconds())
+		}
+	}
+}
+
+func (r *run) measureStops(m map[string]float64) {
+	if r.kinds[record.Stop] == 0 {
+		return
+	}
+	var all time.Duration
+	for k := range r.incs {
+		events := r.incs[k].events
+		last := r.ev[events[len(events)-1]].T
+		all += last - r.ev[events[0]].T
+		since := time.Duration(-1)
+		stop := func(until time.Duration) {
+			if since >= 0 {
+				most(m, "stop_seconds_max", (until - since).Seconds())
+				m["stop_seconds_total"] += (until - since).Seconds()
+			}
+			since = -1
+		}
+		for _, i := range events {
+			switch e := &r.ev[i]; {
+			case e.Kind == record.Stop && since < 0:
+				since = e.T
+			case e.Kind == record.Go:
+				stop(e.T)
+			}
+		}
+		stop(last)
+	}
+	if all > 0 {
+		m["overhead_stop_share"] = m["stop_seconds_total"] / all.Seconds()
+	}
+}
+
+func (r *run) measureInterval(m map[string]float64) {
+	last, sum, n := map[int32]time.Duration{}, time.Duration(0), 0
+	for c := range r.ckpts {
+		k := &r.ckpts[c]
+		t := r.ev[k.begin].T
+		if before, ok := last[k.at.inc]; ok {
+			sum += t - before
+			n++
+		}
+		last[k.at.inc] = t
+	}
+	if n > 0 {
+		m["interval_seconds_mean"] = sum.Seconds() / float64(n)
+	}
+	crashes := r.kinds[record.Crash]
+	if m["failures"] = float64(crashes); crashes == 0 || m["checkpoints_committed"] == 0 {
+		return
+	}
+	mtbf := (r.ev[len(r.ev)-1].T - r.ev[0].T) / time.Duration(crashes)
+	cost := m["checkpoint_seconds_mean"]
+	if total, ok := m["stop_seconds_total"]; ok {
+		cost = total / m["checkpoints_committed"]
+	}
+	m["mtbf_seconds"] = mtbf.Seconds()
+	c := time.Duration(cost * float64(time.Second))
+	m["young_seconds"], m["daly_seconds"] = Young(c, mtbf).Seconds(), Daly(c, mtbf).Seconds()
+}
+
+// Optimum is a row of the table of the best interval.
+type Optimum struct {
+	MTBF, Cost, Young, Daly time.Duration
+	WasteYoung, WasteDaly   float64
+}
+
+// Optima is the table of best intervals for some mean times between failures,
+// for a checkpoint of that cost and a restart that takes so long.
+func Optima(cost, restart time.Duration, mtbfs ...time.Duration) (table []Optimum) {
+	for _, m := range mtbfs {
+		y, d := Young(cost, m), Daly(cost, m)
+		table = append(table, Optimum{m, cost, y, d, Waste(y, cost, restart, m), Waste(d, cost, restart, m)})
+	}
+	return table
+}
+
+// String prints the row for people.
+func (o Optimum) String() string {
+	return fmt.Sprintf("MTBF %s, checkpoint %s: Young %.3f s (waste %.1f %%), Daly %.3f s (waste %.1f %%)",
+		o.MTBF, o.Cost, o.Young.Seconds(), 100*o.WasteYoung, o.Daly.Seconds(), 100*o.WasteDaly)
+}

@@ -1,0 +1,359 @@
+package recovery
+
+import (
+	"fmt"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/record"
+)
+
+// situation is what a recovery found: the pattern of the histories before it,
+// with the checkpoints that could be restored.
+type situation struct {
+	p      *pattern
+	failed []bool
+	until  int32 // the event by which checkpoints had been found to be usable or not
+}
+
+// deadAt tells which processes a recovery found dead: those that it says, or
+// those that have crashed and computed nothing since.
+func (r *run) deadAt(v *recovery) []bool {
+	dead := make([]bool, len(r.procs))
+	for _, p := range v.failed {
+		dead[p] = true
+	}
+	if len(v.failed) > 0 {
+		return dead
+	}
+	for p := range r.procs {
+		at := r.present(int32(p), v.event)
+		if at.inc == none || at.at == 0 {
+			continue
+		}
+		in := &r.incs[at.inc]
+		dead[p] = r.ev[in.events[at.at-1]].Kind == record.Crash || r.restartedBy(int32(p), at.inc, v.event)
+	}
+	return dead
+}
+
+// restartedBy reports whether a process started anew, with nothing, after an
+// incarnation and before an event.
+func (r *run) restartedBy(p, inc, event int32) bool {
+	for _, k := range r.lives[p] {
+		if k > inc && r.incs[k].bare && r.incs[k].events[0] <= event {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *run) situationOf(v *recovery) *situation {
+	until := v.event
+	for _, k := range v.restores {
+		until = max(until, r.incs[k].events[0])
+	}
+	return &situation{
+		p:      r.patternAt(r.now(v.event), func(c int32) bool { return r.usable(c, v.event) && r.usable(c, until) }),
+		failed: r.deadAt(v), until: until,
+	}
+}
+
+// chosen is the state to which the recovery set a process back, as line counts
+// them, and whether there is such a state in the pattern.
+func (s *situation) chosen(v *recovery, p int32) (int32, bool) {
+	c, named := v.line[p]
+	if !named {
+		return int32(len(s.p.ckpts[p])) + 1, true
+	}
+	if c == none {
+		return 0, true
+	}
+	for x, k := range s.p.ckpts[p] {
+		if k == c {
+			return int32(x) + 1, true
+		}
+	}
+	return 0, false
+}
+
+func (s *situation) called(p, x int32) string {
+	switch {
+	case x == 0:
+		return s.p.r.procs[p] + "'s initial state"
+	case int(x) > len(s.p.ckpts[p]):
+		return s.p.r.procs[p] + " as it was"
+	}
+	return s.p.r.name(p, s.p.ckpts[p][x-1])
+}
+
+// recoveryLine: the recovery line is the latest consistent line of checkpoints
+// that could be restored, where processes that did not fail may stay as they
+// are (Elnozahy et al. 2002, section 3; computed by rollback propagation on
+// the dependency graph of Bhargava and Lian 1988). A recovery that names no
+// round must take it exactly: later is inconsistent, earlier loses work without
+// need. One that names a round must take the newest round that had been
+// committed, except newer ones of which a part could not be loaded from any
+// level any more. One whose processes then replay a log must
+// set back only the failed, each to its last checkpoint that could be
+// restored.
+//
+// Not checked: consistency (consistent-cut), wholeness (atomic-rounds), and a
+// recovery that no event of kind recovery tells of.
+func recoveryLine(r *run, _ Options) checkers.Verdict {
+	if len(r.recoveries) == 0 {
+		return lacks("recovery")
+	}
+	for k := range r.recoveries {
+		v := &r.recoveries[k]
+		var bad *checkers.Verdict
+		switch {
+		case r.ev[v.event].Round > 0:
+			bad = r.newestRound(v)
+		default:
+			bad = r.latestLine(v)
+		}
+		if bad != nil {
+			return *bad
+		}
+	}
+	return valid("%d recoveries took the latest line there was", len(r.recoveries))
+}
+
+func (r *run) newestRound(v *recovery) *checkers.Verdict {
+	until := v.event
+	for _, k := range v.restores {
+		until = max(until, r.incs[k].events[0])
+	}
+	took := r.ev[v.event].Round
+	for _, i := range r.rounds {
+		e := &r.ev[i]
+		if i > v.event || e.Round <= took || e.T == r.ev[v.event].T {
+			continue
+		}
+		whole := true
+		for _, c := range r.lineOf(i) {
+			whole = whole && r.usable(c, v.event) && r.usable(c, until)
+		}
+		if whole {
+			bad := r.violated("older", []int32{i, v.event}, "the recovery at %s takes round %d; round %d had been committed at %s, and all of its parts were there", checkers.At(r.ev[v.event].T), took, e.Round, checkers.At(e.T))
+			return &bad
+		}
+	}
+	return nil
+}
+
+func (r *run) latestLine(v *recovery) *checkers.Verdict {
+	s := r.situationOf(v)
+	want := s.p.line(s.failed)
+	if v.replayed {
+		for p := range want {
+			want[p] = int32(len(s.p.ckpts[p])) + 1
+			if s.failed[p] {
+				want[p]--
+			}
+		}
+	}
+	for _, p := range r.members() {
+		got, there := s.chosen(v, p)
+		quoted := []int32{v.event}
+		if c, ok := v.line[p]; ok && c != none {
+			quoted = append(quoted, r.ckpts[c].begin)
+		}
+		if x := want[p]; x > 0 && int(x) <= len(s.p.ckpts[p]) {
+			quoted = append(quoted, r.ckpts[s.p.ckpts[p][x-1]].begin)
+		}
+		when := checkers.At(r.ev[v.event].T)
+		var bad checkers.Verdict
+		switch {
+		case !there:
+			bad = r.violated("unusable", quoted, "the recovery at %s takes %s, which could not be restored from any level, or is not in the process's history", when, r.name(p, v.line[p]))
+		case got > want[p]:
+			bad = r.violated("too-late", quoted, "the recovery at %s takes %s; the latest that fits the others is %s", when, s.called(p, got), s.called(p, want[p]))
+		case got < want[p]:
+			bad = r.violated("older", quoted, "the recovery at %s takes %s; the latest consistent line has %s", when, s.called(p, got), s.called(p, want[p]))
+		default:
+			continue
+		}
+		return &bad
+	}
+	return nil
+}
+
+// members lists the processes that take checkpoints or exchange messages.
+func (r *run) members() (list []int32) {
+	in := make([]bool, len(r.procs))
+	for c := range r.ckpts {
+		in[r.ckpts[c].proc] = true
+	}
+	for m := range r.msgs {
+		in[r.from[m]], in[r.to[m]] = true, true
+	}
+	for p := range in {
+		if in[p] {
+			list = append(list, int32(p))
+		}
+	}
+	return list
+}
+
+// rollback is how far one recovery set a process back.
+type rollback struct {
+	proc             int32
+	ckpts            int // usable checkpoints that were passed over
+	events           int
+	seconds          float64
+	skipped, useless []int32
+}
+
+// rollbacks measures a recovery.
+func (r *run) rollbacks(v *recovery, needUseless bool) (list []rollback) {
+	s := r.situationOf(v)
+	useless := map[int32]bool{}
+	if needUseless {
+		bad, _ := s.p.useless()
+		for _, c := range bad {
+			useless[c] = true
+		}
+	}
+	for _, p := range sorted(v.line) {
+		got, there := s.chosen(v, p)
+		if !there {
+			continue
+		}
+		b := rollback{proc: p}
+		pos := s.p.position(p, got)
+		b.events = len(s.p.events[p]) - int(pos)
+		if b.events > 0 {
+			last := s.p.events[p][len(s.p.events[p])-1]
+			b.seconds = (r.ev[last].T - r.ev[s.p.events[p][pos]].T).Seconds()
+		}
+		for x := got; int(x) < len(s.p.ckpts[p]); x++ {
+			c := s.p.ckpts[p][x]
+			b.skipped = append(b.skipped, c)
+			b.ckpts++
+			if useless[c] {
+				b.useless = append(b.useless, c)
+			}
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
+// domino measures the domino effect (Randell, IEEE TSE 1(2) 1975): for each
+// recovery and process how many restorable checkpoints were passed over
+// (domino_depth is the most), how many processes besides the failed were set
+// back, and how far in events and time. It is never invalid; no-domino is.
+func domino(r *run, _ Options) checkers.Verdict {
+	if len(r.recoveries) == 0 {
+		return lacks("recovery")
+	}
+	m := map[string]float64{"recoveries": float64(len(r.recoveries)), "domino_depth": 0, "rollback_events_max": 0, "rollback_seconds_max": 0, "dragged_processes_max": 0, "to_initial_state": 0}
+	for k := range r.recoveries {
+		v := &r.recoveries[k]
+		dead, dragged := r.deadAt(v), 0
+		for _, b := range r.rollbacks(v, false) {
+			m["domino_depth"] = max(m["domino_depth"], float64(b.ckpts))
+			m["rollback_events_max"] = max(m["rollback_events_max"], float64(b.events))
+			m["rollback_seconds_max"] = max(m["rollback_seconds_max"], b.seconds)
+			if !dead[b.proc] {
+				dragged++
+			}
+			if v.line[b.proc] == none && b.ckpts > 0 {
+				m["to_initial_state"]++
+			}
+		}
+		m["dragged_processes_max"] = max(m["dragged_processes_max"], float64(dragged))
+	}
+	v := valid("%d recoveries passed over at most %.0f checkpoints of a process", len(r.recoveries), m["domino_depth"])
+	v.Measures = m
+	return v
+}
+
+// noDomino: no recovery passes over a restorable checkpoint that is useless,
+// for that is how one rollback makes the next (Netzer and Xu 1995: checkpoints
+// on Z-cycles belong to no consistent line). That a checkpoint
+// is passed over because it does not fit those of others that failed with it is
+// no domino effect, nor is one of a round that was not committed.
+func noDomino(r *run, _ Options) checkers.Verdict {
+	if len(r.recoveries) == 0 {
+		return lacks("recovery")
+	}
+	for k := range r.recoveries {
+		v := &r.recoveries[k]
+		for _, b := range r.rollbacks(v, true) {
+			if len(b.useless) == 0 {
+				continue
+			}
+			quoted := []int32{v.event}
+			for _, c := range b.useless {
+				quoted = append(quoted, r.ckpts[c].begin)
+			}
+			return r.violated("domino", quoted, "the recovery at %s set %s back behind %d checkpoints, %d of which belong to no consistent line", checkers.At(r.ev[v.event].T), r.procs[b.proc], b.ckpts, len(b.useless))
+		}
+	}
+	return valid("%d recoveries passed over no useless checkpoint", len(r.recoveries))
+}
+
+// noUseless: a checkpoint is useless if it belongs to no consistent line, which
+// is so if and only if it lies on a Z-cycle: messages m1…mn, m1 sent after it,
+// each next one sent in the interval in which the one before was received, or
+// later, mn received before it (Netzer and Xu, IEEE TPDS 6(2) 1995, corollary
+// 1). Judged are the histories before each recovery and at the end, with the
+// checkpoints that were committed. The share of useless ones is measured.
+func noUseless(r *run, _ Options) checkers.Verdict {
+	if r.kinds[record.CheckpointCommit] == 0 {
+		return lacks("committed checkpoint")
+	}
+	if r.kinds[record.Recv] == 0 {
+		return lacks("message that was received")
+	}
+	moments := []int32{}
+	for k := range r.recoveries {
+		moments = append(moments, r.recoveries[k].event)
+	}
+	moments = append(moments, int32(len(r.ev)-1))
+	useless, total := map[int32]bool{}, map[int32]bool{}
+	var first *checkers.Verdict
+	for _, i := range moments {
+		p := r.patternAt(r.now(i), func(c int32) bool { return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= i })
+		for q := range p.ckpts {
+			for _, c := range p.ckpts[q] {
+				total[c] = true
+			}
+		}
+		list, g := p.useless()
+		for _, c := range list {
+			useless[c] = true
+		}
+		if len(list) > 0 && first == nil {
+			v := r.cycle(p, g, list[0])
+			first = &v
+		}
+	}
+	measures := map[string]float64{"checkpoints": float64(len(total)), "useless_checkpoints": float64(len(useless))}
+	if first != nil {
+		first.Measures = measures
+		return *first
+	}
+	v := valid("none of %d checkpoints lies on a Z-cycle", len(total))
+	v.Measures = measures
+	return v
+}
+
+// cycle explains why a checkpoint is useless.
+func (r *run) cycle(p *pattern, g *intervals, c int32) checkers.Verdict {
+	k := &r.ckpts[c]
+	var x int32
+	for i, o := range p.ckpts[k.proc] {
+		if o == c {
+			x = int32(i)
+		}
+	}
+	quoted, path := []int32{k.begin}, ""
+	for _, m := range g.path(g.base[k.proc]+x+1, g.base[k.proc]+x) {
+		quoted = append(quoted, p.events[r.from[m]][p.sent[m]], p.events[r.to[m]][p.recv[m]])
+		path += " " + r.msgs[m]
+	}
+	return r.violated("z-cycle", quoted, "%s belongs to no consistent line: messages lead from after it to before it:%s", r.name(k.proc, c), fmt.Sprint(path))
+}

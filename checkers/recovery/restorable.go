@@ -1,0 +1,343 @@
+package recovery
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/record"
+)
+
+// levelOrder is the order in which levels are to be tried; others have none.
+var levelOrder = []string{"partner", "local", "store"}
+
+// volatileLevel is lost with a process, without anyone noticing.
+const volatileLevel = "partner"
+
+// restorable: what a process restores had been committed, to the level that it
+// is restored from if the restore names one; that level has not lost it since
+// (deleted, or found missing, corrupt or unreadable); the checkpoints that it
+// rests on are there, too; and the digest of the restored state is that of the
+// saved one. Levels are tried in order (partner, local, store): one that holds
+// the checkpoint is not passed over, unless it is the memory of a partner and
+// some process has crashed since. And an acknowledged round does
+// not vanish: no part of it is found missing at every level that is not
+// volatile, unless it had been deleted.
+//
+// Not checked: a state without digests, and whether what was not loaded could
+// have been. A part that is corrupt everywhere is counted (parts_corrupt) and
+// not judged: how much corruption storage must bear is for a fault budget.
+func restorable(r *run, _ Options) checkers.Verdict {
+	restored, compared := 0, 0
+	for i := range int32(len(r.ev)) {
+		e := &r.ev[i]
+		if e.Kind != record.Restore || e.Ckpt == "" {
+			continue
+		}
+		c := r.ckptOf[r.proc[i]][e.Ckpt]
+		restored++
+		if v := r.loaded(i, c); v != nil {
+			return *v
+		}
+		begin := &r.ev[r.ckpts[c].begin]
+		if e.Digest != "" && begin.Digest != "" {
+			compared++
+			if e.Digest != begin.Digest {
+				return r.violated("corrupt", []int32{r.ckpts[c].begin, i}, "%s was restored to %s with digest %s; saved was %s", e.Proc, e.Ckpt, e.Digest, begin.Digest)
+			}
+		}
+		if e.Value != nil && begin.Value != nil && *e.Value != *begin.Value {
+			return r.violated("corrupt", []int32{r.ckpts[c].begin, i}, "%s was restored to %s with value %d; saved was %d", e.Proc, e.Ckpt, *e.Value, *begin.Value)
+		}
+		for _, source := range slices.Sorted(maps.Keys(e.Offsets)) {
+			offset := e.Offsets[source]
+			if saved, ok := begin.Offsets[source]; ok && saved != offset {
+				return r.violated("offset", []int32{r.ckpts[c].begin, i}, "%s was restored to %s with offset %d of %s; saved was %d", e.Proc, e.Ckpt, offset, source, saved)
+			}
+		}
+	}
+	if v := r.vanished(); v != nil {
+		return *v
+	}
+	if restored == 0 {
+		return lacks("restore of a checkpoint")
+	}
+	v := valid("%d checkpoints restored were there and whole, %d by digest", restored, compared)
+	v.Measures = map[string]float64{"restores": float64(restored), "digests_compared": float64(compared), "parts_corrupt": float64(r.corrupt())}
+	return v
+}
+
+// holds reports whether a level holds a checkpoint after an event, and the
+// event that last said so.
+func (r *run) holds(c int32, level string, event int32) (bool, int32) {
+	k, there, by := &r.ckpts[c], false, none
+	events := slices.Concat(k.commits, k.losses)
+	slices.Sort(events)
+	for _, i := range events {
+		if i > event {
+			break
+		}
+		switch e := &r.ev[i]; {
+		case e.Kind == record.CheckpointCommit && e.Level == level:
+			there, by = true, i
+		case e.Kind != record.CheckpointCommit && (e.Level == level || e.Level == ""):
+			there, by = false, i
+		}
+	}
+	return there, by
+}
+
+// loaded judges where a restore took its state from.
+func (r *run) loaded(i, c int32) *checkers.Verdict {
+	e, k := &r.ev[i], &r.ckpts[c]
+	bad := func(class string, also int32, format string, args ...any) *checkers.Verdict {
+		quoted := []int32{k.begin, i}
+		if also != none {
+			quoted = append(quoted, also)
+		}
+		v := r.violated(class, quoted, format, args...)
+		return &v
+	}
+	if len(k.commits) == 0 || k.commits[0] > i {
+		return bad("uncommitted", none, "%s was restored to %s, which had never been committed", e.Proc, e.Ckpt)
+	}
+	if e.Level != "" {
+		if there, by := r.holds(c, e.Level, i); !there {
+			return bad("not-there", by, "%s was restored to %s from level %s, which did not hold it", e.Proc, e.Ckpt, e.Level)
+		}
+	} else if r.levels(c, i) == 0 && k.abort == none {
+		return bad("not-there", k.losses[len(k.losses)-1], "%s was restored to %s, which no level held any more", e.Proc, e.Ckpt)
+	}
+	for base, n := k.base, 0; base != none && n <= len(r.ckpts); base, n = r.ckpts[base].base, n+1 {
+		if r.levels(base, i) == 0 {
+			return bad("base", r.ckpts[base].begin, "%s was restored to %s, which rests on %s, which no level held", e.Proc, e.Ckpt, r.ckpts[base].name)
+		}
+	}
+	for _, level := range levelOrder[:max(0, slices.Index(levelOrder, e.Level))] {
+		there, by := r.holds(c, level, i)
+		if there && !(level == volatileLevel && r.crashedBetween(by, i)) {
+			return bad("level-order", by, "%s was restored to %s from level %s; level %s held it and comes first", e.Proc, e.Ckpt, e.Level, level)
+		}
+	}
+	return nil
+}
+
+func (r *run) crashedBetween(from, to int32) bool {
+	for i := from; i < to; i++ {
+		if k := r.ev[i].Kind; k == record.Crash || k == record.Start {
+			return true
+		}
+	}
+	return false
+}
+
+// vanished looks for parts of committed rounds that are missing everywhere.
+func (r *run) vanished() *checkers.Verdict {
+	for _, i := range r.rounds {
+		line := r.lineOf(i)
+		for _, p := range sorted(line) {
+			k := &r.ckpts[line[p]]
+			missing := map[string]int32{}
+			for _, l := range k.losses {
+				if e := &r.ev[l]; e.Kind == record.CheckpointBad && e.Reason == "missing" {
+					if there := r.heldBefore(line[p], e.Level, l); there {
+						missing[e.Level] = l
+					}
+				}
+			}
+			stable := 0
+			for _, l := range k.commits {
+				if level := r.ev[l].Level; level != volatileLevel {
+					stable++
+					if _, lost := missing[level]; lost {
+						stable--
+					}
+				}
+			}
+			if len(missing) > 0 && stable == 0 && slices.ContainsFunc(k.commits, func(l int32) bool { return r.ev[l].Level != volatileLevel }) {
+				quoted := append([]int32{k.begin, i}, k.commits...)
+				v := r.violated("vanished", append(quoted, k.losses...), "%s, part of the committed round %d, was acknowledged and is missing from every level", r.name(p, line[p]), r.ev[i].Round)
+				return &v
+			}
+		}
+	}
+	return nil
+}
+
+// heldBefore reports whether a level should have held a checkpoint just before
+// an event.
+func (r *run) heldBefore(c int32, level string, event int32) bool {
+	there, _ := r.holds(c, level, event-1)
+	return there
+}
+
+// corrupt counts checkpoints that were found corrupt at some level.
+func (r *run) corrupt() (n int) {
+	for c := range r.ckpts {
+		if slices.ContainsFunc(r.ckpts[c].losses, func(l int32) bool { return r.ev[l].Reason == "corrupt" }) {
+			n++
+		}
+	}
+	return n
+}
+
+// gcSafety: garbage collection never takes what recovery may need (Wang et
+// al., IEEE TPDS 6(5) 1995; for increments, the chain below a live checkpoint).
+//
+//   - A checkpoint is not deleted from its last level while a checkpoint that
+//     is still there rests on it.
+//   - From the first committed round on there is always one with all parts; a
+//     part counts as long as no event deletes it or finds it bad.
+//   - A message is deleted from a log only after its receiver has committed a
+//     checkpoint that includes the receipt.
+//   - In a recovery without rounds, the latest consistent line of what was left
+//     is not behind that of all that had been committed, but for the
+//     checkpoints found bad.
+//
+// Not checked: that anything is ever deleted.
+func gcSafety(r *run, _ Options) checkers.Verdict {
+	if r.kinds[record.CheckpointDelete]+r.kinds[record.LogDelete] == 0 {
+		return lacks("deletion")
+	}
+	for _, judge := range []func() *checkers.Verdict{r.basesKept, r.roundKept, r.logKept, r.lineKept} {
+		if v := judge(); v != nil {
+			return *v
+		}
+	}
+	return valid("%d checkpoints and %d logged messages were deleted that nothing needed", r.kinds[record.CheckpointDelete], r.kinds[record.LogDelete])
+}
+
+func (r *run) basesKept() *checkers.Verdict {
+	rests := map[int32][]int32{}
+	for c := range r.ckpts {
+		if b := r.ckpts[c].base; b != none {
+			rests[b] = append(rests[b], int32(c))
+		}
+	}
+	for b := range int32(len(r.ckpts)) {
+		above := rests[b]
+		if len(above) == 0 {
+			continue
+		}
+		for _, i := range r.ckpts[b].losses {
+			if r.ev[i].Kind != record.CheckpointDelete || r.levels(b, i) > 0 || r.levels(b, i-1) == 0 {
+				continue
+			}
+			for _, c := range above {
+				if r.levels(c, i) > 0 {
+					v := r.violated("base", []int32{r.ckpts[b].begin, r.ckpts[c].begin, i}, "%s was deleted; %s rests on it and is still there", r.name(r.ckpts[b].proc, b), r.ckpts[c].name)
+					return &v
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// roundKept keeps count of the committed rounds that are whole.
+func (r *run) roundKept() *checkers.Verdict {
+	partOf := map[int32][]int{}
+	lost, whole := make([]int, len(r.rounds)), 0
+	next, deleted := 0, none
+	held := map[int32]bool{}
+	for i := range int32(len(r.ev)) {
+		e := &r.ev[i]
+		if next < len(r.rounds) && r.rounds[next] == i {
+			for _, c := range r.lineOf(i) {
+				partOf[c] = append(partOf[c], next)
+				if held[c] = r.levels(c, i) > 0; !held[c] {
+					lost[next]++
+				}
+			}
+			if lost[next] == 0 {
+				whole++
+			}
+			next++
+		}
+		switch e.Kind {
+		case record.CheckpointCommit, record.CheckpointDelete, record.CheckpointBad:
+		default:
+			continue
+		}
+		c := r.ckptOf[r.proc[i]][e.Ckpt]
+		is := r.levels(c, i) > 0
+		if len(partOf[c]) == 0 || is == held[c] {
+			continue
+		}
+		held[c] = is
+		for _, k := range partOf[c] {
+			switch {
+			case is:
+				if lost[k]--; lost[k] == 0 {
+					whole++
+				}
+			default:
+				if lost[k]++; lost[k] == 1 {
+					whole--
+				}
+			}
+		}
+		if e.Kind == record.CheckpointDelete {
+			deleted = i
+		}
+		if whole == 0 && deleted == i {
+			v := r.violated("nothing-left", []int32{r.rounds[next-1], i}, "after %s deleted %s no committed round is whole any more", e.Proc, e.Ckpt)
+			return &v
+		}
+	}
+	return nil
+}
+
+func (r *run) logKept() *checkers.Verdict {
+	if r.kinds[record.LogDelete] == 0 {
+		return nil
+	}
+	received := map[int32][]int32{}
+	for i := range int32(len(r.ev)) {
+		if r.ev[i].Kind == record.Recv {
+			received[r.msg[i]] = append(received[r.msg[i]], i)
+		}
+	}
+	newest := map[int32]int32{} // committed checkpoint of each process
+	for i := range int32(len(r.ev)) {
+		e := &r.ev[i]
+		switch e.Kind {
+		case record.CheckpointCommit:
+			newest[r.proc[i]] = r.ckptOf[r.proc[i]][e.Ckpt]
+		case record.LogDelete:
+			m := r.msg[i]
+			c, ok := newest[r.to[m]]
+			covered := ok && slices.ContainsFunc(received[m], func(j int32) bool { return r.contains(r.ckpts[c].at, j) })
+			if !covered {
+				v := r.violated("log", append(r.about(m), i), "%s deleted message %s from its log; no committed checkpoint of %s includes its receipt", e.Proc, e.Msg, r.procs[r.to[m]])
+				return &v
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) lineKept() *checkers.Verdict {
+	for k := range r.recoveries {
+		v := &r.recoveries[k]
+		if r.ev[v.event].Round > 0 || v.replayed {
+			continue
+		}
+		s := r.situationOf(v)
+		left := s.p.line(s.failed)
+		all := r.patternAt(r.now(v.event), func(c int32) bool {
+			k := &r.ckpts[c]
+			bad := slices.ContainsFunc(k.losses, func(l int32) bool { return l <= s.until && r.ev[l].Kind == record.CheckpointBad })
+			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.event
+		})
+		best := all.line(s.failed)
+		for p := range best {
+			if all.position(int32(p), best[p]) > s.p.position(int32(p), left[p]) {
+				c := all.ckpts[p][best[p]-1]
+				bad := r.violated("needed", append([]int32{r.ckpts[c].begin, v.event}, r.ckpts[c].losses...), "the recovery at %s would have taken %s, which had been deleted", checkers.At(r.ev[v.event].T), r.name(int32(p), c))
+				return &bad
+			}
+		}
+	}
+	return nil
+}

@@ -175,12 +175,8 @@ func analyze(ctx context.Context, h *History, o Options, m *memory) *Analysis {
 			err = r.registers(ctx)
 		}
 	}
-	if err == nil {
-		err = ctx.Err()
-	}
 	if err != nil {
-		a.Reason = err.Error()
-		return a
+		a.Verdict, a.Reason = checkers.Unknown, err.Error()
 	}
 	return a
 }
@@ -228,7 +224,11 @@ func (r *run) lists(ctx context.Context) error {
 	if err := r.weak(ctx, l, l.committed, func(b *graph.Builder) { l.versionEdges(b, l.tails()) }); err != nil {
 		return err
 	}
-	r.conclude(l, r.settle(ctx, l))
+	doubt := r.settle(ctx, l)
+	if doubt != "" && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	r.conclude(l, doubt)
 	return nil
 }
 

@@ -32,11 +32,12 @@ func Checker(model Model, o Options) checkers.Checker {
 		name = "transactions"
 	}
 	return checkers.Func(name, func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
-		h, err := FromOperations(o.Workload, e.Operations)
+		m := newMemory(o.memory())
+		h, err := convert(ctx, o.Workload, e.Operations, m)
 		if err != nil {
 			return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
 		}
-		return Analyze(ctx, h, o).verdict(h)
+		return analyze(ctx, h, o, m).verdict(h)
 	})
 }
 

@@ -1,7 +1,9 @@
 package txn
 
 import (
+	"context"
 	"fmt"
+	"math"
 
 	"github.com/cleancut/cleancut/harness/history"
 )
@@ -19,8 +21,19 @@ import (
 // of its invocation where it has none. An operation that is no transaction
 // is an error that names it.
 func FromOperations(workload Workload, ops []history.Operation) (*History, error) {
-	c := converter{h: &History{Workload: workload, Txns: make([]Txn, 0, len(ops))}, keys: map[string]int32{}, names: map[string]Value{}}
+	return convert(context.Background(), workload, ops, newMemory(math.MaxInt64))
+}
+
+// convert is FromOperations within a bound of memory.
+func convert(ctx context.Context, workload Workload, ops []history.Operation, m *memory) (*History, error) {
+	if err := m.take(int64(len(ops))*txnBytes, "%d transactions", len(ops)); err != nil {
+		return nil, err
+	}
+	c := converter{h: &History{Workload: workload, Txns: make([]Txn, 0, len(ops))}, keys: map[string]int32{}, names: map[string]Value{}, memory: m}
 	for i := range ops {
+		if i%pollTxns == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		t, err := c.txn(&ops[i])
 		if err != nil {
 			return nil, fmt.Errorf("operation %d (%s): %w", ops[i].Call, ops[i].F, err)
@@ -35,6 +48,8 @@ type converter struct {
 	keys  map[string]int32
 	ints  map[int64]int32
 	names map[string]Value
+	// memory pays for what is read.
+	memory *memory
 }
 
 func (c *converter) txn(o *history.Operation) (Txn, error) {
@@ -60,6 +75,9 @@ func (c *converter) txn(o *history.Operation) (Txn, error) {
 	mops, ok := value.AsList()
 	if !ok && !value.IsNil() {
 		return t, fmt.Errorf("its value %s is not a list of micro-operations", value)
+	}
+	if err := c.memory.take(int64(len(mops))*opBytes, "its %d micro-operations", len(mops)); err != nil {
+		return t, err
 	}
 	t.Ops = make([]Op, 0, len(mops))
 	for _, m := range mops {
@@ -102,6 +120,9 @@ func (c *converter) op(m history.Value, status Status) (Op, error) {
 		if !ok && !v.IsNil() {
 			return o, fmt.Errorf("a read of a list returns a list or nil")
 		}
+		if err := c.memory.take(int64(len(elements))*8+8, "its %d elements", len(elements)); err != nil {
+			return o, err
+		}
 		o.List = make([]Value, len(elements))
 		for i, e := range elements {
 			if o.List[i], err = c.value(e); err != nil {
@@ -128,6 +149,9 @@ func (c *converter) key(v history.Value) (int32, error) {
 		if c.ints == nil {
 			c.ints = map[int64]int32{}
 		}
+		if err := c.memory.take(nameBytes, "the %d keys", len(c.h.Keys)+1); err != nil {
+			return 0, err
+		}
 		c.ints[n] = int32(len(c.h.Keys))
 		c.h.Keys = append(c.h.Keys, v.String())
 		return c.ints[n], nil
@@ -135,6 +159,9 @@ func (c *converter) key(v history.Value) (int32, error) {
 	name, quoted := text(v)
 	if k, ok := c.keys[quoted]; ok {
 		return k, nil
+	}
+	if err := c.memory.take(nameBytes+int64(len(quoted)), "the %d keys", len(c.h.Keys)+1); err != nil {
+		return 0, err
 	}
 	k := int32(len(c.h.Keys))
 	c.keys[quoted] = k
@@ -171,6 +198,9 @@ func (c *converter) value(v history.Value) (Value, error) {
 	id := firstName + Value(len(c.h.Names))
 	if id >= lastName {
 		return 0, fmt.Errorf("more than %d different values that are no integers", int64(lastName-firstName))
+	}
+	if err := c.memory.take(nameBytes+int64(len(unique)), "the %d values that are no integers", len(c.h.Names)+1); err != nil {
+		return 0, err
 	}
 	c.names[unique] = id
 	c.h.Names = append(c.h.Names, name)

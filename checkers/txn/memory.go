@@ -18,7 +18,7 @@ func newMemory(bound int64) *memory { return &memory{bound, bound} }
 // take reserves bytes, or says what they would have been for.
 func (m *memory) take(bytes int64, format string, args ...any) error {
 	if bytes < 0 || bytes > m.left {
-		return fmt.Errorf("%s: the check would need %d MiB, more than the bound of %d MiB", fmt.Sprintf(format, args...), (m.bound-m.left+max(bytes, 0))>>20+1, m.bound>>20)
+		return fmt.Errorf("%s: the check would need %d MiB or more, more than the bound of %d MiB", fmt.Sprintf(format, args...), (m.bound-m.left+max(bytes, 0))>>20+1, m.bound>>20)
 	}
 	m.left -= bytes
 	return nil

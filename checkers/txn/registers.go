@@ -229,7 +229,11 @@ func (r *run) registers(ctx context.Context) error {
 	if err := r.weak(ctx, g, g.committed, func(*graph.Builder) {}); err != nil {
 		return err
 	}
-	r.conclude(g, r.settleRegisters(ctx, g))
+	doubt := r.settleRegisters(ctx, g)
+	if doubt != "" && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	r.conclude(g, doubt)
 	return nil
 }
 

@@ -131,8 +131,6 @@ func (r *run) settleRegister(ctx context.Context, g *registers, m Model) string 
 		var f *Finding
 		outcome, name, f, why = r.decide(ctx, chains, g.committed, try, forced)
 		switch {
-		case ctx.Err() != nil:
-			return ctx.Err().Error()
 		case outcome == graph.Possible:
 			r.a.Algorithm += ", order of versions by search"
 			return ""

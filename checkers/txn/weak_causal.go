@@ -16,7 +16,7 @@ func (w *weakLevel) causal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.memory.take(causalBytes(len(w.h.Txns), len(w.readFrom), len(w.writeKey), w.keys, sessions), "causal order of %d transactions in %d sessions", len(w.h.Txns), sessions); err != nil {
+	if err := w.memory.take(causalBytes(len(w.h.Txns), len(w.writeKey), w.keys, sessions), "causal order of %d transactions in %d sessions", len(w.h.Txns), sessions); err != nil {
 		return err
 	}
 	c := newClocks(w, session, sessions)
@@ -38,44 +38,40 @@ func (w *weakLevel) causal(ctx context.Context) error {
 var errCyclic = errors.New("sessions and reads have a cycle")
 
 // topological sorts the transactions so that each comes after its predecessor
-// in the session and all that it reads from.
+// in the session and all that it reads from, and else in the given order as
+// far as may be: sessions that did not overlap must not seem to.
 func (w *weakLevel) topological(order []int32) ([]int32, error) {
-	n := len(w.h.Txns)
-	missing, off := make([]int32, n), make([]int32, n+1)
-	before := func(f func(from, to int32)) {
-		for _, t := range order {
-			if p := w.previous[t]; p >= 0 {
-				f(p, t)
-			}
-			for i := w.readOff[t]; i < w.readOff[t+1]; i++ {
-				if from := w.readFrom[i]; from != w.initial() {
-					f(from, t)
-				}
-			}
-		}
-	}
-	before(func(from, to int32) { off[from+1]++; missing[to]++ })
-	for i := range n {
-		off[i+1] += off[i]
-	}
-	next := make([]int32, off[n])
-	fill := append([]int32(nil), off[:n]...)
-	before(func(from, to int32) { next[fill[from]] = to; fill[from]++ })
+	const unseen, open, done = 0, 1, 2
+	state := make([]uint8, len(w.h.Txns))
+	next := make([]int32, len(w.h.Txns)) // what each waits for: its next read, from 1; 0 is its session
 	sorted := make([]int32, 0, len(order))
-	for _, t := range order {
-		if missing[t] == 0 {
-			sorted = append(sorted, t)
+	var stack []int32
+	for _, root := range order {
+		if state[root] == unseen {
+			stack = append(stack, root)
+			state[root] = open
 		}
-	}
-	for i := 0; i < len(sorted); i++ {
-		for _, to := range next[off[sorted[i]]:off[sorted[i]+1]] {
-			if missing[to]--; missing[to] == 0 {
-				sorted = append(sorted, to)
+		for len(stack) > 0 {
+			t := stack[len(stack)-1]
+			from := w.previous[t]
+			if i := next[t]; i > w.readOff[t+1]-w.readOff[t] {
+				stack = stack[:len(stack)-1]
+				state[t] = done
+				sorted = append(sorted, t)
+				continue
+			} else if i > 0 {
+				from = w.readFrom[w.readOff[t]+i-1]
+			}
+			next[t]++
+			switch {
+			case from < 0 || from == w.initial() || state[from] == done:
+			case state[from] == open:
+				return nil, errCyclic
+			default:
+				state[from] = open
+				stack = append(stack, from)
 			}
 		}
-	}
-	if len(sorted) < len(order) {
-		return nil, errCyclic
 	}
 	return sorted, nil
 }

@@ -51,8 +51,8 @@ type column struct {
 }
 
 // causalBytes is what causal takes but for clocks and inferred edges.
-func causalBytes(txns, reads, writes, keys, sessions int) int64 {
-	order := int64(txns)*(4+4+1+4+2*4+2*8+8) + int64(reads+txns)*4
+func causalBytes(txns, writes, keys, sessions int) int64 {
+	order := int64(txns) * (4 + 4 + 1 + 1 + 4 + 4 + 3*4)
 	return order + int64(sessions)*(4*4+24+3*4+80) + int64(txns)*(2*4+2*4) + int64(keys)*(4+24) + int64(writes)*(3*4+96+2*4)
 }
 

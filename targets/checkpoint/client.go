@@ -14,8 +14,13 @@ import (
 // clientPause is the pause of a client before it asks the next control node.
 const clientPause = 50 * time.Millisecond
 
+// roam is how many operations a client makes, on average, before it draws anew
+// which control node it asks first.
+const roam = 4
+
 // client asks the control nodes in turn until one of them, the coordinator,
-// answers. All its operations are reads.
+// answers; how far a worker is it asks that itself, every other time. All its
+// operations are reads.
 type client struct {
 	net   cluster.Network
 	nodes []string
@@ -34,13 +39,19 @@ func (c *client) Close() error { return nil }
 // Invoke implements cluster.Client.
 func (c *client) Invoke(ctx context.Context, op cluster.Op, timeout time.Duration) cluster.Completion {
 	deadline := c.net.Now() + timeout
+	if c.net.Intn(roam) == 0 {
+		c.node = c.net.Intn(len(c.nodes))
+	}
+	direct := op.F == workloads.Progress && c.net.Intn(2) == 0
 	failed := cluster.Completion{Outcome: history.Fail, Value: op.Value, Error: "timeout"}
 	for ctx.Err() == nil {
 		left := deadline - c.net.Now()
 		if left <= 0 {
 			break
 		}
-		failed.Node = c.nodes[c.node]
+		if failed.Node = c.nodes[c.node]; direct {
+			failed.Node = op.Key
+		}
 		r, err := c.net.Call(ctx, failed.Node, node.Request{Method: "GET", Path: "/" + op.F + "/" + op.Key}, min(left, max(timeout/3, time.Millisecond)))
 		if err == nil && r.Status == 200 {
 			value, err := decodeAnswer(op.F, r.Body)
@@ -59,6 +70,10 @@ func (c *client) Invoke(ctx context.Context, op cluster.Op, timeout time.Duratio
 			if r.Status == 404 {
 				return failed
 			}
+		}
+		if direct {
+			direct = false
+			continue
 		}
 		c.node = (c.node + 1) % len(c.nodes)
 		if c.net.Sleep(ctx, min(clientPause, max(0, deadline-c.net.Now()))) != nil {

@@ -378,6 +378,9 @@ func (c *control) recover(failed []string, target int, drop []int) {
 			c.discard(pending)
 		}
 		c.settled, c.finished, c.fallback = 0, false, nil
+		if c.ledger.Epoch == 1 {
+			failed = nil // the workers begin
+		}
 		c.note(record.Event{Kind: record.Recovery, Round: target, Line: c.line(target), Failed: failed})
 		c.env.Point("recovery.decided")
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/record"
 )
 
 // ownPoints are the named places that a node reaches besides those of the
@@ -59,6 +60,7 @@ func (p *Program) Start(env node.Env) error {
 			len(peers), controlNodes+2, controlNodes)
 	}
 	p.env = env
+	env.Record(record.Event{Kind: record.Start})
 	controls, workers := peers[:controlNodes], peers[controlNodes:]
 	var err error
 	if slices.Contains(controls, env.Self()) {
@@ -107,7 +109,7 @@ func (p *Program) Synced(token uint64, err error) {
 // Request implements node.Program.
 func (p *Program) Request(id node.RequestID, r node.Request) {
 	if p.control == nil {
-		p.env.Reply(id, refuse(503, "workers do not serve clients; ask a control node"))
+		p.env.Reply(id, p.worker.answer(r))
 		return
 	}
 	p.control.request(id, r)

@@ -80,6 +80,18 @@ func (c *control) request(id node.RequestID, r node.Request) {
 	}
 }
 
+// answer answers a client of a worker.
+func (w *worker) answer(r node.Request) node.Response {
+	if r.Method != "GET" || r.Path != "/progress/"+w.env.Self() {
+		return refuse(404, "a worker answers GET /progress/"+w.env.Self()+" only; ask a control node for all else")
+	}
+	round := 0
+	if n := len(w.order.committed); n > 0 {
+		round = w.order.committed[n-1]
+	}
+	return answerJSON(200, progress{w.epoch, round, w.app.Units(), w.state.String()})
+}
+
 // complete tells that the job is done: every worker has finished, a round that
 // began after that is committed, and all output is visible.
 func (c *control) complete() bool {

@@ -184,7 +184,7 @@ func identity(key string, v history.Value) string {
 // written returns the value that an operation sets or brings in, if any.
 func written(o *history.Operation) (history.Value, bool) {
 	switch o.F {
-	case Write, Append, Add:
+	case Write, Append, Add, Send:
 		return o.Input, true
 	case Delete:
 		return history.Nil, true
@@ -204,6 +204,13 @@ func (f *cuts) foundBy(o *history.Operation) []history.Value {
 		if pair, ok := o.Input.AsList(); ok && len(pair) == 2 {
 			return pair[:1]
 		}
+	case !f.whole && o.Outcome == history.OK && (o.F == Poll || o.F == Read && hasOffset(o)):
+		_, _, list, _ := polled(o)
+		values := make([]history.Value, len(list))
+		for i := range list {
+			values[i] = list[i].value
+		}
+		return values
 	case o.F == Read && o.Outcome == history.OK:
 		if list, ok := o.Output.AsList(); ok && !f.whole {
 			return list

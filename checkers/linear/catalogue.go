@@ -55,7 +55,7 @@ var catalogue = []struct {
 		return structure{"counter", counters{n}, "ranks"}, nil
 	}},
 	{"list", "append, read", list1},
-	{"log", "append, read", list1},
+	{"log", "append, read; send, poll", log1},
 	{"multi-register", "txn [[f register value] …]", func(o Object) (object, error) {
 		return structure{"multi-register", multiRegisters{o.Initial, o.NilReads}, ""}, nil
 	}},
@@ -102,7 +102,11 @@ func For(workload string, what Object, o Options) (checkers.Checker, error) {
 		if err != nil {
 			return nil, fmt.Errorf("linear: workload %s: %w", workload, err)
 		}
-		return checker{object: object, o: o.withDefaults()}, nil
+		checker := checker{object: object, o: o.withDefaults()}
+		if _, ok := object.(logs); ok {
+			checker.prepare = single
+		}
+		return checker, nil
 	}
 	return nil, fmt.Errorf("linear: linearizable cannot be decided for the workload %q; it can be for %s", workload, strings.Join(Workloads(), ", "))
 }

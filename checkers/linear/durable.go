@@ -92,6 +92,15 @@ func (d durable) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdi
 		defer cancel()
 	}
 	found := crashes(e)
+	if d.inner.prepare != nil {
+		ops, err := d.inner.prepare(e.Operations)
+		if err != nil {
+			return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
+		}
+		prepared := *e
+		prepared.Operations = ops
+		e, d.inner.prepare = &prepared, nil
+	}
 	count, what := len(found), "nothing crashed"
 	var v checkers.Verdict
 	if d.model == BufferedDurableLinearizable {

@@ -29,6 +29,9 @@ type checker struct {
 	object object
 	o      Options
 	limits limits
+	// prepare brings the operations into the form that the object knows; nil
+	// if they have it.
+	prepare func([]history.Operation) ([]history.Operation, error)
 }
 
 // object is a sequential object, or a family of independent ones by key.
@@ -74,6 +77,15 @@ func (c checker) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdi
 	}
 	if need := c.common(len(e.Operations), 1); need > c.o.Memory {
 		return checkers.Verdict{Verdict: checkers.Unknown, Reason: tooLarge(fmt.Sprintf("%d operations", len(e.Operations)), need, c.o.Memory).Error()}
+	}
+	if c.prepare != nil {
+		ops, err := c.prepare(e.Operations)
+		if err != nil {
+			return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
+		}
+		prepared := *e
+		prepared.Operations = ops
+		e = &prepared
 	}
 	var parts []part
 	for _, p := range group(e.Operations) {

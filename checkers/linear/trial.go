@@ -142,6 +142,11 @@ func (s structure) judge(b *budget, all []history.Operation, p part, a Algorithm
 	if err != nil {
 		return judgement{err: err}
 	}
+	return s.decide(b, t, a)
+}
+
+// decide judges a trial.
+func (s structure) decide(b *budget, t *trial, a Algorithm) judgement {
 	for i := range t.acts {
 		t.acts[i].ret = b.limits.of(t.acts[i].source, t.acts[i].ret)
 	}

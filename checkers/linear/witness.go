@@ -11,15 +11,18 @@ import (
 
 // Classes of violations beside those of registers.
 const (
-	Incomparable   = "incomparable reads" // two reads of which none can come first
-	Duplicate      = "duplicate"          // something that came once was seen twice
-	Reordered      = "reordered"          // out of the queue in another order than into it
-	LostElement    = "lost element"       // it must have left the queue and nobody got it
-	FalseEmpty     = "false empty"        // nothing was found where something was
-	LostAdd        = "lost add"           // a sum without an acknowledged addition
-	WrongSum       = "wrong sum"          // a sum that no additions give
-	TooManyHolders = "too many holders"   // more permits taken than there are
-	OldToken       = "old token"          // a smaller fencing token after a greater one
+	Incomparable   = "incomparable reads"   // two reads of which none can come first
+	Duplicate      = "duplicate"            // something that came once was seen twice
+	Reordered      = "reordered"            // out of the queue in another order than into it
+	LostElement    = "lost element"         // it must have left the queue and nobody got it
+	FalseEmpty     = "false empty"          // nothing was found where something was
+	LostAdd        = "lost add"             // a sum without an acknowledged addition
+	WrongSum       = "wrong sum"            // a sum that no additions give
+	TooManyHolders = "too many holders"     // more permits taken than there are
+	OldToken       = "old token"            // a smaller fencing token after a greater one
+	OneOffset      = "inconsistent offsets" // two messages at one offset
+	Skipped        = "poll skip"            // a poll passed over a message
+	Nonmonotonic   = "nonmonotonic poll"    // a poll whose offsets do not grow
 )
 
 // reducedMax bounds the acts of which a minimal explanation is sought one by
@@ -264,7 +267,7 @@ func (x *account) witness(e *checkers.Evidence) *checkers.Witness {
 func (t *trial) operation(i int32) history.Operation {
 	a := &t.acts[i]
 	h := t.all[a.source]
-	if list, ok := h.Output.AsList(); ok && h.F == Read && len(list) != len(a.list) {
+	if list, ok := h.Output.AsList(); ok && h.F == Read && h.Input.IsNil() && len(list) != len(a.list) {
 		h.Output = t.shortened(list, a)
 	}
 	if a.maybe && h.Outcome == history.OK {
@@ -324,7 +327,7 @@ func (t *trial) the(i int32) string {
 
 // told reports whether the result of a function says something.
 func told(f string) bool {
-	return f == Read || f == Dequeue || f == Contains || f == Acquire || f == Txn
+	return f == Read || f == Dequeue || f == Contains || f == Acquire || f == Txn || f == Poll || f == Send
 }
 
 // fromNowhere is the conflict of an act that shows an element which nobody

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/cleancut/cleancut/checkers"
@@ -94,20 +95,25 @@ func loadFrom(r *bufio.Reader, name string, o loadOptions) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.evidence = &checkers.Evidence{Events: events, Operations: ops, Phases: rundir.Phases(events), Faults: faultWindows(events)}
+	h.evidence = &checkers.Evidence{Events: events, Operations: ops, Phases: rundir.Phases(events), Faults: faultWindows(events, h.summary.Begun)}
 	return h, nil
 }
 
 // faultWindows pairs the beginnings and ends of faults of the same text. One
-// that has no end lasts to the end of the history.
-func faultWindows(events []history.Event) (windows []checkers.FaultWindow) {
+// that has no end lasts to the end of the history. Begun says when the faults
+// of some events, by their indices, began to be brought about.
+func faultWindows(events []history.Event, begun map[int64]time.Duration) (windows []checkers.FaultWindow) {
 	open := map[string]int{}
 	for _, e := range events {
 		switch e.Kind {
 		case history.FaultStart:
 			kind, _, _ := strings.Cut(e.F, "(")
 			open[e.F] = len(windows)
-			windows = append(windows, checkers.FaultWindow{Fault: e.F, Kind: kind, Nodes: e.Nodes, Start: e.Time, End: events[len(events)-1].Time})
+			start, known := begun[e.Index]
+			if !known {
+				start = e.Time
+			}
+			windows = append(windows, checkers.FaultWindow{Fault: e.F, Kind: kind, Nodes: e.Nodes, Start: start, End: events[len(events)-1].Time})
 		case history.FaultEnd:
 			if i, ok := open[e.F]; ok {
 				windows[i].End = e.Time

@@ -91,6 +91,11 @@ func fixed(c checkers.Checker) func(string, *judgeOptions) (checkers.Checker, er
 var judgements = slices.Concat([]judgement{
 	{"linearizable", append(slices.Clone(linear.Workloads()), "set-full"),
 		"each operation takes effect at one instant between invocation and completion", linearizable},
+	crashing(linear.StrictLinearizable, "linearizable, and what was open when its node crashed took effect before the crash or never"),
+	crashing(linear.PersistentAtomic, "the same before the next invocation at that node or never"),
+	crashing(linear.RecoverableLinearizable, "the same before the next invocation at that node on the same key or never"),
+	crashing(linear.DurableLinearizable, "linearizable, whatever crashed: what was acknowledged survives"),
+	crashing(linear.BufferedDurableLinearizable, "what survives a crash of the whole system is a consistent cut, with all that a sync had confirmed"),
 	{"sequential", registers, "operations take effect in one order that keeps that of each process", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.Sequential(o.initialOr(history.Nil)), nil
 	}},
@@ -145,6 +150,16 @@ var judgements = slices.Concat([]judgement{
 	{"strict-serializable", []string{"closed-predicate"}, "the same with predicate reads, for small histories", fixed(models.Predicates())},
 	{"stats", names(), "every function was ok at least once", fixed(models.Stats())},
 }, transactional())
+
+// crashing is the judgement of a model of objects that crash and recover.
+func crashing(m linear.Model, meaning string) judgement {
+	workloads := slices.Clone(linear.WorkloadsOf(m))
+	return judgement{string(m), append(workloads, "set-full"), meaning, func(workload string, o *judgeOptions) (checkers.Checker, error) {
+		return linearObject(workload, o, func(workload string, what linear.Object) (checkers.Checker, error) {
+			return linear.ForModel(m, workload, what, linear.Options{Memory: o.memory})
+		})
+	}}
+}
 
 // session is the judgement of a guarantee.
 func session(g models.Guarantee, meaning string) judgement {
@@ -257,6 +272,13 @@ func bank(o *judgeOptions) (checkers.Checker, error) {
 }
 
 func linearizable(workload string, o *judgeOptions) (checkers.Checker, error) {
+	return linearObject(workload, o, func(workload string, what linear.Object) (checkers.Checker, error) {
+		return linear.For(workload, what, linear.Options{Memory: o.memory})
+	})
+}
+
+// linearObject makes a checker for an object of package linear.
+func linearObject(workload string, o *judgeOptions, make func(string, linear.Object) (checkers.Checker, error)) (checkers.Checker, error) {
 	if workload == "set-full" {
 		workload = "set"
 	}
@@ -264,7 +286,7 @@ func linearizable(workload string, o *judgeOptions) (checkers.Checker, error) {
 	if workload == "semaphore" && o.initial == nil {
 		return nil, errors.New("--initial is needed for the workload semaphore: the number of permits")
 	}
-	c, err := linear.For(workload, linear.Object{Initial: initial}, linear.Options{Memory: o.memory})
+	c, err := make(workload, linear.Object{Initial: initial})
 	if err != nil {
 		return nil, fmt.Errorf("--initial %s: %w", initial, err)
 	}

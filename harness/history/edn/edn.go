@@ -17,6 +17,7 @@ package edn
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cleancut/cleancut/harness/history"
 )
@@ -62,6 +63,9 @@ type Summary struct {
 	// Raised counts times that were before that of the event before them, and
 	// were raised to it: indices, not times, are the order.
 	Raised int `json:"raised,omitempty"`
+	// Begun tells, by the index of the event of a fault, when the nemesis began
+	// to bring it about: the event is of when it was done.
+	Begun map[int64]time.Duration `json:"-"`
 	// Untimed tells that there were no times.
 	Untimed bool `json:"untimed,omitempty"`
 }

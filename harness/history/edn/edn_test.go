@@ -184,7 +184,11 @@ func TestWhatOtherToolsLeaveOpenIsSettled(t *testing.T) {
 		},
 		"the nemesis": {
 			"{:type :info :process :nemesis :f :start-partition :value nil} {:type :info :process :nemesis :f :start-partition :value [:n1 :n2]} {:type :info :process :nemesis :f :heal} {:type :info :process :nemesis :f :heal :value :ok}",
-			Options{}, []brief{{history.FaultStart, -1, "start-partition", "", history.Nil}, {history.FaultEnd, -1, "heal", "", history.Nil}}, Summary{Untimed: true},
+			Options{}, []brief{{history.FaultStart, -1, "start-partition", "", history.Nil}, {history.FaultEnd, -1, "heal", "", history.Nil}}, Summary{Untimed: true, Begun: map[int64]time.Duration{0: 0, 1: 1}},
+		},
+		"a nemesis that took its time, and whom it hit": {
+			"{:time 1 :type :info :process :nemesis :f :kill :value :all} {:time 2 :type :invoke :process 0 :f :x} {:time 3 :type :info :process :nemesis :f :kill :value {\"n2\" :killed \"n1\" :killed}}",
+			Options{}, []brief{{history.Invoke, 0, "x", "", history.Nil}, {history.FaultStart, -1, "kill", "", history.Nil}}, Summary{Begun: map[int64]time.Duration{1: 1}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -193,7 +197,7 @@ func TestWhatOtherToolsLeaveOpenIsSettled(t *testing.T) {
 			for _, e := range events {
 				got = append(got, brief{e.Kind, e.Process, e.F, e.Key, e.Value})
 			}
-			if !reflect.DeepEqual(got, c.want) || sum != c.sum {
+			if !reflect.DeepEqual(got, c.want) || !reflect.DeepEqual(sum, c.sum) {
 				t.Fatalf("\n got %+v %+v\nwant %+v %+v", got, sum, c.want, c.sum)
 			}
 			if _, err := history.Operations(events); err != nil {
@@ -317,7 +321,7 @@ func TestEveryHistorySurvivesWritingAndReading(t *testing.T) {
 		}
 		text := b.String()
 		got, sum, err := Read(&b, Options{Independent: true})
-		if err != nil || sum != (Summary{Untimed: sum.Untimed}) {
+		if err != nil || !reflect.DeepEqual(sum, Summary{Untimed: sum.Untimed}) {
 			t.Fatalf("%v %+v\n%s", err, sum, text)
 		}
 		if len(got) != len(events) {

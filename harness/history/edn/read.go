@@ -22,7 +22,7 @@ func Read(r io.Reader, o Options) ([]history.Event, Summary, error) {
 	}
 	b := builder{
 		o: o, s: newScanner(r, o.JSON), current: map[int]int{}, open: map[int][]opened{}, retired: map[int]bool{},
-		keys: map[string]history.Value{}, left: o.Memory,
+		keys: map[string]history.Value{}, left: o.Memory, begins: map[int64]moment{},
 	}
 	if err := b.read(); err != nil {
 		var located *history.SyntaxError
@@ -57,8 +57,16 @@ type builder struct {
 	timed    bool             // some operation had a time
 	last     time.Duration
 	nemesis  string                   // what the nemesis has begun, "" if nothing
+	begun    moment                   // when it had
+	begins   map[int64]moment         // index of the event of a fault → when it had begun
 	keys     map[string]history.Value // printed key → key
 	sequence byte                     // closing bracket of the history, 0 if one operation a line
+}
+
+// moment is when something happened: the index of the next event, and a time.
+type moment struct {
+	index int64
+	time  time.Duration
 }
 
 // opened is an operation without completion so far.
@@ -328,10 +336,11 @@ func (b *builder) fault(e *history.Event, o *operation) bool {
 		return true
 	}
 	if b.nemesis != o.f && o.kind <= history.Info {
-		b.nemesis = o.f
+		b.nemesis, b.begun = o.f, moment{e.Index, e.Time}
 		return false
 	}
 	b.nemesis = ""
+	b.begins[e.Index] = b.begun
 	e.Kind = history.FaultStart
 	for _, w := range []string{"stop", "heal", "resume", "end", "reset", "recover", "repair"} {
 		if strings.HasPrefix(o.f, w) {
@@ -340,11 +349,28 @@ func (b *builder) fault(e *history.Event, o *operation) bool {
 	}
 	if nodes, ok := texts(o.value); ok {
 		e.Nodes = nodes
+	} else if nodes, ok := answered(o.value); ok {
+		e.Nodes = nodes
 	} else if e.Error == "" && !o.value.IsNil() {
 		e.Error = o.value.String()
 	}
 	e.Value = history.Nil
 	return true
+}
+
+// answered returns the nodes of a map from nodes to what they answered, as
+// Jepsen's on-nodes returns it.
+func answered(v history.Value) ([]string, bool) {
+	pairs, ok := v.AsMap()
+	var nodes []string
+	for _, p := range pairs {
+		node, is := p.Key.AsString()
+		if _, list := p.Value.AsList(); !is || list || p.Key.Kind() != history.KindString {
+			return nil, false
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes, ok && len(nodes) > 0
 }
 
 func texts(v history.Value) ([]string, bool) {
@@ -377,6 +403,14 @@ func (b *builder) finish() error {
 		}
 	}
 	b.sum.Untimed = !b.timed && len(b.events) > 0
+	for i, at := range b.begins {
+		if b.sum.Begun == nil {
+			b.sum.Begun = make(map[int64]time.Duration, len(b.begins))
+		}
+		if b.sum.Begun[i] = at.time; !b.timed {
+			b.sum.Begun[i] = time.Duration(at.index)
+		}
+	}
 	return nil
 }
 

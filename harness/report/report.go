@@ -79,8 +79,8 @@ func Render(w io.Writer, r *rundir.Result, e *rundir.Loaded) error {
 		return fmt.Errorf("report: %w", err)
 	}
 	if b.Len() > pageMax {
-		m.Timeline, m.Logs = "", nil
-		m.Notes = append(m.Notes, "the timeline and the logs were left out, because the report would have become too large")
+		m.Timeline, m.Logs, m.Spacetime = "", nil, nil
+		m.Notes = append(m.Notes, "the timeline, the space-time diagram and the logs were left out, because the report would have become too large")
 		b.Reset()
 		if err := page.Execute(&b, m); err != nil {
 			return fmt.Errorf("report: %w", err)
@@ -95,6 +95,7 @@ type model struct {
 	*rundir.Result
 	Headline  string
 	Why       []why
+	Spacetime *spacetime // nil without a record
 	Timeline  template.HTML
 	Faults    []faultRow
 	MoreFault int
@@ -163,6 +164,7 @@ func modelOf(r *rundir.Result, e *rundir.Loaded) (*model, error) {
 		return nil, err
 	}
 	m.Timeline = timeline
+	m.Spacetime = spacetimeOf(e.Record, r.Checkers)
 	m.Duration = runEnd(&e.Evidence)
 	if m.Duration > 0 {
 		m.Rate = float64(r.Operations.Total) / m.Duration.Seconds()

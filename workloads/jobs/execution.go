@@ -21,6 +21,8 @@ type Execution struct {
 
 	pairs [][2]int
 	order *rand.Rand
+	// eager is how many of four steps look for a message to deliver first.
+	eager int
 }
 
 // Message is on its way.
@@ -51,7 +53,7 @@ func NewExecution(j Job, procs int, seed uint64, size int, order uint64) (*Execu
 		}
 		x.Apps = append(x.Apps, app)
 	}
-	x.pairs = j.Channels(procs)
+	x.pairs, x.eager = j.Channels(procs), x.order.IntN(4)
 	for _, c := range x.pairs {
 		x.Channels[c] = nil
 	}
@@ -61,19 +63,21 @@ func NewExecution(j Job, procs int, seed uint64, size int, order uint64) (*Execu
 // Step lets one process do one thing. It returns false if nothing is left to
 // be done: every process waits or is done, and all messages have arrived.
 func (x *Execution) Step() (bool, error) {
-	n := len(x.Apps) + len(x.pairs)
-	for i, first := 0, x.order.IntN(n); i < n; i++ {
-		k := (first + i) % n
-		if k < len(x.Apps) {
-			if x.Apps[k].Step(out{x, k}) {
-				x.tell(Action{Proc: k, Kind: "work"})
+	deliver, work := x.order.IntN(4) < x.eager, x.order.IntN(len(x.Apps))
+	message := x.order.IntN(len(x.pairs))
+	for range 2 {
+		for i := range x.pairs {
+			if c := x.pairs[(message+i)%len(x.pairs)]; deliver && len(x.Channels[c]) > 0 {
+				return true, x.deliver(c)
+			}
+		}
+		for i := range x.Apps {
+			if p := (work + i) % len(x.Apps); x.Apps[p].Step(out{x, p}) {
+				x.tell(Action{Proc: p, Kind: "work"})
 				return true, nil
 			}
-			continue
 		}
-		if c := x.pairs[k-len(x.Apps)]; len(x.Channels[c]) > 0 {
-			return true, x.deliver(c)
-		}
+		deliver = true
 	}
 	return false, nil
 }

@@ -50,12 +50,17 @@ cannot be decided is said by name, with exit code 2.
 
 Histories are cleancut's own (jsonl), Jepsen's (edn: one map a line, or all in
 one vector), or Jepsen's operations as JSON (json), each also compressed by
-gzip. Without --format the ending of the name or the first bytes decide.`,
+gzip. Without --format the ending of the name or the first bytes decide.
+
+With --workload checkpoint the file is a record of what the processes of a
+checkpointed computation did (harness/record documents the format), judged by
+one or more models of recovery, or by all.`,
 		Example: `  cleancut check runs/replication/raft-partitions/latest
   cleancut check history.jsonl --workload cas-register
   cleancut check history.edn --workload register --independent --initial 0
   cleancut check history.edn --workload list-append --model snapshot-isolation
-  cleancut check history.edn --workload rw-register --anomalies G1,lost-update --assume linearizable-keys`,
+  cleancut check history.edn --workload rw-register --anomalies G1,lost-update --assume linearizable-keys
+  cleancut check events.jsonl --workload checkpoint --model consistent-cut,recovery-line`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			info, err := os.Stat(args[0])
@@ -133,6 +138,9 @@ func (f *checkFlags) checkHistory(cmd *cobra.Command, path string) error {
 	}
 	if f.workload == "" {
 		return usage(fmt.Errorf("--workload is needed to judge a history: %s", strings.Join(names(), ", ")))
+	}
+	if names, ok := f.recordModels(); ok {
+		return f.checkRecord(cmd, path, names)
 	}
 	o, err := f.judgeOptions()
 	if err != nil {

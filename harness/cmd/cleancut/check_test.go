@@ -79,6 +79,9 @@ func TestEveryWorkloadAndModelIsEitherDecidedOrSaidNotToBe(t *testing.T) {
 		unique-ids list-append rw-register bank long-fork causal-reverse log checkpoint`) {
 		g.Expect(names()).To(ContainElement(w))
 		for _, m := range append(slices.Clone(all), "") {
+			if w == checkpointWorkload && m == "" {
+				continue // judges a record of events, which h.jsonl is not
+			}
 			args := []string{"check", "h.jsonl", "--workload", w, "--model", m}
 			if w == "semaphore" {
 				args = append(args, "--initial", "2")

@@ -31,10 +31,14 @@ var lists = map[string]func() table{
 	"checkers":  checkerTable,
 	"scenarios": scenarioTable,
 	"bugs":      bugTable,
-	"models":    modelTable,
-	"points":    pointTable,
-	"settings":  settingTable,
-	"groups":    groupTable,
+	"models": func() table {
+		t := modelTable()
+		t.rows = append(t.rows, recordRows()...)
+		return t
+	},
+	"points":   pointTable,
+	"settings": settingTable,
+	"groups":   groupTable,
 }
 
 const listNames = "targets, claims, workloads, faults, checkers, scenarios, bugs, models, points, settings, groups"

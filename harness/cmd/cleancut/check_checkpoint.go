@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/recovery"
+	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/record"
+	"github.com/cleancut/cleancut/harness/rundir"
+)
+
+// checkpointWorkload is what --workload says of a record of events.
+const checkpointWorkload = "checkpoint"
+
+// eventSize is what an event takes in memory, about, with its strings.
+const eventSize = 500
+
+// recordModels are the models of --model if a record is to be judged by them;
+// ok is false where the names are those of other models.
+func (f *checkFlags) recordModels() (list []string, ok bool) {
+	if f.workload != checkpointWorkload {
+		return nil, false
+	}
+	list = strings.FieldsFunc(f.model, func(r rune) bool { return r == ',' })
+	if len(list) == 0 {
+		usual, _ := defaultModel(checkpointWorkload)
+		return []string{usual}, true
+	}
+	for _, name := range list {
+		if _, known := find(name, checkpointWorkload); known && !slices.Contains(recovery.Names(), name) {
+			return nil, false
+		}
+	}
+	return list, true
+}
+
+// checkRecord judges a record of events by models of recovery.
+func (f *checkFlags) checkRecord(cmd *cobra.Command, path string, names []string) error {
+	if f.format != "" && f.format != formatJSONL {
+		return usage(fmt.Errorf("--format %s: a record of events is %s", f.format, formatJSONL))
+	}
+	list, err := recovery.Checkers(recovery.Options{}, names...)
+	if err != nil {
+		return usage(fmt.Errorf("--model: %w", err))
+	}
+	events, torn, err := readRecord(path, f.memory)
+	if err != nil {
+		return usage(fmt.Errorf("%s: %w", path, err))
+	}
+	verdicts := checkers.Check(cmd.Context(), &checkers.Evidence{Record: events}, list, checkers.Options{Timeout: f.timeout})
+	r := &rundir.Result{
+		Scenario: filepath.Base(path), Checkers: verdicts, Version: harness.Version(),
+		Measures: map[string]float64{"events": float64(len(events))}, Reproduce: f.reproduce(cmd, path),
+		Verdict: outcomeOf(checkers.Merge(verdicts)),
+	}
+	for _, v := range verdicts {
+		if v.Verdict != checkers.Valid || len(verdicts) == 1 {
+			r.Reasons = append(r.Reasons, v.Checker+": "+v.Reason)
+		}
+		for name, x := range v.Measures {
+			r.Measures[name] = x
+		}
+	}
+	if torn {
+		r.Reasons = append(r.Reasons, "the last line is incomplete and was left out")
+	}
+	if err := f.print(cmd, r); err != nil {
+		return err
+	}
+	return codeFor(r.Verdict)
+}
+
+func outcomeOf(v checkers.Validity) rundir.Outcome {
+	switch v {
+	case checkers.Valid:
+		return rundir.Valid
+	case checkers.Invalid:
+		return rundir.Invalid
+	}
+	return rundir.Inconclusive
+}
+
+// readRecord reads a record from a file, which may be compressed by gzip.
+func readRecord(path string, memory int64) ([]record.Event, bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	b := bufio.NewReader(f)
+	var r io.Reader = b
+	if magic, _ := b.Peek(2); string(magic) == "\x1f\x8b" {
+		if r, err = gzip.NewReader(b); err != nil {
+			return nil, false, err
+		}
+	}
+	if memory < 0 {
+		return nil, false, errors.New("--memory must not be negative")
+	}
+	limits := record.Limits{}
+	if memory > 0 {
+		limits.Events = int(max(1, memory/eventSize))
+	}
+	events, torn, err := record.Read(r, limits)
+	if err == nil && len(events) == 0 {
+		err = errors.New("the record is empty")
+	}
+	return events, torn, err
+}
+
+// recordRows are the rows of `list models` for records.
+func recordRows() (rows [][]string) {
+	for _, m := range recovery.Models() {
+		rows = append(rows, []string{m.Name, checkpointWorkload, m.Doc})
+	}
+	return rows
+}

@@ -163,6 +163,36 @@ func (c Counts) Add(o Counts) Counts {
 	return Counts{c.Seen + o.Seen, c.Dropped + o.Dropped, c.Delayed + o.Delayed, c.Duplicated + o.Duplicated}
 }
 
+// Damage asks for damage to files below Dir whose names match Pattern.
+type Damage struct {
+	Dir     string `json:"dir"`
+	Pattern string `json:"pattern,omitempty"` // as in path.Match
+	Bytes   int    `json:"bytes,omitempty"`   // how many rot
+	Seed    uint64 `json:"seed,omitempty"`
+}
+
+// Damaged answers a Damage.
+type Damaged struct {
+	Files []string `json:"files"`
+	Bytes int64    `json:"bytes"`
+}
+
+// SyncDelay asks the node's process, which reads File at each sync, to let
+// its syncs take longer by Delay; 0 ends it. The process appends a byte to
+// File + DelayedSuffix for each sync that it has delayed.
+type SyncDelay struct {
+	File  string        `json:"file"`
+	Delay time.Duration `json:"delay_ns"`
+}
+
+// DelayedSuffix is appended to SyncDelay.File.
+const DelayedSuffix = ".count"
+
+// Delayed answers a SyncDelay.
+type Delayed struct {
+	Syncs int64 `json:"syncs"` // delayed since the container was made
+}
+
 // Capabilities says for each impairment why this kernel or container cannot
 // do it; "" means that it can.
 type Capabilities struct {

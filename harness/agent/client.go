@@ -101,6 +101,26 @@ func (c *Client) RuleCounts(ctx context.Context) (map[string]Counts, error) {
 	return call[map[string]Counts](ctx, c, "GET", "/rules", nil)
 }
 
+// Rot flips bits in files of the node.
+func (c *Client) Rot(ctx context.Context, d Damage) (Damaged, error) {
+	return call[Damaged](ctx, c, "POST", "/disk/rot", d)
+}
+
+// Truncate cuts files of the node at random places.
+func (c *Client) Truncate(ctx context.Context, d Damage) (Damaged, error) {
+	return call[Damaged](ctx, c, "POST", "/disk/truncate", d)
+}
+
+// Wipe removes all that is in a directory. It fails while the node runs.
+func (c *Client) Wipe(ctx context.Context, d Damage) (Damaged, error) {
+	return call[Damaged](ctx, c, "POST", "/disk/wipe", d)
+}
+
+// DelaySyncs sets how much longer the node's syncs take.
+func (c *Client) DelaySyncs(ctx context.Context, d SyncDelay) (Delayed, error) {
+	return call[Delayed](ctx, c, "POST", "/disk/slow", d)
+}
+
 // Dial connects to a TCP port inside the container through the agent, so that
 // no network rule touches the connection. It fails with ErrDown if the node's
 // process does not run.

@@ -134,6 +134,10 @@ func (a *agent) handler() http.Handler {
 		}
 		return a.rules.remove(ids)
 	}))
+	mux.HandleFunc("POST /disk/rot", asked(rot))
+	mux.HandleFunc("POST /disk/truncate", asked(truncate))
+	mux.HandleFunc("POST /disk/wipe", asked(a.sup.wipe))
+	mux.HandleFunc("POST /disk/slow", asked(slow))
 	mux.HandleFunc("GET /log", a.log)
 	mux.HandleFunc("POST /tunnel", a.tunnel)
 	return mux
@@ -150,6 +154,17 @@ func answer[T any](f func(*http.Request) (T, error)) http.HandlerFunc {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(out) // the harness has gone: nothing to do
 	}
+}
+
+// asked makes a handler that reads its question and answers in JSON.
+func asked[Q, A any](f func(Q) (A, error)) http.HandlerFunc {
+	return answer(func(r *http.Request) (a A, err error) {
+		q, err := read[Q](r)
+		if err != nil {
+			return a, err
+		}
+		return f(q)
+	})
 }
 
 func fail(w http.ResponseWriter, err error) {

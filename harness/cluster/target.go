@@ -156,6 +156,14 @@ type Command struct {
 	// not synced. Such a process loses them when it is killed; the runtime
 	// then offers PowerCutter.
 	UnsyncedFile string
+	// FilesDir is where in the container the process keeps its files, "" for
+	// all of its data directory.
+	FilesDir string
+	// SyncDelayFile, if set, is a path in the container that the process reads
+	// at each sync: a number of nanoseconds, by which the sync takes longer.
+	// For each that did, the process appends a byte to the same path with
+	// ".count" at its end. The runtime can then slow down the disk.
+	SyncDelayFile string
 	// RecordFile, if set, is a path in the container to which the process
 	// appends what it records, one record.Event as JSON per line, with T on
 	// the host's monotonic clock and without Inc. The runtime adds crashes

@@ -27,7 +27,7 @@ const statusTimeout = time.Second
 const dataDir = "/data"
 
 // Cluster is a started target in containers. It implements cluster.Cluster,
-// Crasher, Rebooter, Pauser, Linker and Observer; if its nodes count their
+// Crasher, Rebooter, Pauser, Linker, Disker, Grouper, Recorder and Observer; if its nodes count their
 // unsynced bytes, the value that Run hands out is a PowerCutter too.
 type Cluster struct {
 	*executor
@@ -60,6 +60,7 @@ var (
 	_ cluster.Observer = (*Cluster)(nil)
 	_ cluster.Grouper  = (*Cluster)(nil)
 	_ cluster.Recorder = (*Cluster)(nil)
+	_ cluster.Disker   = (*Cluster)(nil)
 )
 
 // machine is one node's container.
@@ -74,6 +75,7 @@ type machine struct {
 	down atomic.Bool
 	// killed are the times at which it did, on the host's monotonic clock.
 	killed []time.Duration
+	slow   []*slowness // in force
 
 	mu    sync.Mutex              // serialises what changes the machine
 	rules map[string]agent.Rule   // those that must be in force

@@ -173,6 +173,11 @@ func (c *Cluster) StartMachine(ctx context.Context, name string) (cluster.Receip
 			return r, fmt.Errorf("docker: network rules of %s after its machine started: %w", name, err)
 		}
 	}
+	if m.command.SyncDelayFile != "" {
+		if _, err := m.delaySyncs(ctx); err != nil {
+			return r, fmt.Errorf("docker: the disk of %s after its machine started: %w", name, err)
+		}
+	}
 	m.down.Store(false)
 	r.Count("machines_started", 1)
 	started, err := m.startProcess(ctx)

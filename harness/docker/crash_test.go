@@ -45,6 +45,9 @@ func TestCrashesOfProcessesAndMachines(t *testing.T) {
 		t.Run("a record survives kills, power cuts and the end of the machine", func(t *testing.T) {
 			records(bed{t, b.ctx, b.c, b.net})
 		})
+		t.Run("disks rot, are cut, slow down and are wiped", func(t *testing.T) {
+			damages(bed{t, b.ctx, b.c, b.net})
+		})
 		if f := b.c.Findings(); len(f) > 0 {
 			t.Errorf("what the harness itself did was found: %v", f)
 		}

@@ -23,6 +23,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -43,6 +44,9 @@ const UnsyncedPath = "/run/cleancut/unsynced"
 // RecordPath is where Command lets a node keep what its program records. It
 // lies outside of the data directory, so that no fault of the disk reaches it.
 const RecordPath = "/var/lib/cleancut-record/record.jsonl"
+
+// SyncDelayPath is where Command lets a node look for a delay of its syncs.
+const SyncDelayPath = "/run/cleancut/sync-delay"
 
 // BootEnv is the environment variable that identifies the incarnation. The
 // agent of a container sets it anew at each start.
@@ -76,6 +80,8 @@ type Config struct {
 	// RecordFile, if set, is where the program's evidence is kept: see
 	// record.go.
 	RecordFile string
+	// SyncDelayFile, if set, is read at each sync: see slow.go.
+	SyncDelayFile string
 	// Settings are the target's, by name.
 	Settings map[string]string
 	// Limits bounds what the process holds in memory; zero fields take the
@@ -186,6 +192,7 @@ func Command(cfg cluster.NodeConfig) cluster.Command {
 		fmt.Sprintf("--seed=%d", cfg.Seed),
 		"--unsynced-file=" + UnsyncedPath,
 		"--record-file=" + RecordPath,
+		"--sync-delay-file=" + SyncDelayPath,
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Settings)) {
 		args = append(args, "--set="+name+"="+cfg.Settings[name])
@@ -198,6 +205,7 @@ func Command(cfg cluster.NodeConfig) cluster.Command {
 		Ports:        map[string]int{"client": ClientPort, "peer": PeerPort},
 		UnsyncedFile: UnsyncedPath,
 		RecordFile:   RecordPath,
+		FilesDir:     path.Join(cfg.DataDir, filesFolder), SyncDelayFile: SyncDelayPath,
 	}
 }
 

@@ -62,8 +62,11 @@ type extent struct {
 
 var _ node.Disk = (*disk)(nil)
 
+// filesFolder holds the files whose names are durable.
+const filesFolder = "files"
+
 func openDisk(dir string, limits Limits, c *counter) (*disk, error) {
-	files, nameless := filepath.Join(dir, "files"), filepath.Join(dir, "nameless")
+	files, nameless := filepath.Join(dir, filesFolder), filepath.Join(dir, "nameless")
 	if err := os.RemoveAll(nameless); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}

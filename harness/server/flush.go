@@ -54,16 +54,18 @@ type flusher struct {
 	limit           int64
 	dirErr          error // the first failure of a directory operation
 
-	mu      sync.Mutex
-	changed *sync.Cond
-	jobs    []job
-	bytes   int64
-	stopped bool
-	ended   chan struct{}
+	mu       sync.Mutex
+	changed  *sync.Cond
+	jobs     []job
+	bytes    int64
+	stopped  bool
+	ended    chan struct{}
+	quit     chan struct{} // closed by stop
+	slowFile string        // see slow.go; guarded by mu
 }
 
 func newFlusher(files, nameless string, c *completions, counter *counter, limit int64) *flusher {
-	fl := &flusher{files: files, nameless: nameless, completions: c, counter: counter, limit: limit, ended: make(chan struct{})}
+	fl := &flusher{files: files, nameless: nameless, completions: c, counter: counter, limit: limit, ended: make(chan struct{}), quit: make(chan struct{})}
 	fl.changed = sync.NewCond(&fl.mu)
 	return fl
 }
@@ -92,6 +94,7 @@ func (fl *flusher) enqueue(j job) {
 func (fl *flusher) stop() {
 	fl.mu.Lock()
 	fl.stopped = true
+	close(fl.quit)
 	fl.changed.Broadcast()
 	fl.mu.Unlock()
 	<-fl.ended
@@ -116,6 +119,7 @@ func (fl *flusher) run() {
 
 		err := fl.do(j)
 		if j.report {
+			err = errors.Join(err, fl.linger())
 			fl.completions.add(completion{j.token, err})
 		}
 	}

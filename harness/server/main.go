@@ -64,6 +64,7 @@ func parse(args []string) (Config, error) {
 	flags.StringVar(&cfg.Boot, "boot", os.Getenv(BootEnv), "id of this incarnation")
 	flags.StringVar(&cfg.UnsyncedFile, "unsynced-file", "", "file that counts the unsynced bytes")
 	flags.StringVar(&cfg.RecordFile, "record-file", "", "file that takes what the program records")
+	flags.StringVar(&cfg.SyncDelayFile, "sync-delay-file", "", "file that says how much longer syncs take")
 	flags.Func("set", "a setting of the target, as NAME=VALUE", func(s string) error {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok || name == "" {

@@ -49,6 +49,7 @@ func Run(ctx context.Context, cfg Config, program node.Program) error {
 		return err
 	}
 	defer s.disk.close()
+	s.disk.flusher.slowBy(cfg.SyncDelayFile)
 	if s.recorder, err = openRecorder(cfg.RecordFile, s.limits.Record); err != nil {
 		return err
 	}

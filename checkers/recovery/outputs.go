@@ -42,13 +42,23 @@ func (r *run) world() *world {
 			w.outputs[k] = s
 			w.keys = append(w.keys, k)
 		}
-		if e.Kind == record.Output {
+		switch {
+		case e.Kind == record.Output:
 			s.emitted = append(s.emitted, i)
-		} else {
+		case !r.sameTxn(s, e):
 			s.commits = append(s.commits, i)
 		}
 	}
 	return w
+}
+
+// sameTxn reports whether an output became visible before in the transaction
+// that is recorded again. A transaction becomes visible once: whoever completes
+// it for a coordinator that died cannot know whether that had said so.
+func (r *run) sameTxn(s *shown, e *record.Event) bool {
+	return e.Txn != "" && slices.ContainsFunc(s.commits, func(i int32) bool {
+		return r.ev[i].Txn == e.Txn && r.ev[i].Digest == e.Digest
+	})
 }
 
 // final is the event that emitted an output in a final history, or none.

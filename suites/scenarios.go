@@ -5,6 +5,7 @@ import (
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/checkers/linear"
+	"github.com/cleancut/cleancut/checkers/models"
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/targets/etcd"
@@ -27,7 +28,7 @@ func replicated() []checkers.Checker {
 func replication() []harness.Scenario {
 	raft := func(name, doc string, labels []string, s harness.Scenario) harness.Scenario {
 		s.Name, s.Doc = "replication/raft-"+name, doc
-		s.Target, s.Checkers = store.New(), replicated()
+		s.Target, s.Checkers = store.New(), append(replicated(), s.Checkers...)
 		if s.Workload == nil {
 			s.Workload = workloads.CASRegister()
 		}
@@ -40,7 +41,10 @@ func replication() []harness.Scenario {
 			harness.Scenario{Drawing: faults.Drawing{Kinds: []string{"partition"}, Every: 2 * time.Second}}),
 		raft("crashes", "processes and machines die, alone and all at once, and lose nothing that they acknowledged",
 			[]string{Quick, "fault:kill", "fault:reboot", "fault:power-loss"},
-			harness.Scenario{Drawing: faults.Drawing{Kinds: []string{"kill", "reboot", "power-loss"}, Every: 2500 * time.Millisecond}}),
+			harness.Scenario{
+				Drawing:  faults.Drawing{Kinds: []string{"kill", "reboot", "power-loss"}, Every: 2500 * time.Millisecond},
+				Checkers: []checkers.Checker{models.Durability(models.DurabilityOptions{})},
+			}),
 		raft("pauses", "a paused leader that wakes up must not answer from the past",
 			[]string{Quick, "fault:pause"},
 			harness.Scenario{Workload: workloads.Register(), Drawing: faults.Drawing{Kinds: []string{"pause"}, Every: 2 * time.Second}}),

@@ -29,8 +29,9 @@ type DurabilityOptions struct {
 	Factor float64
 }
 
-// CrashKinds are the faults in which a node loses what it holds in memory.
-var CrashKinds = []string{"kill", "power-loss", "reboot"}
+// CrashKinds are the faults in which a node loses what it holds in memory:
+// those of cleancut, and crash, as Jepsen's tests name theirs.
+var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 
 // Durability measures what crashes cost. A crash is a window of a fault: from
 // t_c, its start, to t_r, when it was healed; indices and times are those of
@@ -50,13 +51,13 @@ var CrashKinds = []string{"kill", "power-loss", "reboot"}
 //
 //   - rpo_operations: the number of lost mutations;
 //   - rpo_seconds: t_c less the completion of the first lost one to complete,
-//     0 if none is lost: the age of the recovery point before which nothing is
-//     lost;
+//     0 if none is lost: the age of the oldest loss, and of the recovery point,
+//     which is the latest time before which no acknowledged mutation is lost;
 //   - not_prefix: of the lost ones, those that preceded a mutation of the same
 //     key, acknowledged before t_c, that survived. Then what survived is no
 //     prefix: worse than any age.
-//   - rto_first_seconds: the first completion of an ok operation that was
-//     invoked after t_c, less t_c;
+//   - rto_first_seconds: the first completion of an ok operation on any key
+//     that was invoked at t_c or later, less t_c;
 //   - rto_steady_seconds: the first t on a grid of a tenth of Window from t_c,
 //     less t_c, such that of the operations invoked in [t, t+Window), at least
 //     one, a share of at least Share was ok, with a 99 % quantile of latencies
@@ -66,7 +67,9 @@ var CrashKinds = []string{"kill", "power-loss", "reboot"}
 //
 // Besides, resurrected counts failed mutations that a read has, and
 // availability_gap_seconds is the longest time between two ok completions that
-// follow each other, or from the last one to the last event. The verdict is
+// follow each other, or from the last one to the last invocation, on whatever
+// keys; never_served_again and never_steady_again count the crashes after which
+// rto_first and rto_steady have no value. The verdict is
 // invalid if more is lost than the options allow, or something failed is
 // there; unknown without a crash, or if no key that was written before a crash
 // was read after it. O(c·n log n) for c crashes.
@@ -148,7 +151,7 @@ func durability(e *checkers.Evidence, o DurabilityOptions) judged {
 	case looked == 0:
 		return with(unknown("no key was acknowledged before a crash and read after it"), m)
 	}
-	return with(valid("%s lost at most %.0f acknowledged operations each, at most %.3f s old", plural(len(crashes), "crash"), m["rpo_operations"], m["rpo_seconds"]), m)
+	return with(valid("%s lost at most %.0f acknowledged operations each, at most %.3f s old", plural(len(crashes), "crash fault"), m["rpo_operations"], m["rpo_seconds"]), m)
 }
 
 // loss is what one crash cost.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/rundir"
+	"github.com/cleancut/cleancut/harness/sim"
 	"github.com/cleancut/cleancut/targets/store"
 	"github.com/cleancut/cleancut/workloads"
 )
@@ -165,4 +168,13 @@ func TestAJobIsAsStrongAsItsRecord(t *testing.T) {
 		"the record is too weak: no message was received and no work was done",
 		"the record is too weak: no checkpoint was committed",
 		"the record is too weak: no process was restored (1 crashed), so nothing is known about recovery"))
+}
+
+func TestARunWhoseRecordHasHolesIsInconclusive(t *testing.T) {
+	g := NewWithT(t)
+	for bound, complete := range map[int]bool{0: true, 5: false} {
+		f := run(t, dinner(t, "spicy"), harness.Options{Seed: 1, Out: t.TempDir(), Runtime: sim.New(sim.Options{Record: bound})})
+		g.Expect(len(f.Result.Reasons) > 0 && f.Result.Verdict == rundir.Inconclusive &&
+			slices.ContainsFunc(f.Result.Reasons, func(s string) bool { return strings.HasPrefix(s, "the record is incomplete: ") })).To(Equal(!complete), "%v", f.Result.Reasons)
+	}
 }

@@ -31,7 +31,7 @@ func TestSpecsThatCannotBeStartedAreRefusedInOneSentence(t *testing.T) {
 		"named twice":                 func(s *cluster.Spec) { s.Nodes = []string{"n1", "n1"} },
 		`"../n1" is not made of`:      func(s *cluster.Spec) { s.Nodes = []string{"../n1"} },
 		"reserved for the clients":    func(s *cluster.Spec) { s.Nodes = []string{"client"} },
-		"more than the limit":         func(s *cluster.Spec) { s.Nodes = make([]string, maxNodes+1) },
+		"201 nodes are more than the 200 that a run's subnet has addresses for":         func(s *cluster.Spec) { s.Nodes = make([]string, maxNodes+1) },
 		"the run has no id":           func(s *cluster.Spec) { s.Run = "" },
 		"no target is given":          func(s *cluster.Spec) { s.Target = nil },
 		"cannot be put in containers": func(s *cluster.Spec) { s.Target = simulatedOnly{} },

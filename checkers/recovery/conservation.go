@@ -16,10 +16,17 @@ import (
 // values. Not checked: equality with what the job began with, unless starts
 // tell their values.
 func conservation(r *run, _ Options) checkers.Verdict {
-	value := make([]int64, len(r.msgs))
-	for i := range r.ev {
-		if e := &r.ev[i]; e.Kind == record.Send && e.Value != nil {
-			value[r.msg[i]] = *e.Value
+	// A re-execution may send a message with another value: what counts at a
+	// line is what was sent last before it.
+	value, next := make([]int64, len(r.msgs)), 0
+	sentBefore := func(event int) {
+		for ; next < event; next++ {
+			if e := &r.ev[next]; e.Kind == record.Send {
+				value[r.msg[next]] = 0
+				if e.Value != nil {
+					value[r.msg[next]] = *e.Value
+				}
+			}
 		}
 	}
 	recorded := false
@@ -30,6 +37,7 @@ func conservation(r *run, _ Options) checkers.Verdict {
 	t := tally{r: r}
 	for _, i := range r.rounds {
 		line := r.lineOf(i)
+		sentBefore(int(i))
 		var sum int64
 		complete := true
 		if !recorded {
@@ -60,6 +68,7 @@ func conservation(r *run, _ Options) checkers.Verdict {
 			return *bad
 		}
 	}
+	sentBefore(len(r.ev))
 	if bad := t.ends(value); bad != nil {
 		return *bad
 	}

@@ -93,7 +93,8 @@ func (s *situation) called(p, x int32) string {
 // round must take it exactly: later is inconsistent, earlier loses work without
 // need. One that names a round must take the newest round that had been
 // committed, except newer ones of which a part could not be loaded from any
-// level any more. One whose processes then replay a log must
+// level any more; where rounds are begun at all, one without a round takes the
+// initial state for lack of one. One whose processes then replay a log must
 // set back only the failed, each to its last checkpoint that could be
 // restored.
 //
@@ -107,7 +108,7 @@ func recoveryLine(r *run, _ Options) checkers.Verdict {
 		v := &r.recoveries[k]
 		var bad *checkers.Verdict
 		switch {
-		case r.ev[v.event].Round > 0:
+		case r.ev[v.event].Round > 0 || r.kinds[record.RoundBegin] > 0:
 			bad = r.newestRound(v)
 		default:
 			bad = r.latestLine(v)

@@ -1,6 +1,8 @@
-package replication
+package specs
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -18,8 +20,14 @@ const simulatedSeeds = 20
 // inconclusiveMax is how many of them may prove nothing.
 const inconclusiveMax = 2
 
-var _ = Describe("Replicated systems keep their promises", func() {
+// Hold makes a spec of each scenario of these groups, for each runtime that it
+// is meant for.
+func Hold(groups ...string) {
 	for _, s := range suites.Scenarios() {
+		group, _, _ := strings.Cut(s.Name, "/")
+		if !slices.Contains(groups, group) {
+			continue
+		}
 		labels := Label(s.Labels...)
 		if on(suites.Sim, s) {
 			It(s.Name+" in the simulator", labels, Label("runtime:sim"), func(ctx SpecContext) {
@@ -33,7 +41,7 @@ var _ = Describe("Replicated systems keep their promises", func() {
 			}, SpecTimeout(15*time.Minute))
 		}
 	}
-})
+}
 
 // simulate runs a scenario with several seeds. None may be invalid, and the
 // first seed, run twice, must take the same course.

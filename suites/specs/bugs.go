@@ -1,0 +1,67 @@
+package specs
+
+import (
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/match"
+	"github.com/cleancut/cleancut/suites"
+)
+
+// Plant is a planted bug, the scenario that must find it, and the checker
+// that must be among those that do.
+type Plant struct {
+	Bug, Scenario string
+	// Checker is "" where it is up to chance which one comes first.
+	Checker string
+	// Seeds is within how many runs the bug must be found.
+	Seeds int
+}
+
+func (p Plant) scenario() harness.Scenario {
+	GinkgoHelper()
+	found, err := suites.Find([]string{p.Scenario})
+	Expect(err).NotTo(HaveOccurred())
+	s := found[0]
+	s.Bug = p.Bug
+	return s
+}
+
+// Found makes a spec of each bug: it is found on that runtime. In containers
+// this takes long, so those specs are of the full tier.
+func Found(runtime string, plants ...Plant) {
+	where, labels := "in the simulator", Label(suites.Quick, "runtime:sim")
+	if runtime == suites.Docker {
+		where, labels = "in containers", Label(suites.Full, "runtime:docker")
+	}
+	for _, p := range plants {
+		It(fmt.Sprintf("%s %s", p.Bug, where), labels, Label("bug:"+p.Bug), func(ctx SpecContext) {
+			if runtime == suites.Docker {
+				needDocker(ctx)
+			}
+			p.find(ctx, runtime)
+		}, SpecTimeout(5*time.Minute))
+	}
+}
+
+func (p Plant) find(ctx SpecContext, runtime string) {
+	GinkgoHelper()
+	s := p.scenario()
+	for n := range p.Seeds {
+		run := execute(ctx, runtime, s, n)
+		found := match.BeInvalid()
+		if p.Checker != "" {
+			found = match.HaveFound(p.Checker)
+		}
+		if ok, err := found.Match(run); err == nil && ok {
+			GinkgoWriter.Printf("%s found by run %d of at most %d: %s\n", p.Bug, n+1, p.Seeds, run.Result.Reproduce)
+			Expect(run).To(match.BeInvalid())
+			return
+		}
+	}
+	Fail(fmt.Sprintf("%s was not found by %q in %d runs", p.Bug, p.Checker, p.Seeds))
+}

@@ -119,8 +119,11 @@ func effect(o history.Operation) string {
 			return fmt.Sprintf("cas %s → %s", pair[0], pair[1])
 		}
 	}
-	if o.Input.IsNil() {
+	switch {
+	case o.Input.IsNil() && o.Output.IsNil():
 		return o.F
+	case o.Input.IsNil():
+		return o.F + " → " + shorten(o.Output.String(), 160)
 	}
 	return o.F + " " + o.Input.String()
 }

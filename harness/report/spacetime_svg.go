@@ -62,7 +62,7 @@ func (c *chronicle) spacetimeSVG(w window) (template.HTML, []string) {
 	height := bottom + captionHeight*float64(len(captions)) + axisHeight
 	fmt.Fprintf(v, `<svg class="spacetime" role="img" viewBox="0 0 %.0f %.0f"><title>Processes as lines, messages as arrows, from %s to %s</title>`, spaceWidth, height, clock(w.from), clock(w.to))
 	v.WriteString(`<defs>`)
-	for _, class := range []string{"plain", "transit", "orphan", "back"} {
+	for _, class := range []string{"plain", "transit", "named", "orphan", "back"} {
 		fmt.Fprintf(v, `<marker id="head-%s" class="head %s" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6.5" markerHeight="6.5" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.8L8 4L0 7.2z"/></marker>`, class, class)
 	}
 	fmt.Fprintf(v, `<clipPath id="field"><rect x="%.1f" y="0" width="%.1f" height="%.1f"/></clipPath></defs>`, spaceLeft, spaceWidth-spaceLeft-spaceRight+8, height)
@@ -73,7 +73,7 @@ func (c *chronicle) spacetimeSVG(w window) (template.HTML, []string) {
 	v.drawMessages(chosen)
 	v.drawRecoveryLines(captions, bottom)
 	v.drawEvents()
-	v.drawOrphanNames(chosen)
+	v.drawMessageNames(chosen)
 	v.WriteString(`</g>`)
 	v.drawAxis(bottom + captionHeight*float64(len(captions)))
 	v.WriteString(`</svg>`)
@@ -93,8 +93,8 @@ func (v *canvas) remarks(chosen, all int) (remarks []string) {
 	return remarks
 }
 
-// spread prepares the axis: half of the width is for time as it passes, half
-// for what is drawn, so that events in close succession can be told apart.
+// spread prepares the axis: a quarter of the width is for time as it passes,
+// the rest for what is drawn, so that events in close succession can be told apart.
 func (v *canvas) spread(messages []message) {
 	for _, m := range messages {
 		for _, i := range []int{m.send, m.recv} {
@@ -133,7 +133,7 @@ func (v *canvas) x(t time.Duration) float64 {
 		before, after := v.marks[i-1], v.marks[i]
 		rank = float64(i-1) + float64(t-before)/float64(after-before)
 	}
-	return spaceLeft + field*(linear+rank/float64(len(v.marks)-1))/2
+	return spaceLeft + field*(0.25*linear+0.75*rank/float64(len(v.marks)-1))
 }
 
 func (v *canvas) at(event int) float64     { return v.x(v.events[event].T) }
@@ -325,8 +325,8 @@ func (v *canvas) drawUndone(proc string) {
 		if s.base >= 0 {
 			from = v.events[s.base].T
 		}
-		if e.T < v.from || from > v.to {
-			continue
+		if e.T < v.from || e.T > v.to {
+			continue // what is undone after the window was not yet in it
 		}
 		y := v.lane(proc)
 		x1, x2 := max(v.x(from), spaceLeft), min(v.x(e.T), spaceWidth-spaceRight)
@@ -344,6 +344,8 @@ func (v *canvas) drawMessages(messages []message) {
 		switch {
 		case m.orphan:
 			class = "orphan"
+		case m.named:
+			class = "named"
 		case m.transit:
 			class = "transit"
 		}
@@ -374,12 +376,13 @@ func (v *canvas) drawMessages(messages []message) {
 	}
 }
 
-// drawOrphanNames names orphan messages where there is room.
-func (v *canvas) drawOrphanNames(messages []message) {
+// drawMessageNames names orphans and messages that the witness names, where
+// there is room.
+func (v *canvas) drawMessageNames(messages []message) {
 	const namesMax = 8
 	var taken [][2]float64
 	for _, m := range messages {
-		if !m.orphan || m.send < 0 || len(taken) == namesMax {
+		if !m.orphan && !m.named || m.send < 0 || m.recv < 0 || len(taken) == namesMax {
 			continue
 		}
 		x := max(spaceLeft+30, min((v.at(m.send)+v.at(m.recv))/2, spaceWidth-90))
@@ -388,7 +391,11 @@ func (v *canvas) drawOrphanNames(messages []message) {
 			continue
 		}
 		taken = append(taken, [2]float64{x, y})
-		fmt.Fprintf(v, `<text class="orphan" x="%.1f" y="%.1f">%s</text>`, x+8, y, escape(shorten(m.id, 24)))
+		class := "named"
+		if m.orphan {
+			class = "orphan"
+		}
+		fmt.Fprintf(v, `<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, x+8, y, escape(shorten(m.id, 24)))
 	}
 }
 

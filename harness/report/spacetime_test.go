@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/rundir"
 	"github.com/cleancut/cleancut/workloads/jobs"
@@ -185,6 +186,24 @@ func TestWorkThatARecoveryUndidIsCounted(t *testing.T) {
 	}
 	if s := spacetimeOf(events, nil); s.Recoveries[0].Lost != 5 {
 		t.Errorf("%d units were undone; expected 5", s.Recoveries[0].Lost)
+	}
+}
+
+func TestAViolationOfTheRecordIsShownBeforeThatOfAHistory(t *testing.T) {
+	at := func(name string, ops ...history.Operation) checkers.Verdict {
+		return checkers.Verdict{Checker: name, Verdict: checkers.Invalid, Witness: &checkers.Witness{From: 1, To: 2, Operations: ops}}
+	}
+	c := newChronicle(small(false))
+	for _, verdicts := range [][]checkers.Verdict{
+		{at("result", history.Operation{}), at("cut"), at("other")},
+		{{Checker: "valid", Verdict: checkers.Valid}, at("cut")},
+	} {
+		if w := c.windowOf(verdicts); w.why != "the violation that cut found" {
+			t.Errorf("shown is %s", w.why)
+		}
+	}
+	if w := c.windowOf([]checkers.Verdict{at("result", history.Operation{})}); w.why != "the violation that result found" {
+		t.Errorf("shown is %s", w.why)
 	}
 }
 

@@ -41,6 +41,7 @@ func (c *chronicle) windowOf(verdicts []checkers.Verdict) window {
 		w.marked, w.markFrom, w.markTo = true, v.Witness.From, v.Witness.To
 		w.from, w.to, w.why = v.Witness.From, v.Witness.To, "the violation that "+v.Checker+" found"
 		w.words = wordsOf(v.Witness)
+		c.focus(&w)
 	} else if i := slices.IndexFunc(c.lines, func(l *cutLine) bool { return l.round == nil }); i >= 0 {
 		w.from, w.to = c.recoverySpan(c.lines[i].recovery)
 		w.why = "the first recovery"
@@ -54,22 +55,57 @@ func (c *chronicle) windowOf(verdicts []checkers.Verdict) window {
 	return w
 }
 
-// violation returns the first verdict whose witness lies in the record.
-func violation(verdicts []checkers.Verdict, first, last time.Duration) *checkers.Verdict {
+// violation returns the first verdict whose witness lies in the record. Those
+// that rest on operations of clients, which it does not show, come last.
+func violation(verdicts []checkers.Verdict, first, last time.Duration) (found *checkers.Verdict) {
 	for i := range verdicts {
-		if w := verdicts[i].Witness; verdicts[i].Verdict == checkers.Invalid && w != nil && w.To > 0 && w.From <= last && w.To >= first {
+		w := verdicts[i].Witness
+		if verdicts[i].Verdict != checkers.Invalid || w == nil || w.To <= 0 || w.From > last || w.To < first {
+			continue
+		}
+		if len(w.Operations) == 0 {
 			return &verdicts[i]
 		}
+		if found == nil {
+			found = &verdicts[i]
+		}
 	}
-	return nil
+	return found
+}
+
+// focus narrows a window on a violation to where it begins: to the messages
+// and checkpoints that the witness names, as they first appear. What was done
+// again later says the same again.
+func (c *chronicle) focus(w *window) {
+	from, to := w.to, w.from
+	seen := map[[2]string]bool{}
+	i, j := c.span(w.from, w.to)
+	for k := i; k < j; k++ {
+		e := &c.events[k]
+		name := ""
+		switch e.Kind {
+		case record.Send, record.Recv:
+			name = e.Msg
+		case record.CheckpointBegin:
+			name = e.Ckpt
+		}
+		if key := [2]string{string(e.Kind), name}; name != "" && w.words[name] && !seen[key] {
+			seen[key] = true
+			from, to = min(from, e.T), max(to, e.T)
+		}
+	}
+	if from < to && to-from < (w.to-w.from)/3 {
+		w.why = "the beginning of " + w.why
+		w.from, w.to = from, to
+	}
 }
 
 // wordsOf splits all that a witness says.
 func wordsOf(w *checkers.Witness) map[string]bool {
 	words := map[string]bool{}
 	for _, text := range append([]string{w.Summary, w.Key}, w.Lines...) {
-		for _, word := range strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",;:()[]\"'`.", r) }) {
-			words[word] = true
+		for _, word := range strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",;:()[]\"`", r) }) {
+			words[strings.TrimSuffix(strings.TrimRight(word, "."), "'s")] = true
 		}
 	}
 	return words
@@ -158,6 +194,7 @@ type message struct {
 	// orphan: a line passes between a receive that it keeps and a send that
 	// it undoes. transit: the other way round.
 	orphan, transit bool
+	named           bool // by the witness
 }
 
 // messagesIn returns the messages that were sent or received in the window.
@@ -250,22 +287,30 @@ func (c *chronicle) place(m *message, l *cutLine, sends, recvs []int) {
 	}
 }
 
-// linesIn returns the lines of which a part can be seen.
+// linesIn returns the lines of committed rounds of which a part can be seen,
+// and the recovery lines that were decided in the window. If there is none of
+// these, it is the first one that passes through.
 func (c *chronicle) linesIn(w window) (seen []*cutLine) {
+	within := func(i int) bool { return i >= 0 && c.events[i].T >= w.from && c.events[i].T <= w.to }
+	var decided, passing []*cutLine
 	for _, l := range c.lines {
-		decided := l.recovery
-		if l.round != nil {
-			decided = l.round.commit
-		}
-		visible := c.events[decided].T >= w.from && c.events[decided].T <= w.to
+		visible := false
 		for _, i := range l.at {
-			visible = visible || i >= 0 && c.events[i].T >= w.from && c.events[i].T <= w.to
+			visible = visible || within(i)
 		}
-		if visible {
+		switch {
+		case l.round != nil && (visible || within(l.round.commit)):
 			seen = append(seen, l)
+		case l.round == nil && within(l.recovery):
+			decided = append(decided, l)
+		case l.round == nil && visible && c.events[l.recovery].T > w.to:
+			passing = append(passing, l)
 		}
 	}
-	return seen
+	if len(decided) == 0 {
+		decided = passing[:min(1, len(passing))]
+	}
+	return append(seen, decided...)
 }
 
 // lanesIn chooses the processes to be drawn: all, if they are few; else those
@@ -314,10 +359,11 @@ func drawn(messages []message, lanes []string, words map[string]bool) (chosen []
 			continue
 		}
 		all++
+		m.named = words[m.id]
 		switch {
 		case m.orphan:
 			classes[0] = append(classes[0], m)
-		case words[m.id]:
+		case m.named:
 			classes[1] = append(classes[1], m)
 		case m.transit:
 			classes[2] = append(classes[2], m)

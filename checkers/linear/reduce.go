@@ -32,6 +32,9 @@ type reducer struct {
 }
 
 func (r *reducer) illegal(ops []op) bool {
+	if a, _, applies := decideByZones(prune(slices.Clone(ops), r.values), r.initial, r.values); applies {
+		return a == illegal
+	}
 	a := decideBySearch(r.budget, ops, r.initial, r.values)
 	if a == undecided {
 		r.cut = true
@@ -72,7 +75,7 @@ func (r *reducer) firstIllegalPrefix(ops []op, stuck int64) []op {
 
 // bisectMax is for how many operations the first conflict in time is sought.
 // Beyond it any conflict will do, which takes a twentieth of the time.
-const bisectMax = 20_000
+const bisectMax = 5_000
 
 // firstConflict finds by zones the operations that contradict each other at
 // the first return by which the history was beyond repair. The zones must

@@ -190,6 +190,20 @@ func (r *run) wanted() order {
 	return max(most, r.o.orderAsked())
 }
 
+// ordersAsked returns the orders that the models or anomalies name.
+func (r *run) ordersAsked() map[order]bool {
+	asked := map[order]bool{}
+	for _, m := range r.o.Models {
+		asked[rules[m].order] = asked[rules[m].order] || rules[m].level < levelMAV
+	}
+	for _, a := range r.o.Anomalies {
+		if strings.HasSuffix(string(a), processSuffix) {
+			asked[processOrder] = true
+		}
+	}
+	return asked
+}
+
 // orderAsked returns the strongest order that the anomalies name.
 func (o Options) orderAsked() order {
 	var most order
@@ -257,6 +271,10 @@ func (r *run) graph(ctx context.Context, b *graph.Builder, committed []bool, why
 	}
 	c := &cycles{h: r.h, order: r.wanted(), why: why, budget: r.budget(ctx), found: r.found, all: r.o.orderAsked() != noOrder}
 	c.sub, c.orig = g.Induce(r.components)
+	c.processes = r.ordersAsked()[processOrder]
+	if c.order == realtimeOrder {
+		c.sub = c.sub.With(processSteps(r.h, committed, c.orig))
+	}
 	c.search(ctx)
 	r.spent(c.budget)
 	r.a.refuted = c.refuted
@@ -280,7 +298,10 @@ func (r *run) conclude(w writers, doubt string) {
 	for _, m := range r.o.Models {
 		// Elle's table leaves it out at repeatable read, where cycles show all
 		// of it but a transaction that misses its own writes.
-		forbidden[Internal] = forbidden[Internal] || rules[m].level == levelPL3
+		if rules[m].level == levelPL3 {
+			forbidden[Internal] = true
+			a.refuted[RepeatableRead] = a.refuted[RepeatableRead] || r.found.count[Internal] > 0
+		}
 	}
 	forbidden[FracturedRead] = forbidden[FracturedRead] || r.fracturedForbidden()
 	a.Count = r.found.count

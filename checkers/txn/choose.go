@@ -17,6 +17,10 @@ type openOrder interface {
 	// key and words name a choice: of which key, and what its side says.
 	key(choice int32) int32
 	words(choice int32, second bool) string
+	// assumes reports whether a refuted side rests on it that nothing comes
+	// between two versions, which holds only where no cycle of one rw is
+	// allowed, or that versions come in the order of real time.
+	assumes(side graph.Refuted) (atomic, timed bool)
 	// evidence are the micro-operations that make it a choice.
 	evidence(choice int32) []place
 }
@@ -61,6 +65,13 @@ func describeChoices(h *History, w openOrder, refuted []graph.Refuted) (Anomaly,
 		one := describeCycle(h, w, side.Cycle)
 		f.parts = append(f.parts, one.parts...)
 		name := classify(side.Cycle)
+		atomic, timed := w.assumes(side)
+		if atomic {
+			kind = max(kind, slices.Index(rank, GSingleItem))
+		}
+		if timed {
+			suffix = 2
+		}
 		for i, s := range []Anomaly{"", processSuffix, realtimeSuffix} {
 			for j, k := range rank {
 				if name == k+s {

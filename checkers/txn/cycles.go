@@ -35,13 +35,16 @@ type explainer interface {
 
 // cycles seeks the cycles of a graph.
 type cycles struct {
-	h      *History
-	sub    *graph.Graph // the components that have cycles
-	orig   []int32      // transaction of each node of sub
-	order  order        // that the graph has
-	why    explainer
-	budget *graph.Budget
-	found  *findings
+	h     *History
+	sub   *graph.Graph // the components that have cycles
+	orig  []int32      // transaction of each node of sub
+	order order        // the strongest that the graph has
+	// processes asks for cycles of processes by name where the graph has real
+	// time, too.
+	processes bool
+	why       explainer
+	budget    *graph.Budget
+	found     *findings
 	// all asks for kinds with a suffix even if they tell nothing new.
 	all bool
 	// refuted are the models that cannot hold by the mere existence of
@@ -79,9 +82,20 @@ func (c *cycles) search(ctx context.Context) {
 	c.refuted = map[Model]bool{}
 	bare := c.existing(noOrder)
 	c.searchOrder(noOrder, bare)
-	if c.order == noOrder || ctx.Err() != nil {
-		return
+	if c.order == realtimeOrder {
+		process := c.existing(processOrder)
+		if c.processes && ctx.Err() == nil {
+			c.searchSuffixed(processOrder, bare, process)
+		}
 	}
+	if c.order != noOrder && ctx.Err() == nil {
+		c.searchSuffixed(c.order, bare, c.existing(c.order))
+	}
+}
+
+// searchSuffixed seeks cycles in which an order takes part, of those levels
+// that have cycles with it.
+func (c *cycles) searchSuffixed(o order, bare, with map[level]bool) {
 	var data []Anomaly
 	for _, a := range c.found.types() {
 		if a != CyclicVersions { // it rests on what the options promise
@@ -93,11 +107,10 @@ func (c *cycles) search(ctx context.Context) {
 	for _, m := range append(not, also...) {
 		impossible[m] = true
 	}
-	with := c.existing(c.order)
 	for l, exists := range with {
-		with[l] = exists && (c.all || !bare[l] && !impossible[modelOf(l, c.order)])
+		with[l] = exists && (c.all || !bare[l] && !impossible[modelOf(l, o)])
 	}
-	c.searchOrder(c.order, with)
+	c.searchOrder(o, with)
 }
 
 // existing reports for each level whether it has a cycle, and notes the

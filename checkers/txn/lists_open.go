@@ -78,6 +78,9 @@ func (t *openTails) words(choice int32, second bool) string {
 	return fmt.Sprintf("what %s appended to key %s came before what %s appended, which nobody read either", t.h.name(p.first), t.h.KeyName(p.key), t.h.name(p.second))
 }
 
+// assumes reports that each version is by itself, and ordered by nothing.
+func (t *openTails) assumes(graph.Refuted) (atomic, timed bool) { return false, false }
+
 func (t *openTails) evidence(choice int32) []place {
 	p := t.pairs[choice]
 	return append(t.unread(p.first, p.key), t.unread(p.second, p.key)...)

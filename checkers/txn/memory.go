@@ -99,7 +99,7 @@ func cycleBytes(all, nodes int64, edges int64) int64 {
 	if nodes > math.MaxInt64/perNode {
 		return math.MaxInt64
 	}
-	return 8*all + nodes*perNode + edges*(edgeBytes+builtBytes)*8
+	return (8+4+36)*all + nodes*(perNode+5*12) + edges*(edgeBytes+builtBytes)*8
 }
 
 // witnessBytes is what it takes to cut a finding's witness out: of each value

@@ -25,6 +25,24 @@ func addOrder(b *graph.Builder, h *History, committed []bool, o order) bool {
 	return false
 }
 
+// processSteps returns the order of processes among the nodes of a part of the
+// graph. The part must hold whatever lies between two of its nodes.
+func processSteps(h *History, committed []bool, orig []int32) []graph.Step {
+	number := make([]int32, len(h.Txns)) // from 1
+	for i, v := range orig {
+		if int(v) < len(h.Txns) {
+			number[v] = int32(i + 1)
+		}
+	}
+	var steps []graph.Step
+	for t, p := range sessions(h, committed) {
+		if p >= 0 && number[p] > 0 && number[t] > 0 {
+			steps = append(steps, graph.Step{From: number[p] - 1, To: number[t] - 1, Kind: graph.SO})
+		}
+	}
+	return steps
+}
+
 // sessions returns for each committed transaction the last ok transaction of
 // its process that was complete before it was invoked, or none. A transaction
 // of unknown outcome comes after others of its process, but no other after it.

@@ -192,6 +192,26 @@ func (c *openChains) order(a, b int32) string {
 	return fmt.Sprintf("%s wrote %s to key %s before %s wrote %s", c.h.name(c.by(u)), c.valueOf(u), c.h.KeyName(c.chains[a].key), c.h.name(c.by(v)), c.valueOf(v))
 }
 
+// assumes reports whether chains of several versions are moved as a whole, by
+// the choice or by what real time forces, and whether real time forces any.
+func (c *openChains) assumes(side graph.Refuted) (atomic, timed bool) {
+	long := func(i int32) bool { return len(c.chains[i].versions) > 1 }
+	if side.Choice >= 0 {
+		atomic = long(c.pairs[side.Choice][0]) || long(c.pairs[side.Choice][1])
+	}
+	for _, s := range side.Cycle {
+		if _, parts := c.registers.explain(s.From, s.To, s.Kind); parts != nil || s.Kind != graph.WW && s.Kind != graph.RW {
+			continue
+		}
+		if from, to, _, ok := c.linked(s.From, s.To, s.Kind, false); ok {
+			atomic = atomic || long(from) || long(to)
+		}
+		_, _, _, forced := c.linked(s.From, s.To, s.Kind, true)
+		timed = timed || forced
+	}
+	return atomic, timed
+}
+
 func (c *openChains) evidence(choice int32) []place {
 	p := c.pairs[choice]
 	return append(c.linksOf(p[0]), c.linksOf(p[1])...)
@@ -231,6 +251,16 @@ func (c *openChains) explain(a, b int32, k graph.Kind) (string, []place) {
 // explainPair explains a dependency by an order of chains that real time
 // forces, or by any.
 func (c *openChains) explainPair(a, b int32, k graph.Kind, forced bool) (string, []place) {
+	from, to, parts, ok := c.linked(a, b, k, forced)
+	if !ok {
+		return "", nil
+	}
+	return c.explainLink(a, b, k, from, to), slices.Concat(parts, c.linksOf(from), c.linksOf(to))
+}
+
+// linked finds the chains whose order makes a dependency, and the
+// micro-operations that touch them.
+func (c *openChains) linked(a, b int32, k graph.Kind, forced bool) (from, to int32, parts []place, ok bool) {
 	for j := range c.h.Txns[a].Ops {
 		p := place{a, int32(j)}
 		from, ok := c.tail[c.version(c.op(p))]
@@ -243,10 +273,10 @@ func (c *openChains) explainPair(a, b int32, k graph.Kind, forced bool) (string,
 			if !ok || c.op(q).Kind != Write || from == to || c.chains[from].key != c.chains[to].key || forced && !slices.Contains(c.forced, [2]int32{from, to}) {
 				continue
 			}
-			return c.explainLink(a, b, k, from, to), slices.Concat([]place{p, q}, c.linksOf(from), c.linksOf(to))
+			return from, to, []place{p, q}, true
 		}
 	}
-	return "", nil
+	return 0, 0, nil, false
 }
 
 func (c *openChains) explainLink(a, b int32, k graph.Kind, from, to int32) string {

@@ -217,6 +217,19 @@ func (g *Graph) Induce(components [][]int32) (sub *Graph, original []int32) {
 	return b.Build(), original
 }
 
+// With returns the graph with more edges between its nodes.
+func (g *Graph) With(more []Step) *Graph {
+	b := NewBuilder(int(g.Real), len(g.to)+len(more))
+	b.nodes = g.Nodes()
+	for v := int32(0); v < g.Nodes(); v++ {
+		g.Out(v, func(to int32, k Kind) { b.Edge(v, to, k) })
+	}
+	for _, s := range more {
+		b.Edge(s.From, s.To, s.Kind)
+	}
+	return b.Build()
+}
+
 // Doubled returns the graph whose cycles are exactly the cycles of g, over
 // edges in allow, that have no two consecutive edges of kind RW (in the
 // cyclic sense): node v of it is v reached anyhow, v+Nodes is v reached by an

@@ -300,7 +300,9 @@ func (r *run) conclude(w writers, doubt string) {
 		// of it but a transaction that misses its own writes.
 		if rules[m].level == levelPL3 {
 			forbidden[Internal] = true
-			a.refuted[RepeatableRead] = a.refuted[RepeatableRead] || r.found.count[Internal] > 0
+			if r.found.count[Internal] > 0 {
+				a.refuted[RepeatableRead] = true
+			}
 		}
 	}
 	forbidden[FracturedRead] = forbidden[FracturedRead] || r.fracturedForbidden()

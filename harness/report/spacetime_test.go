@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -204,6 +205,50 @@ func TestAViolationOfTheRecordIsShownBeforeThatOfAHistory(t *testing.T) {
 	}
 	if w := c.windowOf([]checkers.Verdict{at("result", history.Operation{})}); w.why != "the violation that result found" {
 		t.Errorf("shown is %s", w.why)
+	}
+}
+
+func TestAWindowBeginsWithWhatTheWitnessNames(t *testing.T) {
+	events := sampleRecord(t, jobs.Transfer{}, 5, 250, 0, 1, 2, 3)
+	c := newChronicle(events)
+	v := orphanVerdict(events)
+	_, last := c.bounds()
+	v[0].Witness.To = last // it was seen again and again
+	w := c.windowOf(v)
+	if !strings.HasPrefix(w.why, "the beginning of the violation") || w.from > v[0].Witness.From || w.to > last/4 {
+		t.Errorf("shown is %s, %v to %v; the violation is from %v to %v", w.why, w.from, w.to, v[0].Witness.From, last)
+	}
+	v[0].Witness.Summary, v[0].Witness.Lines = "something is wrong", nil
+	if w := c.windowOf(v); strings.HasPrefix(w.why, "the beginning") {
+		t.Errorf("shown is %s, although the witness names nothing", w.why)
+	}
+}
+
+func TestRecordsOfAnyShapeAreDrawn(t *testing.T) {
+	whole := sampleRecord(t, jobs.Transfer{}, 5, 250, 0, 1)
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		var events []record.Event
+		for _, e := range whole {
+			if r.IntN(4) > 0 {
+				continue
+			}
+			switch r.IntN(20) {
+			case 0:
+				e.Proc = "nobody"
+			case 1:
+				e.Peer = "nobody"
+			case 2:
+				e.T = time.Duration(r.Int64N(int64(time.Second)))
+			case 3:
+				e.Ckpt = "c9"
+			}
+			events = append(events, e)
+		}
+		s := spacetimeOf(events, orphanVerdict(events))
+		if strings.Contains(string(s.Picture), "NaN") || strings.Contains(string(s.Picture), "Inf") {
+			t.Fatal("something is drawn nowhere")
+		}
 	}
 }
 

@@ -3,7 +3,9 @@ package record
 import (
 	"bytes"
 	"errors"
+	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -120,6 +122,36 @@ func TestWhatStandsTwiceIsNamed(t *testing.T) {
 			t.Errorf("line %d twice: %v", line, err)
 		}
 	}
+}
+
+func TestTheDocumentedTableIsThatOfTheParser(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := func(s fields) string {
+		if s == 0 {
+			return ""
+		}
+		return "`" + strings.ReplaceAll(s.String(), ", ", "`, `") + "`"
+	}
+	for _, g := range grammars {
+		row := "| `" + string(g.kind) + "` | "
+		_, rest, ok := strings.Cut(string(readme), row)
+		row, _, _ = strings.Cut(rest, "\n")
+		need, may, _ := strings.Cut(strings.TrimSuffix(row, " |"), " | ")
+		if !ok || !same(need, quoted(g.need)) || !same(may, quoted(g.may)) {
+			t.Errorf("kind %s: documented are %q and %q; expected %s and %s", g.kind, need, may, quoted(g.need), quoted(g.may))
+		}
+	}
+}
+
+// same compares two lists of names in any order.
+func same(a, b string) bool {
+	x, y := strings.Split(a, ", "), strings.Split(b, ", ")
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
 }
 
 func TestLimitsHold(t *testing.T) {

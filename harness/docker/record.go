@@ -31,6 +31,9 @@ func (c *Cluster) Record(ctx context.Context) ([]record.Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("docker: %w", err)
 	}
+	// Files are read one after the other while nodes go on: what happened
+	// after now is left out, so that no effect is without its cause.
+	until := zero + c.Now()
 	parts := make([][]record.Event, len(c.spec.Nodes))
 	place := map[string]int{}
 	for i, name := range c.spec.Nodes {
@@ -41,6 +44,7 @@ func (c *Cluster) Record(ctx context.Context) ([]record.Event, error) {
 		down, killed := m.down.Load(), append([]time.Duration(nil), m.killed...)
 		m.mu.Unlock()
 		parts[place[m.name]], err = c.daemon.recordOf(ctx, m.container.GetContainerID(), m.name, m.command.RecordFile, killed, down)
+		parts[place[m.name]] = raw.Before(until, parts[place[m.name]])
 		return err
 	})
 	return raw.Merge(zero, parts...), holes
@@ -94,7 +98,7 @@ func (c *Cluster) keepZero() error {
 
 // salvageRecord saves the record of a dead run's node into dir, where a
 // harness that reads the run directory finds it.
-func (d *daemon) salvageRecord(ctx context.Context, id, evidence, name, file string) error {
+func (d *daemon) salvageRecord(ctx context.Context, id, evidence, name, file string, until time.Duration) error {
 	var zero clockZero
 	if b, err := os.ReadFile(filepath.Join(evidence, clockFile)); err == nil {
 		err = json.Unmarshal(b, &zero)
@@ -115,5 +119,5 @@ func (d *daemon) salvageRecord(ctx context.Context, id, evidence, name, file str
 			return err
 		}
 	}
-	return raw.WriteFile(filepath.Join(dir, cluster.RecordFile), raw.Merge(zero.Zero, events))
+	return raw.WriteFile(filepath.Join(dir, cluster.RecordFile), raw.Merge(zero.Zero, raw.Before(until, events)))
 }

@@ -27,11 +27,11 @@ func TestSpecsThatCannotBeStartedAreRefusedInOneSentence(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(s *cluster.Spec){
-		"zero nodes":                  func(s *cluster.Spec) { s.Nodes = nil },
-		"named twice":                 func(s *cluster.Spec) { s.Nodes = []string{"n1", "n1"} },
-		`"../n1" is not made of`:      func(s *cluster.Spec) { s.Nodes = []string{"../n1"} },
-		"reserved for the clients":    func(s *cluster.Spec) { s.Nodes = []string{"client"} },
-		"201 nodes are more than the 200 that a run's subnet has addresses for":         func(s *cluster.Spec) { s.Nodes = make([]string, maxNodes+1) },
+		"zero nodes":               func(s *cluster.Spec) { s.Nodes = nil },
+		"named twice":              func(s *cluster.Spec) { s.Nodes = []string{"n1", "n1"} },
+		`"../n1" is not made of`:   func(s *cluster.Spec) { s.Nodes = []string{"../n1"} },
+		"reserved for the clients": func(s *cluster.Spec) { s.Nodes = []string{"client"} },
+		"201 nodes are more than the 200 that a run's subnet has addresses for": func(s *cluster.Spec) { s.Nodes = make([]string, maxNodes+1) },
 		"the run has no id":           func(s *cluster.Spec) { s.Run = "" },
 		"no target is given":          func(s *cluster.Spec) { s.Target = nil },
 		"cannot be put in containers": func(s *cluster.Spec) { s.Target = simulatedOnly{} },

@@ -7,16 +7,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/cleancut/cleancut/harness/agent"
 	"github.com/cleancut/cleancut/harness/cluster"
 )
 
-// salvage saves the log of a dead run's node from its container, which need
+// salvage saves the log, and the record up to a time of the host's monotonic
+// clock, of a dead run's node from its container, which need
 // not run, where its harness would have put it, and returns the file. It does
 // nothing if the run keeps no evidence, its directory is gone, or the log was
 // saved before.
-func (d *daemon) salvage(ctx context.Context, id string, labels map[string]string) (path string, err error) {
+func (d *daemon) salvage(ctx context.Context, id string, labels map[string]string, until time.Duration) (path string, err error) {
 	evidence, name := labels[labelEvidence], labels[labelNode]
 	if !filepath.IsAbs(evidence) || !nodeName.MatchString(name) {
 		return "", nil
@@ -30,7 +32,7 @@ func (d *daemon) salvage(ctx context.Context, id string, labels map[string]strin
 		return "", err
 	}
 	if file := labels[labelRecord]; file != "" {
-		if err := d.salvageRecord(ctx, id, evidence, name, file); err != nil {
+		if err := d.salvageRecord(ctx, id, evidence, name, file, until); err != nil {
 			return "", fmt.Errorf("saving the record: %w", err)
 		}
 	}

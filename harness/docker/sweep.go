@@ -15,6 +15,8 @@ import (
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/cleancut/cleancut/harness/record/raw"
 )
 
 // SweepOptions says what to sweep.
@@ -75,9 +77,13 @@ func (d *daemon) sweep(ctx context.Context, o SweepOptions) (SweepReport, error)
 		o.Log.Debug("sweeping", "kind", kind, "name", name, "run", labels[labelRun], "why", why)
 		return true
 	}
+	until, err := raw.Now() // one for all nodes: see Record
+	if err != nil {
+		return report, fmt.Errorf("docker: %w", err)
+	}
 	var saving sync.Mutex
 	save := func(id, name string, labels map[string]string) {
-		path, err := d.salvage(ctx, id, labels)
+		path, err := d.salvage(ctx, id, labels, until)
 		if err != nil {
 			o.Log.Warn("the log of a dead run's node is lost", "container", name, "error", err)
 		}

@@ -112,6 +112,15 @@ func (c *collector) crash(before time.Duration) {
 	c.add(record.Event{T: at, Kind: record.Crash, Reason: "its machine went down"})
 }
 
+// Before returns the events of a process that did not happen after a time.
+func Before(until time.Duration, events []record.Event) []record.Event {
+	i := slices.IndexFunc(events, func(e record.Event) bool { return e.T > until })
+	if i < 0 {
+		return events
+	}
+	return events[:i]
+}
+
 // Merge puts the events of processes together in order of time, on the clock
 // that began at zero of the host's. What happened before is set to 0.
 func Merge(zero time.Duration, processes ...[]record.Event) []record.Event {

@@ -110,6 +110,8 @@ func TestProcessesAreMergedByTimeOnTheClockOfTheRun(t *testing.T) {
 	a := []record.Event{{T: 90, Proc: "a", Kind: "x"}, {T: 110, Proc: "a", Kind: "y"}, {T: 110, Proc: "a", Kind: "z"}}
 	b := []record.Event{{T: 95, Proc: "b", Kind: "x"}, {T: 110, Proc: "b", Kind: "y"}}
 	same(t, Merge(100, a, b), "0 a 0 x", "0 b 0 x", "10 a 0 y", "10 a 0 z", "10 b 0 y")
+	same(t, Before(109, a), "90 a 0 x")
+	same(t, Before(110, a), "90 a 0 x", "110 a 0 y", "110 a 0 z")
 	if Merge(100, nil, nil) != nil {
 		t.Error("nothing became something")
 	}

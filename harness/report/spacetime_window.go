@@ -51,7 +51,9 @@ func (c *chronicle) windowOf(verdicts []checkers.Verdict) window {
 		w.why = "the last committed round"
 	}
 	c.widen(&w)
-	c.narrow(&w)
+	if w.marked {
+		c.narrow(&w)
+	}
 	return w
 }
 
@@ -159,7 +161,8 @@ func (c *chronicle) widen(w *window) {
 
 // narrow moves the left edge to the right until the window is not too dense,
 // but not past a message that the witness names. What is wrong shows at the
-// end of a violation rather than at its beginning.
+// end of a violation rather than at its beginning. A recovery is shown whole:
+// where it goes back to is the point of it.
 func (c *chronicle) narrow(w *window) {
 	i, j := c.span(w.from, w.to)
 	for k := i; k < j; k++ {

@@ -16,7 +16,8 @@ import (
 //   - every line to which all its processes were restored, unless they then
 //     replayed a log, which sends again what the line lacks;
 //   - the states of all processes at the moment at which a recovery was over:
-//     the last restore, end of replay or resume of its processes;
+//     the last restore, end of replay or resume of its processes, if no other
+//     recovery had begun before;
 //   - the states at the end, unless a process is dead or waits for recovery.
 //
 // Processes that a line does not name are taken as they were at that moment.
@@ -50,6 +51,9 @@ func consistentCut(r *run, _ Options) checkers.Verdict {
 		}
 		if !v.replayed {
 			moments = append(moments, moment{v.done, func() []place { return r.atLine(v.line, v.done) }, fmt.Sprintf("the line of the recovery at %s", checkers.At(r.ev[v.event].T))})
+		}
+		if k+1 < len(r.recoveries) && r.recoveries[k+1].event < v.done {
+			continue // the next one had begun: there is no state between the two
 		}
 		moments = append(moments, moment{v.done, func() []place { return r.now(v.done) }, fmt.Sprintf("the state after the recovery at %s", checkers.At(r.ev[v.event].T))})
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/cleancut/cleancut/harness/record"
 )
 
-// world is a computation at random that keeps each history as a plain list,
+// chaos is a computation at random that keeps each history as a plain list,
 // by which everything can be judged from its definition.
 type chaos struct {
 	rng    *rand.Rand
@@ -27,17 +27,17 @@ type chaos struct {
 type actor struct {
 	name  string
 	inc   int
-	hist  []deed
+	hist  []step
 	saved []snapshot
 }
 
-// deed is a step of a history: "+m" sent, "-m" received, "c1" checkpoint,
+// step is a step of a history: "+m" sent, "-m" received, "c1" checkpoint,
 // "!o" output.
-type deed string
+type step string
 
 type snapshot struct {
 	name      string
-	hist      []deed
+	hist      []step
 	committed bool
 }
 
@@ -62,14 +62,14 @@ func (c *chaos) begin(p int, k record.Kind, ckpt string) {
 	a.hist = nil
 	for _, s := range a.saved {
 		if s.name == ckpt && k == record.Restore {
-			a.hist = append([]deed(nil), s.hist...)
-			a.hist = append(a.hist, deed("c"+s.name))
+			a.hist = append([]step(nil), s.hist...)
+			a.hist = append(a.hist, step("c"+s.name))
 		}
 	}
 	c.add(p, record.Event{Kind: k, Ckpt: ckpt, Epoch: c.epoch})
 }
 
-func has(h []deed, d string) bool {
+func has(h []step, d string) bool {
 	for _, x := range h {
 		if string(x) == d {
 			return true
@@ -87,7 +87,7 @@ func (c *chaos) send(p, q int) {
 		if has(a.hist, "+"+m) {
 			continue
 		}
-		a.hist = append(a.hist, deed("+"+m))
+		a.hist = append(a.hist, step("+"+m))
 		if _, old := c.to[m]; !old {
 			c.sent = append(c.sent, m)
 		}
@@ -107,16 +107,16 @@ func (c *chaos) receive() {
 	if has(c.procs[q].hist, "-"+m) {
 		return
 	}
-	c.procs[q].hist = append(c.procs[q].hist, deed("-"+m))
+	c.procs[q].hist = append(c.procs[q].hist, step("-"+m))
 	c.add(q, record.Event{Kind: record.Recv, Msg: m, Peer: c.procs[c.from[m]].name, Epoch: c.epoch})
 }
 
 func (c *chaos) checkpoint(p int, commit bool) {
 	a := c.procs[p]
-	s := snapshot{name: fmt.Sprintf("k%d", len(a.saved)+1), hist: append([]deed(nil), a.hist...), committed: commit}
+	s := snapshot{name: fmt.Sprintf("k%d", len(a.saved)+1), hist: append([]step(nil), a.hist...), committed: commit}
 	a.saved = append(a.saved, s)
 	c.add(p, record.Event{Kind: record.CheckpointBegin, Ckpt: s.name})
-	a.hist = append(a.hist, deed("c"+s.name))
+	a.hist = append(a.hist, step("c"+s.name))
 	if commit {
 		c.add(p, record.Event{Kind: record.CheckpointCommit, Ckpt: s.name})
 	}
@@ -141,7 +141,7 @@ func (c *chaos) steps(n int, restores bool) {
 }
 
 // consistent judges histories by the definition.
-func consistent(hists [][]deed) bool {
+func consistent(hists [][]step) bool {
 	for _, h := range hists {
 		for _, d := range h {
 			if d[0] == '-' {
@@ -194,7 +194,7 @@ func (c *chaos) check(model string) checkers.Verdict {
 }
 
 // pick draws a line of checkpoints that have been begun.
-func (c *chaos) pick() (line map[string]string, hists [][]deed, ok bool) {
+func (c *chaos) pick() (line map[string]string, hists [][]step, ok bool) {
 	line = map[string]string{}
 	for _, a := range c.procs {
 		if len(a.saved) == 0 {
@@ -229,7 +229,7 @@ func TestCutsAgreeWithTheDefinition(t *testing.T) {
 			want, any = want && consistent(hists), true
 			c.steps(3, true)
 		}
-		var now [][]deed
+		var now [][]step
 		for _, a := range c.procs {
 			now = append(now, a.hist)
 		}
@@ -257,8 +257,8 @@ func TestCutsAgreeWithTheDefinition(t *testing.T) {
 
 // cuts calls f with every combination of committed checkpoints, of initial
 // states (x = 0) and of present states (the greatest x).
-func (c *chaos) cuts(f func(x []int, hists [][]deed)) {
-	states := make([][][]deed, len(c.procs))
+func (c *chaos) cuts(f func(x []int, hists [][]step)) {
+	states := make([][][]step, len(c.procs))
 	for p, a := range c.procs {
 		states[p] = append(states[p], nil)
 		for i, d := range a.hist {
@@ -273,7 +273,7 @@ func (c *chaos) cuts(f func(x []int, hists [][]deed)) {
 		states[p] = append(states[p], a.hist)
 	}
 	x := make([]int, len(c.procs))
-	hists := make([][]deed, len(c.procs))
+	hists := make([][]step, len(c.procs))
 	var each func(p int)
 	each = func(p int) {
 		if p == len(x) {
@@ -301,7 +301,7 @@ func TestRecoveryLineIsTheGreatestConsistentCut(t *testing.T) {
 			failed[q] = c.rng.IntN(2) == 0
 		}
 		best := make([]int32, len(failed))
-		c.cuts(func(x []int, hists [][]deed) {
+		c.cuts(func(x []int, hists [][]step) {
 			for q := range x {
 				if failed[q] && x[q] == len(p.ckpts[q])+1 {
 					return
@@ -330,7 +330,7 @@ func TestUselessCheckpointsAreThoseInNoConsistentCut(t *testing.T) {
 			useless[k] = true
 		}
 		useful := map[int32]bool{}
-		c.cuts(func(x []int, hists [][]deed) {
+		c.cuts(func(x []int, hists [][]step) {
 			if !consistent(hists) {
 				return
 			}

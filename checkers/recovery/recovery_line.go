@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/record"
@@ -154,7 +155,7 @@ func (r *run) latestLine(v *recovery) *checkers.Verdict {
 			}
 		}
 	}
-	for _, p := range r.members() {
+	for _, p := range r.concerned(v) {
 		got, there := s.chosen(v, p)
 		quoted := []int32{v.event}
 		if c, ok := v.line[p]; ok && c != none {
@@ -195,6 +196,13 @@ func (r *run) members() (list []int32) {
 		}
 	}
 	return list
+}
+
+// concerned lists the members and those that a recovery sets back.
+func (r *run) concerned(v *recovery) []int32 {
+	list := append(r.members(), sorted(v.line)...)
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // rollback is how far one recovery set a process back.

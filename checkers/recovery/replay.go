@@ -1,6 +1,8 @@
 package recovery
 
 import (
+	"slices"
+
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/record"
 )
@@ -19,28 +21,12 @@ import (
 // whose messages depend on the order of arrival does not make it. Without
 // anything that was done twice it is unknown.
 func replay(r *run, _ Options) checkers.Verdict {
-	type key struct {
-		kind record.Kind
-		proc int32
-		id   string
-	}
-	first := map[key]int32{}
+	f := firsts{sends: slices.Repeat([]int32{none}, len(r.msgs)), recvs: slices.Repeat([]int32{none}, len(r.msgs)), others: map[deed]int32{}}
 	again := 0
 	for i := range int32(len(r.ev)) {
 		e := &r.ev[i]
-		k := key{e.Kind, r.proc[i], e.ID}
-		switch e.Kind {
-		case record.Send, record.Recv:
-			k.id = e.Msg
-		case record.Output:
-			k.id = e.Sink + "\x00" + e.ID
-		case record.Nondet:
-		default:
-			continue
-		}
-		j, twice := first[k]
-		if !twice {
-			first[k] = i
+		j := f.before(r, i)
+		if j == none {
 			continue
 		}
 		o := &r.ev[j]
@@ -62,6 +48,45 @@ func replay(r *run, _ Options) checkers.Verdict {
 		return lacks("thing that was done twice")
 	}
 	return valid("%d things that were done again were the same", again)
+}
+
+// firsts are the first times that things were done.
+type firsts struct {
+	sends, recvs []int32 // by message
+	others       map[deed]int32
+}
+
+type deed struct {
+	kind     record.Kind
+	proc     int32
+	sink, id string
+}
+
+// before is the first time that a process did what it does at event i, or none
+// if that is now, or nothing that is compared.
+func (f *firsts) before(r *run, i int32) int32 {
+	e := &r.ev[i]
+	var first *int32
+	switch e.Kind {
+	case record.Send:
+		first = &f.sends[r.msg[i]]
+	case record.Recv:
+		first = &f.recvs[r.msg[i]]
+	case record.Output, record.Nondet:
+		k := deed{e.Kind, r.proc[i], e.Sink, e.ID}
+		if j, ok := f.others[k]; ok {
+			return j
+		}
+		f.others[k] = i
+		return none
+	default:
+		return none
+	}
+	if *first == none {
+		*first = i
+		return none
+	}
+	return *first
 }
 
 // replayed compares what an incarnation did up to the end of its replay with

@@ -80,11 +80,22 @@ func (r *run) holds(c int32, level string, event int32) (bool, int32) {
 		switch e := &r.ev[i]; {
 		case e.Kind == record.CheckpointCommit && e.Level == level:
 			there, by = true, i
+		case e.Reason == "unreadable" && r.beganBetween(k.proc, i, event):
+			// It did not answer then, and may have it now.
 		case e.Kind != record.CheckpointCommit && (e.Level == level || e.Level == ""):
 			there, by = false, i
 		}
 	}
 	return there, by
+}
+
+// beganBetween reports whether an incarnation of a process began after one
+// event and before another.
+func (r *run) beganBetween(p, after, until int32) bool {
+	return slices.ContainsFunc(r.lives[p], func(k int32) bool {
+		begin := r.incs[k].events[0]
+		return after < begin && begin < until
+	})
 }
 
 // loaded judges where a restore took its state from.
@@ -207,6 +218,15 @@ func gcSafety(r *run, _ Options) checkers.Verdict {
 	return valid("%d checkpoints and %d logged messages were deleted that nothing needed", r.kinds[record.CheckpointDelete], r.kinds[record.LogDelete])
 }
 
+// incrementAt reports whether a level holds a checkpoint, after an event, as an
+// increment. Another level may hold it whole.
+func (r *run) incrementAt(c, event int32) bool {
+	return slices.ContainsFunc(r.ckpts[c].commits, func(l int32) bool {
+		there, _ := r.holds(c, r.ev[l].Level, event)
+		return there && r.ev[l].Base != ""
+	})
+}
+
 func (r *run) basesKept() *checkers.Verdict {
 	rests := map[int32][]int32{}
 	for c := range r.ckpts {
@@ -224,7 +244,7 @@ func (r *run) basesKept() *checkers.Verdict {
 				continue
 			}
 			for _, c := range above {
-				if r.levels(c, i) > 0 {
+				if r.incrementAt(c, i) {
 					v := r.violated("base", []int32{r.ckpts[b].begin, r.ckpts[c].begin, i}, "%s was deleted; %s rests on it and is still there", r.name(r.ckpts[b].proc, b), r.ckpts[c].name)
 					return &v
 				}

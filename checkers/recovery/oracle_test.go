@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -190,7 +191,7 @@ func (c *chaos) check(model string) checkers.Verdict {
 	if err != nil {
 		panic(err)
 	}
-	return list[0].Check(nil, &checkers.Evidence{Record: c.events})
+	return list[0].Check(context.Background(), &checkers.Evidence{Record: c.events})
 }
 
 // pick draws a line of checkpoints that have been begun.

@@ -174,13 +174,8 @@ func (r *run) add(i int32, procs, msgs map[string]int32) {
 		r.rounds = append(r.rounds, i)
 	case record.Recovery:
 		v := recovery{event: i, line: map[int32]int32{}, done: none}
-		for name, c := range e.Line {
-			v.line[procs[name]] = none
-			if c != "" {
-				if number, ok := r.ckptOf[procs[name]][c]; ok {
-					v.line[procs[name]] = number
-				}
-			}
+		for name := range e.Line {
+			v.line[procs[name]] = none // until finish
 		}
 		for _, name := range e.Failed {
 			v.failed = append(v.failed, procs[name])
@@ -233,8 +228,13 @@ func (r *run) isBare(in *incarnation) bool {
 	return true
 }
 
-// finish finds out when the recovery was over.
+// finish finds the line of a recovery, and out when it was over.
 func (r *run) finish(v *recovery) {
+	for p := range v.line {
+		if c := r.ev[v.event].Line[r.procs[p]]; c != "" {
+			v.line[p] = r.ckptOf[p][c]
+		}
+	}
 	restored := map[int32]bool{}
 	for _, k := range v.restores {
 		in, last, crashed := &r.incs[k], int32(0), false

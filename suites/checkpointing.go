@@ -8,6 +8,7 @@ import (
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/checkers/jobresult"
+	"github.com/cleancut/cleancut/checkers/recovery"
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
@@ -21,7 +22,21 @@ func recovered(job workloads.Workload) []checkers.Checker {
 	if slices.Contains(job.Functions(), workloads.Outputs) {
 		all = append(all, jobresult.Outputs(false))
 	}
-	return append(all, checkers.Liveness(checkers.LivenessBounds{}), checkers.Crashes())
+	models := []string{"consistent-cut", "channel-state", "atomic-rounds", "recovery-line", "restorable",
+		"gc-safety", "fencing", "terminates", "measures"}
+	switch job.Name() {
+	case "transfer": // whose messages depend on the order of those received
+		models = append(models, "conservation")
+	case "stencil":
+		models = append(models, "replay")
+	case "pipeline":
+		models = append(models, "replay", "output-commit", "exactly-once")
+	}
+	of, err := recovery.Checkers(recovery.Options{}, models...)
+	if err != nil {
+		panic("models that the catalog of recovery should have: " + err.Error())
+	}
+	return append(append(all, of...), checkers.Liveness(checkers.LivenessBounds{}), checkers.Crashes())
 }
 
 // ordeal is a kind of trouble for the checkpointing service.
@@ -46,10 +61,10 @@ func ordeals() []ordeal {
 			faults.Drawing{Kinds: crashes, Every: 2 * time.Second, ForMax: time.Second}},
 		{"zombies", "nodes that were paused or cut off come back after the others have gone on without them",
 			[]string{Full, "fault:pause", "fault:partition"},
-			faults.Drawing{Kinds: []string{"pause", "partition"}, Every: 2 * time.Second, ForMin: time.Second, ForMax: 4 * time.Second}},
+			faults.Drawing{Kinds: []string{"pause", "partition"}, Every: 1500 * time.Millisecond, ForMin: 2 * time.Second, ForMax: 4 * time.Second}},
 		{"points", "nodes die at named points of the protocol; simulator only",
 			[]string{Full, SimOnly, "fault:kill", "fault:power-loss"},
-			faults.Drawing{Kinds: []string{"kill", "power-loss"}, Points: own, Pairs: true, Every: 700 * time.Millisecond, ForMax: 1500 * time.Millisecond}},
+			faults.Drawing{Kinds: []string{"kill", "power-loss"}, Points: own, Pairs: true, Every: 1200 * time.Millisecond, ForMax: 1500 * time.Millisecond}},
 		{"swarm", "everything at once, drawn anew by each seed",
 			[]string{Soak, "fault:all"},
 			faults.Drawing{Points: own, Pairs: true, Swarm: true}},
@@ -63,7 +78,7 @@ func checkpointing() (all []harness.Scenario) {
 	quick := []string{"coordinated-stencil", "chandy-lamport-transfer", "aligned-pipeline", "unaligned-pipeline"}
 	for _, protocol := range checkpoint.Protocols() {
 		for _, job := range watched {
-			set := map[string]string{"protocol": protocol}
+			set := map[string]string{"protocol": protocol, "interval": "500ms"}
 			_, _, err := cluster.Configure(checkpoint.New(), map[string]string{"protocol": protocol, cluster.JobSetting: job.Name()})
 			if err != nil {
 				continue // the protocol is none for this job, and says so

@@ -13,6 +13,9 @@ import (
 // controlTimer drives the coordinator.
 const controlTimer = "control"
 
+// firstEpoch is that in which the workers begin to compute.
+const firstEpoch = 1
+
 // controlTick is how often it looks around.
 const controlTick = 50 * time.Millisecond
 
@@ -39,6 +42,7 @@ type control struct {
 	settled  int           // round that began when all workers were final, 0 for none
 	finished bool          // and that was committed: results are final
 	sinks    map[string][][]byte
+	shown    map[string]bool // transactions that this process has recorded as visible
 	garbage  []garbage
 }
 
@@ -141,11 +145,19 @@ func (c *control) begin(l ledger, aborted int) {
 	for i := range c.members {
 		c.members[i].gone = map[uint64]bool{}
 	}
-	c.settled, c.finished, c.sinks, c.garbage = 0, false, map[string][][]byte{}, nil
+	c.settled, c.finished, c.sinks, c.shown, c.garbage = 0, false, map[string][][]byte{}, map[string]bool{}, nil
 	if aborted != 0 {
 		c.note(record.Event{Kind: record.RoundAbort, Round: aborted, Reason: "the coordinator was replaced"})
 	}
+	if round := l.newest(); round != 0 {
+		// Whoever committed it may have died before it could say so.
+		c.note(record.Event{Kind: record.RoundCommit, Round: round, Line: c.line(round)})
+	}
 	c.env.Point("coordinator.elected")
+	if l.Phase == recovering {
+		c.recover(nil, l.Target, nil)
+		return
+	}
 	c.broadcast()
 }
 
@@ -378,8 +390,8 @@ func (c *control) recover(failed []string, target int, drop []int) {
 			c.discard(pending)
 		}
 		c.settled, c.finished, c.fallback = 0, false, nil
-		if c.ledger.Epoch == 1 {
-			failed = nil // the workers begin
+		if c.ledger.Epoch == firstEpoch {
+			return // the workers begin: nothing is set back
 		}
 		c.note(record.Event{Kind: record.Recovery, Round: target, Line: c.line(target), Failed: failed})
 		c.env.Point("recovery.decided")

@@ -83,6 +83,7 @@ func (w *worker) saved(s *saving, bytes, base int) {
 		Kind: record.CheckpointCommit, Ckpt: checkpointID(w.env.Self(), s.round), Round: s.round, Level: s.levels[0],
 		Channel: s.channel, Bytes: int64(bytes), Base: checkpointID(w.env.Self(), base),
 	})
+	w.held[s.round] = append(w.held[s.round], s.levels[0])
 	if s.levels[0] == levelLocal {
 		w.last = savedPart{round: s.round, blob: s.blob}
 	}

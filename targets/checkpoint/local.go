@@ -192,7 +192,8 @@ func (l *local) synced(token uint64, err error) {
 
 // keep removes the files of all rounds up to the last of the given ones that
 // are neither among them nor a base of one that is kept, and returns those
-// that it removed, ascending. Later rounds are not its business: it may be
+// that it removed, newest first, so that none is ever there without its base.
+// Later rounds are not its business: it may be
 // called with an account that is out of date.
 func (l *local) keep(rounds []int, shared bool) (removed []int) {
 	if len(rounds) == 0 {
@@ -208,7 +209,7 @@ func (l *local) keep(rounds []int, shared bool) (removed []int) {
 	for _, round := range rounds {
 		l.need(needed, round, shared)
 	}
-	for round := 1; round <= last; round++ {
+	for round := last; round > 0; round-- {
 		if _, ok := l.bases[round]; ok && !needed[round] && l.remove(round) {
 			removed = append(removed, round)
 		}

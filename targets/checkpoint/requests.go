@@ -66,12 +66,12 @@ func (c *control) request(id node.RequestID, r node.Request) {
 	case what == "result":
 		c.env.Reply(id, answerJSON(200, reportAnswer{Report: c.report(i)}))
 	default:
+		a := reportAnswer{Report: c.report(i)}
 		c.readSink(worker, func(list []output, ok bool) {
 			if !ok {
 				c.env.Reply(id, refuse(503, "the sink cannot be read now"))
 				return
 			}
-			a := reportAnswer{Report: c.report(i)}
 			for _, o := range list {
 				a.Outputs = append(a.Outputs, jobs.Output{ID: o.id, Payload: string(o.data)}.String())
 			}

@@ -186,6 +186,7 @@ func (w *worker) unpack(b []byte) {
 	}
 	level := l.levels[0]
 	w.loading = nil
+	w.held[p.round] = w.cfg.levelsOf(p.round)
 	w.restoredAt(level, p, false)
 }
 
@@ -218,6 +219,10 @@ func (w *worker) restoredAt(level string, p *part, skipped bool) {
 	}
 	w.state, w.last, w.result = restored, savedPart{}, ""
 	w.units = w.app.Units()
+	if w.epoch == firstEpoch && w.target == 0 {
+		w.beat() // it begins: nothing is set back
+		return
+	}
 	e := record.Event{
 		Kind: record.Restore, Ckpt: checkpointID(w.env.Self(), w.target), Level: level, Round: w.target,
 		Digest: digestOf(w.app.AppendState(nil)), Offsets: w.app.Offsets(),
@@ -234,7 +239,9 @@ func (w *worker) restoredAt(level string, p *part, skipped bool) {
 func (w *worker) resume() {
 	w.state = running
 	w.protocol = newProtocol(w.cfg.Protocol, w, max(w.order.begun, w.target))
-	w.note(record.Event{Kind: record.Resume})
+	if w.epoch > firstEpoch {
+		w.note(record.Event{Kind: record.Resume})
+	}
 	w.release()
 	w.publish()
 	w.beat()

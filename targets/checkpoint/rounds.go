@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/cleancut/cleancut/harness/record"
@@ -74,8 +75,8 @@ func (w *worker) abandon() {
 	if w.captured == round {
 		w.note(record.Event{Kind: record.CheckpointAbort, Ckpt: checkpointID(w.env.Self(), round), Reason: "the round was given up"})
 	}
-	if _, ok := w.local.bases[round]; ok {
-		w.local.remove(round)
+	if _, ok := w.local.bases[round]; ok && w.local.remove(round) {
+		w.note(record.Event{Kind: record.CheckpointDelete, Ckpt: checkpointID(w.env.Self(), round), Level: levelLocal, Reason: "the round was given up"})
 	}
 	if w.last.round == round {
 		w.last = savedPart{}
@@ -173,9 +174,24 @@ func (w *worker) collect(committed []int) {
 	if len(committed) == 0 {
 		return
 	}
+	last := committed[len(committed)-1]
+	old := slices.DeleteFunc(slices.Collect(maps.Keys(w.held)), func(r int) bool { return r > last || contains(committed, r) })
+	slices.Sort(old)
+	deleted := func(round int, level string) {
+		w.note(record.Event{Kind: record.CheckpointDelete, Ckpt: checkpointID(w.env.Self(), round), Level: level, Reason: "garbage"})
+	}
 	w.env.Point("gc")
 	for _, round := range w.local.keep(committed, w.cfg.Bug != gcSharedBase) {
-		w.note(record.Event{Kind: record.CheckpointDelete, Ckpt: checkpointID(w.env.Self(), round), Level: levelLocal, Reason: "garbage"})
+		deleted(round, levelLocal)
+	}
+	// The partner and the coordinator let go of theirs on their own.
+	for _, round := range old {
+		for _, level := range w.held[round] {
+			if level != levelLocal {
+				deleted(round, level)
+			}
+		}
+		delete(w.held, round)
 	}
 	w.partner.collect(committed)
 }

@@ -67,9 +67,12 @@ func (c *control) sink(worker string, q call, answer func(bool, []byte)) {
 	}
 	c.vault.swap(key, "", value, func(f fate, found string) {
 		switch {
-		case f == done:
+		case f == done && !c.shown[key]:
+			c.shown[key] = true
 			c.visible(worker, q.round, slices.Concat(pieces...))
 			delete(c.sinks, key)
+			answer(true, nil)
+		case f == done:
 			answer(true, nil)
 		case f == mismatch:
 			answer(false, nil)

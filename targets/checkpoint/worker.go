@@ -56,6 +56,7 @@ type worker struct {
 	failed   int     // newest round that could not be saved
 	loading  *loading
 	last     savedPart
+	held     map[int][]string // by round: the levels that have it, as far as this process knows
 
 	outputs []output // produced since the last committed round
 	cut     int      // how many of them were when the round under way was captured
@@ -86,6 +87,7 @@ func newWorker(cfg Config, env node.Env, control, workers []string) (*worker, er
 	slices.Sort(w.tos)
 	slices.Sort(w.froms)
 	w.calls = &caller{w: w, open: map[uint64]*openCall{}}
+	w.held = map[int][]string{}
 	w.partner = partner{w: w, parts: map[string]map[int][]byte{}}
 	w.boot = env.Rand().Uint64()
 	w.local, err = openLocal(env, env.Self(), cfg.Bug != noChecksum)

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strconv"
-	"strings"
 
 	"github.com/cleancut/cleancut/harness/node"
 )
@@ -125,16 +124,4 @@ func partKey(worker string, round, piece int) string {
 // sinkKey names what the output of a worker's round became.
 func sinkKey(worker string, round int) string {
 	return "sink:" + worker + ":" + strconv.Itoa(round)
-}
-
-// validStoreKey mirrors what the store accepts.
-func validStoreKey(key string) bool {
-	for i := range len(key) {
-		switch c := key[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("._~:@-", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return len(key) > 0 && len(key) <= 256
 }

@@ -15,15 +15,16 @@ import (
 // options add what they promise; a promise that makes the versions of a key
 // cyclic is reported and not used for that key, as in Elle.
 func (r *registers) orderVersions(m *memory) error {
-	for i := range r.h.Txns {
-		if !r.committed[i] {
-			continue
+	var t int32
+	overwrote := func(_, read, written int32) {
+		if read != none && written != none && (r.by(read) != none || r.isInitial(read)) && r.by(read) != t {
+			r.chained[read] = append(r.chained[read], written)
 		}
-		r.external(int32(i), func(_, read, written int32) {
-			if read != none && written != none && (r.by(read) != none || r.isInitial(read)) && r.by(read) != int32(i) {
-				r.chained[read] = append(r.chained[read], written)
-			}
-		})
+	}
+	for i := range r.h.Txns {
+		if t = int32(i); r.committed[i] {
+			r.external(t, overwrote)
+		}
 	}
 	most := int(min(int64(r.ops)+64*int64(r.txns), m.left/pairBytes))
 	for _, p := range []struct {

@@ -10,8 +10,25 @@ import (
 // the readers of each version.
 func (r *registers) checkReads(ctx context.Context) error {
 	rmw := make([]int32, len(r.readers)) // by version: the first that read it and wrote its key, plus 1
+	var t int32
+	wrote := func(key, read, written int32) {
+		if written == none || read == none {
+			return
+		}
+		if other := rmw[read]; other > 0 {
+			lostUpdate(r.h, r.found, other-1, t, key)
+		} else {
+			rmw[read] = t + 1
+		}
+	}
+	saw := func(op, writer int32) {
+		v := r.version(&r.h.Txns[t].Ops[op])
+		if k := len(r.readers[v]); k == 0 || r.readers[v][k-1] != t {
+			r.readers[v] = append(r.readers[v], t)
+		}
+	}
 	for i := range r.h.Txns {
-		t := int32(i)
+		t = int32(i)
 		if i%pollTxns == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -24,22 +41,8 @@ func (r *registers) checkReads(ctx context.Context) error {
 				r.read(p, &contradicted)
 			}
 		}
-		r.external(t, func(key, read, written int32) {
-			if written == none || read == none {
-				return
-			}
-			if other := rmw[read]; other > 0 {
-				lostUpdate(r.h, r.found, other-1, t, key)
-			} else {
-				rmw[read] = t + 1
-			}
-		})
-		r.observe(t, func(op, writer int32) {
-			v := r.version(&r.h.Txns[t].Ops[op])
-			if k := len(r.readers[v]); k == 0 || r.readers[v][k-1] != t {
-				r.readers[v] = append(r.readers[v], t)
-			}
-		})
+		r.external(t, wrote)
+		r.observe(t, saw)
 	}
 	return nil
 }

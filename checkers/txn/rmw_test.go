@@ -2,6 +2,7 @@ package txn
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
@@ -40,9 +41,11 @@ func TestRegistersThatAreReadBeforeTheyAreWrittenAreNeverUnknown(t *testing.T) {
 }
 
 func BenchmarkRegistersReadBeforeWritten(b *testing.B) {
-	for _, info := range []float64{0, 0.05} {
-		h := serialHistory(RWRegister, 100_000, 10, 4, info)
-		readFirst(h)
-		b.Run(map[float64]string{0: "info=0", 0.05: "info=0.05"}[info], func(b *testing.B) { run1(b, h, StrictSerializable) })
+	for _, n := range []int{10_000, 100_000, 1_000_000} {
+		for _, info := range []float64{0, 0.05} {
+			h := serialHistory(RWRegister, n, 10, 4, info)
+			readFirst(h)
+			b.Run(fmt.Sprintf("txns=%d/info=%.2f", n, info), func(b *testing.B) { run1(b, h, StrictSerializable) })
+		}
 	}
 }

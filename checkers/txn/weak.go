@@ -32,16 +32,18 @@ type observer interface {
 }
 
 func newWeakInput(h *History, s size, committed []bool, w observer, sessioned bool) *weakInput {
-	in := &weakInput{h: h, committed: committed, keys: s.keys, readOff: make([]int32, s.txns+1), writeOff: make([]int32, s.txns+1)}
+	in := &weakInput{h: h, committed: committed, keys: s.keys, readOff: make([]int32, s.txns+1), writeOff: make([]int32, s.txns+1),
+		readKey: make([]int32, 0, s.ops-s.writes), readFrom: make([]int32, 0, s.ops-s.writes), writeKey: make([]int32, 0, s.writes)}
+	var ops []Op
+	saw := func(op, writer int32) {
+		if writer != none {
+			in.readKey, in.readFrom = append(in.readKey, ops[op].Key), append(in.readFrom, writer)
+		}
+	}
 	for i := range h.Txns {
-		ops := h.Txns[i].Ops
+		ops = h.Txns[i].Ops
 		if committed[i] && h.Txns[i].Status == OK {
-			w.observe(int32(i), func(op, writer int32) {
-				if writer == none {
-					return
-				}
-				in.readKey, in.readFrom = append(in.readKey, ops[op].Key), append(in.readFrom, writer)
-			})
+			w.observe(int32(i), saw)
 		}
 		in.readOff[i+1] = int32(len(in.readKey))
 		from := len(in.writeKey)

@@ -15,8 +15,11 @@ import (
 //     it is no violation.
 //   - No output becomes visible by the hand of a zombie, or in an epoch older
 //     than one in which an output became visible in that sink before.
+//     Outputs with a transaction are not: who commits it does not matter
+//     (output-commit and exactly-once judge them).
 //   - No round is committed by a zombie, or in an epoch older than that of a
-//     recovery that was decided before.
+//     recovery that was decided before and took an older round. (One that took
+//     it knew of the commit, which was only told of late.)
 //   - The epoch of a process does not go back.
 //
 // Events with equal times are not taken to be in order. Without a restore and
@@ -97,13 +100,16 @@ func (f *fence) judge(i int32) *checkers.Verdict {
 		if zombie {
 			return bad("zombie", []int32{r.lastBegin(p, i)}, "round %d was committed by an incarnation of %s that was over", e.Round, e.Proc)
 		}
-		if d := f.decided; d != none && e.Epoch > 0 && e.Epoch < r.ev[d].Epoch && r.ev[d].T < e.T {
+		if d := f.decided; d != none && e.Epoch > 0 && e.Epoch < r.ev[d].Epoch && e.Round > r.ev[d].Round && r.ev[d].T < e.T {
 			return bad("old-epoch", []int32{d}, "round %d was committed in epoch %d, after a recovery to epoch %d had been decided", e.Round, e.Epoch, r.ev[d].Epoch)
 		}
 	case record.OutputCommit:
 		f.judged++
 		if zombie {
 			return bad("zombie", []int32{r.lastBegin(p, i)}, "output %s became visible in %s by an incarnation of %s that was over", e.ID, e.Sink, e.Proc)
+		}
+		if e.Txn != "" {
+			return nil
 		}
 		if before, ok := f.sink[e.Sink]; ok && e.Epoch > 0 && e.Epoch < r.ev[before].Epoch && r.ev[before].T < e.T {
 			return bad("old-epoch", []int32{before}, "output %s of epoch %d became visible in %s after one of epoch %d", e.ID, e.Epoch, e.Sink, r.ev[before].Epoch)

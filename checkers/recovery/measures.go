@@ -214,7 +214,10 @@ func (r *run) measureCheckpoints(m map[string]float64) {
 		case record.RoundBegin:
 			began[e.Round] = e.T
 		case record.RoundCommit:
-			most(m, "round_seconds_max", (e.T - began[e.Round]).Seconds())
+			if t, ok := began[e.Round]; ok {
+				most(m, "round_seconds_max", (e.T - t).Seconds())
+				delete(began, e.Round) // it may be told again
+			}
 		}
 	}
 }

@@ -155,7 +155,8 @@ func outputCommit(r *run, _ Options) checkers.Verdict {
 // One of a process that goes on is missing if later ones of it
 // in that sink are visible, and nothing more can be said than unknown, since
 // it may be late; those after the last visible one are pending and only
-// counted (outputs_pending). Source: Elnozahy et al. 2002, section 2.6, and the
+// counted (outputs_pending). What is told again with the same transaction
+// became visible once. Source: Elnozahy et al. 2002, section 2.6, and the
 // read-committed view of transactional sinks.
 func exactlyOnce(r *run, _ Options) checkers.Verdict { return delivered(r, true) }
 

@@ -44,6 +44,17 @@ func TestEveryModelAcceptsACorrectRun(t *testing.T) {
 	}
 }
 
+func TestAnOutputThatIsToldAgainInItsTransactionIsVisibleOnce(t *testing.T) {
+	again := `{"t":47,"proc":"c","inc":1,"kind":"output_commit","epoch":1,"sink":"out","id":"o2","txn":"t2"}` + "\n"
+	base := strings.Replace(text(t, "rounds"), `"id":"o2","digest":"x2","round":2}`, `"id":"o2","txn":"t2","round":2}`, 1)
+	if v := verdicts(t, base+again, Options{}, "exactly-once")[0]; v.Verdict != checkers.Valid {
+		t.Error(v.Reason)
+	}
+	if v := verdicts(t, base+strings.Replace(again, "t2", "t3", 1), Options{}, "exactly-once")[0]; v.Verdict != checkers.Invalid {
+		t.Error(v.Reason)
+	}
+}
+
 func TestWithoutItsEventsNoModelSaysValid(t *testing.T) {
 	bare := `{"t":1,"proc":"a","inc":1,"kind":"start"}` + "\n"
 	for _, v := range verdicts(t, bare, Options{}, "all") {
@@ -115,6 +126,7 @@ func TestEveryModelRejectsItsViolation(t *testing.T) {
 		{"rounds", "at-least-once", "input-skipped", []string{`"epoch":1,"source":"in","offset":1`, `"epoch":1,"source":"in","offset":2`}},
 		{"rounds", "fencing", "undone-message", []string{`{"t":32,"proc":"a","inc":3,"kind":"send","epoch":1,"msg":"a>b#2","peer":"b","value":1,"digest":"d2","index":1}` + "\n", ``}},
 		{"rounds", "fencing", "old-epoch", []string{`{"t":41,`, `{"t":39,"proc":"d","inc":1,"kind":"start"}` + "\n" + `{"t":40,"proc":"d","inc":1,"kind":"recovery","epoch":2,"line":{"a":"a1"}}` + "\n" + `{"t":41,`}},
+		{"rounds", "recovery-line", "older", []string{`"epoch":1,"round":1,"line":{"a":"a1","b":"b1"}`, `"epoch":1,"line":{"a":"","b":""}`}},
 		{"rounds", "fencing", "epoch-back", []string{`{"t":33,"proc":"a","inc":3,"kind":"work","epoch":1`, `{"t":33,"proc":"a","inc":3,"kind":"work","epoch":2`}},
 		{"rounds", "fencing", "zombie", []string{`{"t":42,"proc":"c","inc":1`, `{"t":42,"proc":"b","inc":1`}},
 		{"rounds", "conservation", "conservation", []string{`"index":2,"value":106`, `"index":2,"value":107`}},

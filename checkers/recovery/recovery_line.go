@@ -109,7 +109,7 @@ func recoveryLine(r *run, _ Options) checkers.Verdict {
 		v := &r.recoveries[k]
 		var bad *checkers.Verdict
 		switch {
-		case r.ev[v.event].Round > 0 || r.kinds[record.RoundBegin] > 0:
+		case r.byRounds(v):
 			bad = r.newestRound(v)
 		default:
 			bad = r.latestLine(v)

@@ -116,7 +116,7 @@ func (r *run) loaded(i, c int32) *checkers.Verdict {
 		if there, by := r.holds(c, e.Level, i); !there {
 			return bad("not-there", by, "%s was restored to %s from level %s, which did not hold it", e.Proc, e.Ckpt, e.Level)
 		}
-	} else if r.levels(c, i) == 0 && k.abort == none {
+	} else if r.levels(c, i) == 0 {
 		return bad("not-there", k.losses[len(k.losses)-1], "%s was restored to %s, which no level held any more", e.Proc, e.Ckpt)
 	}
 	for base, n := k.base, 0; base != none && n <= len(r.ckpts); base, n = r.ckpts[base].base, n+1 {
@@ -340,7 +340,7 @@ func (r *run) logKept() *checkers.Verdict {
 func (r *run) lineKept() *checkers.Verdict {
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
-		if r.ev[v.event].Round > 0 || v.replayed {
+		if r.byRounds(v) || v.replayed {
 			continue
 		}
 		s := r.situationOf(v)

@@ -306,7 +306,16 @@ func (r *run) contains(p place, event int32) bool {
 
 // usable reports whether a checkpoint could be restored from some level, as
 // far as its process had said by then.
-func (r *run) usable(c, event int32) bool { return r.levels(c, event) > 0 }
+func (r *run) usable(c, event int32) bool {
+	k := &r.ckpts[c]
+	return (k.abort == none || k.abort > event) && r.levels(c, event) > 0
+}
+
+// byRounds reports whether the system takes global checkpoints. Then a
+// recovery without a round goes back to the beginning: round 0.
+func (r *run) byRounds(v *recovery) bool {
+	return r.ev[v.event].Round > 0 || r.kinds[record.RoundBegin] > 0
+}
 
 // levels counts the levels that hold a checkpoint after an event.
 func (r *run) levels(c, event int32) int {
@@ -331,9 +340,6 @@ func (r *run) levels(c, event int32) int {
 		there[r.ev[i].Level] = true
 	}
 	lose(event)
-	if k.abort != none && k.abort <= event {
-		return 0
-	}
 	return len(there)
 }
 

@@ -89,7 +89,7 @@ const (
 	// Sink, ID [Digest].
 	Output Kind = "output"
 	// OutputCommit: the outside world can see the output; whoever made it
-	// visible says so. Sink, ID [Digest, Txn, Round, Epoch, Peer (who had
+	// visible says so, and may say it again with the same Txn. Sink, ID [Digest, Txn, Round, Epoch, Peer (who had
 	// produced it)].
 	OutputCommit Kind = "output_commit"
 

@@ -2,6 +2,7 @@ package suites
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +45,16 @@ type ordeal struct {
 	name, doc string
 	labels    []string
 	drawing   faults.Drawing
+	plan      string // instead of a drawing
+	settings  map[string]string
 }
+
+// rotAndCrash damages files of a worker and kills it together with the partner
+// that has its part in memory, so that the damage is met: what is damaged and
+// not read is overwritten in time (a pair, as the catalogue of bugs has it).
+const rotAndCrash = "at 4s rot(ckpt-*,8,n5); at 4s kill(n5) for 500ms; at 4s kill(n6) for 500ms; " +
+	"at 8s rot(ckpt-*,8,n7); at 8s kill(n7) for 500ms; at 8s kill(n4) for 500ms; " +
+	"at 12s truncate(ckpt-*,n4); at 12s kill(n4) for 500ms; at 12s kill(n5) for 500ms"
 
 // ordeals lists what every protocol goes through with every job.
 func ordeals() []ordeal {
@@ -56,18 +66,21 @@ func ordeals() []ordeal {
 	}
 	crashes := []string{"kill", "reboot", "power-loss"}
 	return []ordeal{
-		{"crashes", "processes and machines die, alone and all at once",
-			[]string{"fault:kill", "fault:reboot", "fault:power-loss"},
-			faults.Drawing{Kinds: crashes, Every: 2 * time.Second, ForMax: time.Second}},
-		{"zombies", "nodes that were paused or cut off come back after the others have gone on without them",
-			[]string{Full, "fault:pause", "fault:partition"},
-			faults.Drawing{Kinds: []string{"pause", "partition"}, Every: 1500 * time.Millisecond, ForMin: 2 * time.Second, ForMax: 4 * time.Second}},
-		{"points", "nodes die at named points of the protocol; simulator only",
-			[]string{Full, SimOnly, "fault:kill", "fault:power-loss"},
-			faults.Drawing{Kinds: []string{"kill", "power-loss"}, Points: own, Pairs: true, Every: 1200 * time.Millisecond, ForMax: 1500 * time.Millisecond}},
-		{"swarm", "everything at once, drawn anew by each seed",
-			[]string{Soak, "fault:all"},
-			faults.Drawing{Points: own, Pairs: true, Swarm: true}},
+		{name: "crashes", doc: "processes and machines die, alone and all at once",
+			labels:  []string{"fault:kill", "fault:reboot", "fault:power-loss"},
+			drawing: faults.Drawing{Kinds: crashes, Every: 2 * time.Second, ForMax: time.Second}},
+		{name: "zombies", doc: "nodes that were paused or cut off come back after the others have gone on without them",
+			labels:  []string{Full, "fault:pause", "fault:partition"},
+			drawing: faults.Drawing{Kinds: []string{"pause", "partition"}, Every: 1500 * time.Millisecond, ForMin: 2 * time.Second, ForMax: 4 * time.Second}},
+		{name: "points", doc: "nodes die at named points of the protocol; simulator only",
+			labels:  []string{Full, SimOnly, "fault:kill", "fault:power-loss"},
+			drawing: faults.Drawing{Kinds: []string{"kill", "power-loss"}, Points: own, Pairs: true, Every: 1200 * time.Millisecond, ForMax: 1500 * time.Millisecond}},
+		{name: "rot", doc: "files of checkpoints are damaged, and their owner and its partner die; simulator only",
+			labels: []string{Full, SimOnly, "fault:rot", "fault:truncate", "fault:kill"}, plan: rotAndCrash,
+			settings: map[string]string{"store-every": "1"}},
+		{name: "swarm", doc: "everything at once, drawn anew by each seed",
+			labels:  []string{Soak, "fault:all"},
+			drawing: faults.Drawing{Points: own, Pairs: true, Swarm: true}},
 	}
 }
 
@@ -90,6 +103,14 @@ func checkpointing() (all []harness.Scenario) {
 			}
 			pair := protocol + "-" + job.Name()
 			for _, o := range ordeals() {
+				force := maps.Clone(set)
+				maps.Copy(force, o.settings)
+				var plan faults.Plan
+				if o.plan != "" {
+					if plan, err = faults.Parse(o.plan); err != nil {
+						panic("a plan of the catalog: " + err.Error())
+					}
+				}
 				labels := append([]string{"target:checkpoint", "mode:" + protocol}, o.labels...)
 				if o.name == "crashes" && slices.Contains(quick, pair) {
 					labels = append(labels, Quick)
@@ -99,8 +120,8 @@ func checkpointing() (all []harness.Scenario) {
 				all = append(all, harness.Scenario{
 					Name:   "checkpointing/" + pair + "-" + o.name,
 					Doc:    fmt.Sprintf("%s, %s checkpoints: %s", job.Name(), protocol, o.doc),
-					Target: checkpoint.New(), Workload: job, Settings: set,
-					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(job), Drawing: o.drawing, Labels: labels,
+					Target: checkpoint.New(), Workload: job, Settings: force,
+					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(job), Plan: plan, Drawing: o.drawing, Labels: labels,
 				})
 			}
 		}

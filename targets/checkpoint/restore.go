@@ -32,6 +32,9 @@ const retryWait = 500 * time.Millisecond
 // doing is over.
 func (w *worker) restore(o order) {
 	again := w.target == o.target && w.state == running && w.cfg.Bug == restoreNotIdempotent
+	if contains(o.committed, w.round) {
+		w.round, w.saving = 0, nil // it was committed, and nobody had said so
+	}
 	w.abandon()
 	w.calls.forget()
 	w.resetChannels()

@@ -107,6 +107,14 @@ func BenchmarkModels(b *testing.B) {
 			r = newRun(events)
 		}
 	})
+	b.Run("rollback-propagation", func(b *testing.B) {
+		failed := make([]bool, len(r.procs))
+		failed[1] = true
+		end := int32(len(r.ev) - 1)
+		for b.Loop() {
+			r.patternAt(r.now(end), func(c int32) bool { return r.usable(c, end) }).line(failed)
+		}
+	})
 	for _, m := range models {
 		b.Run(m.Name, func(b *testing.B) {
 			for b.Loop() {

@@ -55,6 +55,18 @@ func TestAnOutputThatIsToldAgainInItsTransactionIsVisibleOnce(t *testing.T) {
 	}
 }
 
+func TestEveryModelIsDocumented(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range Names() {
+		if !strings.Contains(string(readme), "| `"+name+"` |") {
+			t.Errorf("README.md has no row for the model %s", name)
+		}
+	}
+}
+
 func TestWithoutItsEventsNoModelSaysValid(t *testing.T) {
 	bare := `{"t":1,"proc":"a","inc":1,"kind":"start"}` + "\n"
 	for _, v := range verdicts(t, bare, Options{}, "all") {

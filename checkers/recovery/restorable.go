@@ -119,7 +119,7 @@ func (r *run) loaded(i, c int32) *checkers.Verdict {
 	} else if r.levels(c, i) == 0 {
 		return bad("not-there", k.losses[len(k.losses)-1], "%s was restored to %s, which no level held any more", e.Proc, e.Ckpt)
 	}
-	for base, n := k.base, 0; base != none && n <= len(r.ckpts); base, n = r.ckpts[base].base, n+1 {
+	for base, n := k.base, 0; base != none && n <= len(r.ckpts) && r.incrementOn(c, e.Level); base, n = r.ckpts[base].base, n+1 {
 		if r.levels(base, i) == 0 {
 			return bad("base", r.ckpts[base].begin, "%s was restored to %s, which rests on %s, which no level held", e.Proc, e.Ckpt, r.ckpts[base].name)
 		}
@@ -216,6 +216,14 @@ func gcSafety(r *run, _ Options) checkers.Verdict {
 		}
 	}
 	return valid("%d checkpoints and %d logged messages were deleted that nothing needed", r.kinds[record.CheckpointDelete], r.kinds[record.LogDelete])
+}
+
+// incrementOn reports whether a level, or any if it is not named, holds a
+// checkpoint as an increment. Another may hold it whole.
+func (r *run) incrementOn(c int32, level string) bool {
+	return slices.ContainsFunc(r.ckpts[c].commits, func(l int32) bool {
+		return (level == "" || r.ev[l].Level == level) && r.ev[l].Base != ""
+	})
 }
 
 // incrementAt reports whether a level holds a checkpoint, after an event, as an

@@ -22,11 +22,9 @@ const (
 	gcSharedBase         = "gc-shared-base"
 	latestByName         = "latest-by-name"
 	noChecksum           = "no-checksum"
-	fallbackDup          = "fallback-dup"
 	outputBeforeCommit   = "output-before-commit"
 	commitLost           = "commit-lost"
 	restoreNotIdempotent = "restore-not-idempotent"
-	wedgeOnDead          = "wedge-on-dead"
 	abortLeaksPause      = "abort-leaks-pause"
 )
 
@@ -64,8 +62,6 @@ var catalog = []cluster.Bug{
 		Doc: "a restore forgets the output of committed rounds that was not visible yet"},
 	{ID: restoreNotIdempotent, Code: "K17", Where: everywhere,
 		Doc: "a worker that is told to restore the round that it restored last skips it, although it has computed since"},
-	{ID: wedgeOnDead, Code: "K30", Where: everywhere,
-		Doc: "the coordinator waits for the parts of a round for ever, dead workers or not"},
 	{ID: abortLeaksPause, Code: "K33", Where: everywhere,
 		Doc: "a worker that stopped for a round stays stopped when that is aborted"},
 }

@@ -34,9 +34,6 @@ type Config struct {
 	// FullEvery makes every n-th local checkpoint whole and those between
 	// increments of the one before; 1 makes all of them whole.
 	FullEvery int
-	// Fallback is what is done when a round whose output is visible already
-	// cannot be restored: "fail" gives the job up, loudly.
-	Fallback string
 
 	// Step is the pause between two units of work of a worker.
 	Step time.Duration
@@ -54,11 +51,6 @@ type Config struct {
 	Bug string
 }
 
-// fallbackFail is the policy that gives the job up.
-const fallbackFail = "fail"
-
-var fallbackNames = []string{fallbackFail}
-
 // DefaultConfig is for nodes in containers.
 func DefaultConfig() Config {
 	return Config{
@@ -72,7 +64,6 @@ func DefaultConfig() Config {
 		StoreEvery:   4,
 		Retain:       2,
 		FullEvery:    4,
-		Fallback:     fallbackFail,
 		Step:         20 * time.Millisecond,
 		Beat:         100 * time.Millisecond,
 		SuspectAfter: 1500 * time.Millisecond,
@@ -117,9 +108,6 @@ func (c Config) Validate() error {
 		return fmt.Errorf("checkpoint: config: one of partner-every, local-every and store-every must be 1, or some rounds would be kept nowhere")
 	}
 	if err := oneOf("protocol", c.Protocol, protocolNames); err != nil {
-		return err
-	}
-	if err := oneOf("fallback", c.Fallback, fallbackNames); err != nil {
 		return err
 	}
 	switch job, err := jobs.Lookup(c.Job); {

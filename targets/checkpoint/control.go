@@ -288,7 +288,7 @@ func (c *control) supervise() {
 	case computing:
 		failed := c.failed()
 		switch {
-		case len(failed) > 0 && !(c.cfg.Bug == wedgeOnDead && c.ledger.Pending != 0):
+		case len(failed) > 0:
 			c.recover(failed, c.target(), nil)
 		case c.ledger.Pending != 0:
 			c.watchRound()
@@ -340,7 +340,7 @@ func (c *control) watchRound() {
 		c.commit(round)
 	case failed:
 		c.abort(round, "a part could not be saved")
-	case c.env.Now()-c.began >= c.cfg.RoundTimeout && c.cfg.Bug != wedgeOnDead:
+	case c.env.Now()-c.began >= c.cfg.RoundTimeout:
 		c.abort(round, fmt.Sprintf("%d of %d parts were durable after %v", durable, len(c.workers), c.cfg.RoundTimeout))
 	}
 }

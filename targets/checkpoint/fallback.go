@@ -34,16 +34,16 @@ func (c *control) fallBack(worker string) {
 	c.fallback = f
 	c.env.Logf("%s cannot restore round %d", worker, round)
 	for _, w := range c.workers {
-		c.vault.swap(sinkKey(w, round), "", voidOutput, func(ft fate, _ string) {
+		c.vault.swap(sinkKey(w, round), "", voidOutput, func(ft fate, found string) {
 			if c.fallback != f {
 				return
 			}
 			f.left--
 			switch {
-			case ft == mismatch && c.cfg.Bug != fallbackDup:
+			case ft == mismatch && found != voidOutput:
 				c.giveUp(fmt.Sprintf("%s cannot restore round %d from any level, and output of %s in that round is visible already", f.worker, round, w))
 				return
-			case ft != done && ft != mismatch:
+			case ft != done:
 				f.failed = true
 			}
 			if f.left == 0 {

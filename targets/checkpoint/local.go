@@ -32,6 +32,9 @@ type local struct {
 	// rests on, 0 if it is whole.
 	bases map[int]int
 	save  *localSave // on its way, nil if none
+	// damaged are the rounds whose files could not be read at the start. What
+	// they rest on is not known.
+	damaged []int
 }
 
 type localSave struct {
@@ -62,8 +65,10 @@ func openLocal(env node.Env, worker string, verify bool) (*local, error) {
 		b, err := l.read(round)
 		base := 0
 		if err == nil {
-			// What is damaged is noticed when it is loaded.
-			base, _, _ = unseal(b, worker, round, false)
+			base, _, err = unseal(b, worker, round, verify)
+		}
+		if err != nil {
+			l.damaged = append(l.damaged, round)
 		}
 		l.bases[round] = base
 	}

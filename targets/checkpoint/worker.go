@@ -94,6 +94,9 @@ func newWorker(cfg Config, env node.Env, control, workers []string) (*worker, er
 	if err != nil {
 		return nil, err
 	}
+	for _, round := range w.local.damaged {
+		w.note(record.Event{Kind: record.CheckpointBad, Ckpt: checkpointID(env.Self(), round), Level: levelLocal, Reason: "corrupt"})
+	}
 	w.resetChannels()
 	env.SetTimer(beatTimer, cfg.Beat)
 	env.SetTimer(stepTimer, cfg.Step)

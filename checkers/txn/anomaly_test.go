@@ -67,6 +67,10 @@ var anomalyCases = []anomalyCase{
 	{GSingleItem + processSuffix, StrongSessionSnapshotIsolation, Options{},
 		[]string{`0 ok: [:append :x 1]`, `1 ok: [:r :x nil]`, `2 ok: [:r :x [1]]`},
 		[]string{`0 ok: [:append :x 1]`, `0 ok: [:r :x nil]`, `2 ok: [:r :x [1]]`}, 0},
+	// The last transaction read its own write to x, which says nothing.
+	{GSingleItem + processSuffix, StrongSessionSerializable, Options{Workload: RWRegister},
+		[]string{`0 ok: [:w :y 1] [:w :x 2]`, `0 ok: [:w :x 3] [:w :y 5]`, `0 ok: [:w :x 6] [:r :x 6] [:r :y 5]`},
+		[]string{`0 ok: [:w :y 1] [:w :x 2]`, `0 ok: [:w :x 3] [:w :y 5]`, `0 ok: [:w :x 6] [:r :x 6] [:r :y 1]`}, 0},
 	{GSingleItem + realtimeSuffix, StrongSnapshotIsolation, Options{},
 		[]string{`0 ok: [:append :x 1]`, `|1 ok: [:r :x nil]`, `2 ok: [:r :x [1]]`},
 		[]string{`0 ok: [:append :x 1]`, `1 ok: [:r :x nil]`, `2 ok: [:r :x [1]]`}, 0},

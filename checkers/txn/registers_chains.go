@@ -203,11 +203,10 @@ func (c *openChains) assumes(side graph.Refuted) (atomic, timed bool) {
 		if _, parts := c.registers.explain(s.From, s.To, s.Kind); parts != nil || s.Kind != graph.WW && s.Kind != graph.RW {
 			continue
 		}
-		if from, to, _, ok := c.linked(s.From, s.To, s.Kind, false); ok {
-			atomic = atomic || long(from) || long(to)
+		for _, l := range c.linked(s.From, s.To, s.Kind, false) {
+			atomic = atomic || long(l.from) || long(l.to)
 		}
-		_, _, _, forced := c.linked(s.From, s.To, s.Kind, true)
-		timed = timed || forced
+		timed = timed || len(c.linked(s.From, s.To, s.Kind, true)) > 0
 	}
 	return atomic, timed
 }
@@ -249,22 +248,30 @@ func (c *openChains) explain(a, b int32, k graph.Kind) (string, []place) {
 }
 
 // explainPair explains a dependency by an order of chains that real time
-// forces, or by any.
-func (c *openChains) explainPair(a, b int32, k graph.Kind, forced bool) (string, []place) {
-	from, to, parts, ok := c.linked(a, b, k, forced)
-	if !ok {
-		return "", nil
+// forces, or by any. Several keys may give it: all of them are evidence.
+func (c *openChains) explainPair(a, b int32, k graph.Kind, forced bool) (text string, parts []place) {
+	for _, l := range c.linked(a, b, k, forced) {
+		if text == "" {
+			text = c.explainLink(a, b, k, l.from, l.to)
+		}
+		parts = slices.Concat(parts, l.parts, c.linksOf(l.from), c.linksOf(l.to))
 	}
-	return c.explainLink(a, b, k, from, to), slices.Concat(parts, c.linksOf(from), c.linksOf(to))
+	return text, parts
 }
 
-// linked finds the chains whose order makes a dependency, and the
+// chainLink is two chains whose order makes a dependency, and the
 // micro-operations that touch them.
-func (c *openChains) linked(a, b int32, k graph.Kind, forced bool) (from, to int32, parts []place, ok bool) {
+type chainLink struct {
+	from, to int32
+	parts    []place
+}
+
+func (c *openChains) linked(a, b int32, k graph.Kind, forced bool) []chainLink {
+	var list []chainLink
 	for j := range c.h.Txns[a].Ops {
 		p := place{a, int32(j)}
 		from, ok := c.tail[c.version(c.op(p))]
-		if !ok || (k == graph.WW) != (c.op(p).Kind == Write) {
+		if !ok || (k == graph.WW) != (c.op(p).Kind == Write) || k == graph.RW && !slices.Contains(c.readersOf(from), a) {
 			continue
 		}
 		for i := range c.h.Txns[b].Ops {
@@ -273,10 +280,10 @@ func (c *openChains) linked(a, b int32, k graph.Kind, forced bool) (from, to int
 			if !ok || c.op(q).Kind != Write || from == to || c.chains[from].key != c.chains[to].key || forced && !slices.Contains(c.forced, [2]int32{from, to}) {
 				continue
 			}
-			return from, to, []place{p, q}, true
+			list = append(list, chainLink{from, to, []place{p, q}})
 		}
 	}
-	return 0, 0, nil, false
+	return list
 }
 
 func (c *openChains) explainLink(a, b int32, k graph.Kind, from, to int32) string {

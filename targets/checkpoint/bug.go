@@ -28,41 +28,42 @@ const (
 	abortLeaksPause      = "abort-leaks-pause"
 )
 
-var everywhere = []string{"sim", "docker"}
+// shown is where the bugs have been seen to show.
+var shown = []string{"sim"}
 
 // catalog documents the planted bugs, in the order of the catalogue.
 var catalog = []cluster.Bug{
-	{ID: manifestEarly, Code: "K1", Where: everywhere,
+	{ID: manifestEarly, Code: "K1", Where: shown,
 		Doc: "a round is committed when all parts but one are durable, as Flink's _metadata was visible before it was complete (FLINK-17808)"},
-	{ID: ackBeforeDurable, Code: "K2", Where: everywhere,
+	{ID: ackBeforeDurable, Code: "K2", Where: shown,
 		Doc: "a worker reports its part as durable when it begins to write it"},
-	{ID: noChannelState, Code: "K3", Where: everywhere,
+	{ID: noChannelState, Code: "K3", Where: shown,
 		Doc: "messages in transit are left out of the checkpoint, as some buffers were of Flink's unaligned ones (FLINK-20645)"},
-	{ID: channelNotReplayed, Code: "K4", Where: everywhere,
+	{ID: channelNotReplayed, Code: "K4", Where: shown,
 		Doc: "messages in transit are saved, and a restore forgets to deliver them"},
-	{ID: lateRecord, Code: "K5", Where: everywhere,
+	{ID: lateRecord, Code: "K5", Where: shown,
 		Doc: "the state is captured after the next message, although the markers have been sent before"},
-	{ID: markerOvertakes, Code: "K6", Where: everywhere,
+	{ID: markerOvertakes, Code: "K6", Where: shown,
 		Doc: "a marker overtakes the messages before it, which nobody records"},
-	{ID: nonFIFO, Code: "K7", Where: everywhere,
+	{ID: nonFIFO, Code: "K7", Where: shown,
 		Doc: "channels deliver messages as they come, in any order"},
-	{ID: noEpochFence, Code: "K8", Where: everywhere,
+	{ID: noEpochFence, Code: "K8", Where: shown,
 		Doc: "messages of earlier epochs are taken in, as zombies of Kafka's producers were before KIP-98"},
-	{ID: gcBeforeComplete, Code: "K9", Where: everywhere,
+	{ID: gcBeforeComplete, Code: "K9", Where: shown,
 		Doc: "a worker lets go of the round before when the next one begins, and not when it is committed (SCR with a cache of one)"},
-	{ID: gcSharedBase, Code: "K10", Where: everywhere,
+	{ID: gcSharedBase, Code: "K10", Where: shown,
 		Doc: "garbage collection removes checkpoints on which increments still rest (FLINK-21351)"},
-	{ID: latestByName, Code: "K11", Where: everywhere,
+	{ID: latestByName, Code: "K11", Where: shown,
 		Doc: "a worker restores the newest file that it finds, committed or not"},
-	{ID: noChecksum, Code: "K12", Where: everywhere,
+	{ID: noChecksum, Code: "K12", Where: shown,
 		Doc: "checkpoints are loaded without a look at their checksum, as VeloC does by default"},
-	{ID: outputBeforeCommit, Code: "K15", Where: everywhere,
+	{ID: outputBeforeCommit, Code: "K15", Where: shown,
 		Doc: "output becomes visible when it is produced, and not when its round is committed"},
-	{ID: commitLost, Code: "K16", Where: everywhere,
+	{ID: commitLost, Code: "K16", Where: shown,
 		Doc: "a restore forgets the output of committed rounds that was not visible yet"},
-	{ID: restoreNotIdempotent, Code: "K17", Where: everywhere,
+	{ID: restoreNotIdempotent, Code: "K17", Where: shown,
 		Doc: "a worker that is told to restore the round that it restored last skips it, although it has computed since"},
-	{ID: abortLeaksPause, Code: "K33", Where: everywhere,
+	{ID: abortLeaksPause, Code: "K33", Where: shown,
 		Doc: "a worker that stopped for a round stays stopped when that is aborted"},
 }
 

@@ -42,7 +42,7 @@ func TestNamesSelectScenariosGroupsAndTheTour(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		return namesOf(found)
 	}
-	g.Expect(find()).To(Equal([]string{"replication/raft-partitions"}))
+	g.Expect(find()).To(Equal([]string{"replication/raft-partitions", "checkpointing/chandy-lamport-transfer-crashes"}))
 	g.Expect(find("etcd/crashes")).To(Equal([]string{"etcd/crashes"}))
 	g.Expect(find("replication")).To(ConsistOf("replication/raft-partitions", "replication/raft-crashes", "replication/raft-pauses"))
 	g.Expect(find("etcd", "replication/raft-quiet")).To(Equal([]string{"etcd/partitions", "replication/raft-quiet"}))

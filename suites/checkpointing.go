@@ -114,6 +114,9 @@ func checkpointing() (all []harness.Scenario) {
 				labels := append([]string{"target:checkpoint", "mode:" + protocol}, o.labels...)
 				if o.name == "crashes" && slices.Contains(quick, pair) {
 					labels = append(labels, Quick)
+					if pair == "chandy-lamport-transfer" {
+						labels = append(labels, Tour)
+					}
 				} else if o.name == "crashes" {
 					labels = append(labels, Full)
 				}

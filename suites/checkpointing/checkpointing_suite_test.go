@@ -1,6 +1,6 @@
 // Package checkpointing runs the catalog's scenarios of checkpointed
-// computations as Ginkgo specs, on every runtime that this machine has.
-// Package specs says how.
+// computations as Ginkgo specs, on every runtime that this machine has, and
+// shows that the planted bugs are found. Package specs says how.
 package checkpointing
 
 import (
@@ -8,9 +8,40 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 
+	"github.com/cleancut/cleancut/suites"
 	"github.com/cleancut/cleancut/suites/specs"
 )
 
 func TestCheckpointing(t *testing.T) { specs.Run(t, "Checkpointing") }
 
 var _ = Describe("Checkpointed computations recover", func() { specs.Hold("checkpointing") })
+
+const (
+	transfer = "checkpointing/chandy-lamport-transfer-"
+	pipeline = "checkpointing/coordinated-pipeline-"
+)
+
+var _ = Describe("Planted bugs are found", func() {
+	specs.Found(suites.Sim,
+		specs.Plant{Bug: "manifest-early", Scenario: transfer + "crashes", Checker: "atomic-rounds", Seeds: 100},
+		specs.Plant{Bug: "ack-before-durable", Scenario: transfer + "crashes", Checker: "atomic-rounds", Seeds: 100},
+		specs.Plant{Bug: "no-channel-state", Scenario: transfer + "crashes", Checker: "job-result", Seeds: 50},
+		specs.Plant{Bug: "channel-not-replayed", Scenario: transfer + "crashes", Checker: "job-result", Seeds: 50},
+		specs.Plant{Bug: "late-record", Scenario: transfer + "crashes", Checker: "consistent-cut", Seeds: 50},
+		specs.Plant{Bug: "marker-overtakes", Scenario: transfer + "crashes", Checker: "channel-state", Seeds: 50},
+		specs.Plant{Bug: "non-fifo-channel", Scenario: transfer + "crashes", Checker: "channel-state", Seeds: 50},
+		specs.Plant{Bug: "no-epoch-fence", Scenario: transfer + "crashes", Checker: "job-result", Seeds: 300},
+		specs.Plant{Bug: "gc-before-complete", Scenario: transfer + "crashes", Checker: "gc-safety", Seeds: 50},
+		specs.Plant{Bug: "gc-shared-base", Scenario: transfer + "swarm", Checker: "gc-safety", Seeds: 300},
+		specs.Plant{Bug: "latest-by-name", Scenario: transfer + "crashes", Checker: "job-result", Seeds: 100},
+		specs.Plant{Bug: "no-checksum", Scenario: transfer + "rot", Checker: "job-result", Seeds: 100},
+		specs.Plant{Bug: "output-before-commit", Scenario: pipeline + "crashes", Checker: "output-commit", Seeds: 50},
+		specs.Plant{Bug: "commit-lost", Scenario: pipeline + "crashes", Checker: "job-outputs", Seeds: 200},
+		specs.Plant{Bug: "restore-not-idempotent", Scenario: transfer + "crashes", Checker: "job-result", Seeds: 100},
+	)
+	specs.Found(suites.Docker,
+		specs.Plant{Bug: "late-record", Scenario: transfer + "crashes", Seeds: 4},
+		specs.Plant{Bug: "gc-before-complete", Scenario: transfer + "crashes", Seeds: 4},
+		specs.Plant{Bug: "no-channel-state", Scenario: transfer + "crashes", Seeds: 6},
+	)
+})

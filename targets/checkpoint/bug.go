@@ -28,8 +28,11 @@ const (
 	abortLeaksPause      = "abort-leaks-pause"
 )
 
-// shown is where the bugs have been seen to show.
-var shown = []string{"sim"}
+// Where the bugs have been seen to show.
+var (
+	shown      = []string{"sim"}
+	everywhere = []string{"sim", "docker"}
+)
 
 // catalog documents the planted bugs, in the order of the catalogue.
 var catalog = []cluster.Bug{
@@ -37,11 +40,11 @@ var catalog = []cluster.Bug{
 		Doc: "a round is committed when all parts but one are durable, as Flink's _metadata was visible before it was complete (FLINK-17808)"},
 	{ID: ackBeforeDurable, Code: "K2", Where: shown,
 		Doc: "a worker reports its part as durable when it begins to write it"},
-	{ID: noChannelState, Code: "K3", Where: shown,
+	{ID: noChannelState, Code: "K3", Where: everywhere,
 		Doc: "messages in transit are left out of the checkpoint, as some buffers were of Flink's unaligned ones (FLINK-20645)"},
 	{ID: channelNotReplayed, Code: "K4", Where: shown,
 		Doc: "messages in transit are saved, and a restore forgets to deliver them"},
-	{ID: lateRecord, Code: "K5", Where: shown,
+	{ID: lateRecord, Code: "K5", Where: everywhere,
 		Doc: "the state is captured after the next message, although the markers have been sent before"},
 	{ID: markerOvertakes, Code: "K6", Where: shown,
 		Doc: "a marker overtakes the messages before it, which nobody records"},
@@ -49,7 +52,7 @@ var catalog = []cluster.Bug{
 		Doc: "channels deliver messages as they come, in any order"},
 	{ID: noEpochFence, Code: "K8", Where: shown,
 		Doc: "messages of earlier epochs are taken in, as zombies of Kafka's producers were before KIP-98"},
-	{ID: gcBeforeComplete, Code: "K9", Where: shown,
+	{ID: gcBeforeComplete, Code: "K9", Where: everywhere,
 		Doc: "a worker lets go of the round before when the next one begins, and not when it is committed (SCR with a cache of one)"},
 	{ID: gcSharedBase, Code: "K10", Where: shown,
 		Doc: "garbage collection removes checkpoints on which increments still rest (FLINK-21351)"},

@@ -146,7 +146,14 @@ func (r *run) lineOf(event int32) map[int32]int32 {
 
 // settled reports whether at the end no process waits for recovery.
 func (r *run) settled() bool {
-	for _, lives := range r.lives {
+	talks := make([]bool, len(r.procs)) // the others have nothing to restore
+	for m := range r.msgs {
+		talks[r.from[m]], talks[r.to[m]] = true, true
+	}
+	for p, lives := range r.lives {
+		if !talks[p] {
+			continue
+		}
 		in := &r.incs[lives[len(lives)-1]]
 		if in.bare || r.ev[in.events[len(in.events)-1]].Kind == record.Crash {
 			return false

@@ -129,5 +129,22 @@ func checkpointing() (all []harness.Scenario) {
 			}
 		}
 	}
-	return all
+	return append(all, interval())
+}
+
+// interval is the scenario by which the best interval between checkpoints is
+// looked for: a job long enough for many failures, which come one at a time
+// and at exponentially distributed times, and protocols and faults that stop
+// all workers alike.
+func interval() harness.Scenario {
+	job := workloads.MonteCarlo()
+	return harness.Scenario{
+		Name:   "checkpointing/coordinated-montecarlo-interval",
+		Doc:    "montecarlo, coordinated checkpoints: a long job whose workers die at exponentially distributed times, for cleancut interval; simulator only",
+		Target: checkpoint.New(), Workload: job,
+		Settings: map[string]string{"protocol": "coordinated", "interval": "1s", "size": "6000"},
+		Nodes:    7, Rate: 1, Clients: 1, Time: 5 * time.Minute, Checkers: recovered(job),
+		Drawing: faults.Drawing{Kinds: []string{"kill"}, MTBF: 10 * time.Second, Groups: []string{"workers"}, ForMin: 100 * time.Millisecond, ForMax: 300 * time.Millisecond},
+		Labels:  []string{"target:checkpoint", "mode:coordinated", Soak, SimOnly, "fault:kill"},
+	}
 }

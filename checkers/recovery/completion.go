@@ -47,17 +47,24 @@ func (r *run) measureCompletion(m map[string]float64) {
 func (r *run) complete(members []int32) int32 {
 	ended := map[int32]bool{}
 	for i := range r.ev {
-		switch p := r.proc[i]; r.ev[i].Kind {
-		case record.Crash, record.Start, record.Restore:
-			delete(ended, p)
-		case record.Final:
-			ended[p] = true
-			if !slices.ContainsFunc(members, func(p int32) bool { return !ended[p] }) {
-				return int32(i)
-			}
+		if r.end(ended, int32(i)) && !slices.ContainsFunc(members, func(p int32) bool { return !ended[p] }) {
+			return int32(i)
 		}
 	}
 	return none
+}
+
+// end notes what an event says of who has ended, and reports whether that is
+// another process.
+func (r *run) end(ended map[int32]bool, i int32) bool {
+	switch p := r.proc[i]; r.ev[i].Kind {
+	case record.Crash, record.Start, record.Restore:
+		delete(ended, p)
+	case record.Final:
+		ended[p] = true
+		return true
+	}
+	return false
 }
 
 // down is how long, and how often, the computation stood still for recoveries

@@ -16,12 +16,9 @@ import (
 // completion is what one simulated run took.
 func completion(ctx SpecContext, interval time.Duration, seed uint64, quiet bool) recovery.IntervalRun {
 	GinkgoHelper()
-	found, err := suites.Find([]string{"checkpointing/coordinated-montecarlo-interval"})
-	Expect(err).NotTo(HaveOccurred())
-	s := found[0]
-	s.Settings["interval"], s.NoFaults = interval.String(), quiet
-	run, err := harness.Run(ctx, s, harness.Options{Runtime: suites.New(suites.Sim, s, seed), Seed: seed})
-	Expect(err).NotTo(HaveOccurred())
+	run := simulated(ctx, "checkpointing/coordinated-montecarlo-interval", seed, func(s *harness.Scenario) {
+		s.Settings["interval"], s.NoFaults = interval.String(), quiet
+	})
 	if !quiet {
 		Expect(run).To(match.BeValid())
 	}

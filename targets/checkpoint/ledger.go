@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -31,6 +32,9 @@ type ledger struct {
 	Committed []int `json:"c"`
 	// Trimmed is the newest round that was committed and let go.
 	Trimmed int `json:"g"`
+	// Ghosts has, by worker, the rounds whose output was visible when the job
+	// fell back behind them, ascending.
+	Ghosts map[string][]int `json:"s,omitempty"`
 	// Failure is why the job was given up.
 	Failure string `json:"f,omitempty"`
 }
@@ -53,6 +57,9 @@ func decodeLedger(s string) (ledger, error) {
 
 func (l ledger) clone() ledger {
 	l.Committed = slices.Clone(l.Committed)
+	if l.Ghosts = maps.Clone(l.Ghosts); l.Ghosts == nil {
+		l.Ghosts = map[string][]int{}
+	}
 	return l
 }
 

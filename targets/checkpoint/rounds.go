@@ -23,9 +23,10 @@ func (w *worker) capture(round int) {
 	for _, i := range w.froms {
 		p.ins = append(p.ins, w.ins[i].msgs)
 	}
-	p.outputs = slices.Clone(w.outputs)
-	p.txns = slices.Clone(w.txns)
-	w.cut = len(w.outputs)
+	p.outputs, p.txns = slices.Clone(w.outputs), slices.Clone(w.txns)
+	if w.cfg.Sink == transactionalSink {
+		w.cut = len(w.outputs)
+	}
 	w.taking, w.round, w.captured = p, round, round
 	e := record.Event{
 		Kind: record.CheckpointBegin, Ckpt: checkpointID(w.env.Self(), round), Round: round,
@@ -81,7 +82,11 @@ func (w *worker) abandon() {
 	if w.last.round == round {
 		w.last = savedPart{}
 	}
-	if w.protocol != nil && w.cfg.Bug != abortLeaksPause {
+	switch {
+	case w.protocol == nil:
+	case w.cfg.Bug == abortLeaksPause && w.protocol.stopped():
+		w.frozen = true
+	default:
 		w.protocol.end(round, false)
 	}
 }

@@ -42,6 +42,9 @@ func (Target) Image() cluster.Image {
 	return cluster.Image{Package: "github.com/cleancut/cleancut/harness/docker/internal/testnode/cmd/testnode"}
 }
 
+// Points lists the program's only one.
+func (Target) Points() []string { return []string{Point} }
+
 // Command is the one of every server.Main.
 func (Target) Command(cfg cluster.NodeConfig) (cluster.Command, error) {
 	return server.Command(cfg), nil

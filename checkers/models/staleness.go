@@ -51,13 +51,13 @@ func staleness(ops []history.Operation, o StalenessOptions) judged {
 		return v
 	}
 	s.mostRecent()
-	byKey := map[int32][]int{}
+	byKey := make([][]int32, s.keys)
 	for i := range s.ops {
-		byKey[s.ops[i].key] = append(byKey[s.ops[i].key], i)
+		byKey[s.ops[i].key] = append(byKey[s.ops[i].key], int32(i))
 	}
 	var lags []lag
-	for _, key := range sortedKeys(byKey) {
-		lags = append(lags, s.lags(byKey[key])...)
+	for _, list := range byKey {
+		lags = append(lags, s.lags(list)...)
 	}
 	if len(lags) == 0 {
 		return unknown("nothing was read")
@@ -123,46 +123,48 @@ func (l *lag) evidence() []history.Operation {
 // lags computes how stale the reads of one key are. Reads are taken in order
 // of the invocation of what they returned; a tree over the completions of
 // writes counts those that were invoked later.
-func (s *sessions) lags(of []int) []lag {
-	var writes, reads []*access
+func (s *sessions) lags(of []int32) []lag {
+	var writes []*history.Operation
+	var reads []int32
 	for _, i := range of {
 		if a := &s.ops[i]; a.write {
-			writes = append(writes, a)
+			writes = append(writes, s.operation(i))
 		} else if a.read {
-			reads = append(reads, a)
+			reads = append(reads, i)
 		}
 	}
-	written := func(r *access) int64 { // when the write it returned had completed
-		if r.from < 0 {
-			return -1
+	written := func(r int32) int64 { // when the write it returned had completed
+		if from := s.ops[r].from; from >= 0 {
+			return ended(s.operation(from))
 		}
-		return ended(s.ops[r.from].op)
+		return -1
 	}
-	slices.SortFunc(reads, func(a, b *access) int { return cmp.Compare(written(b), written(a)) })
-	slices.SortFunc(writes, func(a, b *access) int { return cmp.Compare(ended(a.op), ended(b.op)) })
+	slices.SortFunc(reads, func(a, b int32) int { return cmp.Compare(written(b), written(a)) })
+	slices.SortFunc(writes, func(a, b *history.Operation) int { return cmp.Compare(ended(a), ended(b)) })
 	byCall := make([]int, len(writes)) // positions in writes
 	for i := range byCall {
 		byCall[i] = i
 	}
-	slices.SortFunc(byCall, func(a, b int) int { return cmp.Compare(writes[b].op.Call, writes[a].op.Call) })
+	slices.SortFunc(byCall, func(a, b int) int { return cmp.Compare(writes[b].Call, writes[a].Call) })
 	tree := newCounter(len(writes))
 	first := len(writes) // position of the first completion among newer writes
 	var lags []lag
 	next := 0
-	for _, r := range reads {
-		for next < len(byCall) && writes[byCall[next]].op.Call > written(r) {
+	for _, i := range reads {
+		for next < len(byCall) && writes[byCall[next]].Call > written(i) {
 			tree.add(byCall[next])
 			first = min(first, byCall[next])
 			next++
 		}
-		until, _ := slices.BinarySearchFunc(writes, r.op.Call, func(w *access, at int64) int { return cmp.Compare(ended(w.op), at) })
-		l := lag{read: r.op, versions: tree.below(until)}
-		if r.from >= 0 {
-			l.from = s.ops[r.from].op
+		r := s.operation(i)
+		until, _ := slices.BinarySearchFunc(writes, r.Call, func(w *history.Operation, at int64) int { return cmp.Compare(ended(w), at) })
+		l := lag{read: r, versions: tree.below(until)}
+		if from := s.ops[i].from; from >= 0 {
+			l.from = s.operation(from)
 		}
 		if l.versions > 0 {
-			l.over = writes[first].op
-			l.age = max(0, r.op.Invoked-l.over.Completed)
+			l.over = writes[first]
+			l.age = max(0, r.Invoked-l.over.Completed)
 		}
 		lags = append(lags, l)
 	}
@@ -174,12 +176,12 @@ func (s *sessions) lags(of []int) []lag {
 // there are others.
 func (s *sessions) mostRecent() {
 	for _, d := range s.doubts {
-		r := &s.ops[d.at]
+		r := s.operation(d.at)
 		best, at := int32(-1), int64(-2)
 		for _, w := range d.from {
 			done := int64(-1)
 			if w >= 0 {
-				if done = ended(s.ops[w].op); s.ops[w].op.Call > r.op.Return {
+				if done = ended(s.operation(w)); s.operation(w).Call > r.Return {
 					continue
 				}
 			}
@@ -190,7 +192,7 @@ func (s *sessions) mostRecent() {
 		if at == -2 {
 			best = d.from[0]
 		}
-		r.from = best
+		s.ops[d.at].from = best
 	}
 }
 
@@ -232,16 +234,16 @@ func FinalRegisters(initial history.Value) checkers.Checker {
 				over[o.Key] = max(over[o.Key], o.Call, o.Return)
 			}
 		}
-		byKey := map[int32][]int{}
+		byKey := make([][]int32, s.keys)
 		for i := range s.ops {
-			a := &s.ops[i]
-			if last, ok := over[a.op.Key]; a.write || !ok || a.op.Call > last {
-				byKey[a.key] = append(byKey[a.key], i)
+			a, o := &s.ops[i], &ops[s.ops[i].op]
+			if last, ok := over[o.Key]; a.write || !ok || o.Call > last {
+				byKey[a.key] = append(byKey[a.key], int32(i))
 			}
 		}
 		final := 0
-		for _, key := range sortedKeys(byKey) {
-			lags := s.lags(byKey[key])
+		for _, list := range byKey {
+			lags := s.lags(list)
 			final += len(lags)
 			for _, l := range lags {
 				first, seen := found(lags[0].read), found(l.read)

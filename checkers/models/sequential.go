@@ -184,16 +184,14 @@ func (f *saturation) second(v int32, a *access) {
 	for n := range writes {
 		h := &writes[n]
 		of := f.s.of[h.session]
-		i, _ := slices.BinarySearchFunc(h.list, 0, func(x, _ int32) int {
-			if next := of[x]; next != a.from && f.clock[next][w.session] > w.index {
-				return 0
-			}
-			return -1
+		h.next = near(len(h.list), h.next, func(i int) bool {
+			next := of[h.list[i]]
+			return next != a.from && f.clock[next][w.session] > w.index
 		})
-		if i == len(h.list) {
+		if h.next == len(h.list) {
 			continue
 		}
-		if next := of[h.list[i]]; next != v && (f.all || !f.follows(v, next)) {
+		if next := of[h.list[h.next]]; next != v && (f.all || !f.follows(v, next)) {
 			f.conclude(v, next, v)
 		}
 	}

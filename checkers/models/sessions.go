@@ -56,35 +56,41 @@ func (s *sessions) begin(number map[int]int32, a access) int32 {
 
 // held lists the operations of a session that concern a key, by index.
 type held struct {
-	session int32
-	list    []int32
-	hint    int // where before found something last
+	session    int32
+	list       []int32
+	last, next int // where before and a search for what follows found something
 }
 
-// before returns the last of them whose index is less than bound. It looks near
-// the place where it found one before, as those who ask go forward together.
+// before returns the last of them whose index is less than bound.
 func (h *held) before(bound int32) (int32, bool) {
-	lo, step := min(h.hint, len(h.list)), 1
-	hi := lo
-	for lo > 0 && h.list[lo-1] >= bound {
+	h.last = near(len(h.list), h.last, func(i int) bool { return h.list[i] >= bound })
+	if h.last == 0 {
+		return 0, false
+	}
+	return h.list[h.last-1], true
+}
+
+// near returns the first of n numbers that is beyond something, as all after it
+// are, n if none is. It looks near a hint, where it found the one before: those
+// who ask go forward together.
+func near(n, hint int, beyond func(i int) bool) int {
+	lo, hi, step := hint, hint, 1
+	for lo > 0 && beyond(lo-1) {
 		hi, lo = lo-1, max(0, lo-step)
 		step *= 2
 	}
-	for hi < len(h.list) && h.list[hi] < bound {
-		lo, hi = hi+1, min(len(h.list), hi+step)
+	for hi < n && !beyond(hi) {
+		lo, hi = hi+1, min(n, hi+step)
 		step *= 2
 	}
-	for lo < hi { // all before lo are less than bound, none from hi on is
-		if mid := (lo + hi) / 2; h.list[mid] < bound {
-			lo = mid + 1
-		} else {
+	for lo < hi { // none before lo is beyond, all from hi on are
+		if mid := (lo + hi) / 2; beyond(mid) {
 			hi = mid
+		} else {
+			lo = mid + 1
 		}
 	}
-	if h.hint = lo; lo == 0 {
-		return 0, false
-	}
-	return h.list[lo-1], true
+	return lo
 }
 
 // holding adds an operation to the list of its session; sessions are taken in

@@ -121,6 +121,21 @@ type listReader struct {
 // readLists builds sessions of lists. Failed appends, and those of unknown
 // outcome that nobody saw, are left out.
 func readLists(ops []history.Operation) (*sessions, judged) {
+	b, bad := newListReader(ops)
+	if b == nil {
+		return nil, bad
+	}
+	s := b.sessions(ops)
+	if len(s.ops) == 0 {
+		return nil, unknown("the history has no appends and no reads that happened")
+	}
+	return s, judged{}
+}
+
+// newListReader finds which appends each read saw. Without a reader there is a
+// verdict: values from nowhere or of failed appends and doubled ones are
+// invalid, other operations and values that are appended twice unknown.
+func newListReader(ops []history.Operation) (*listReader, judged) {
 	micros, bad := microOperations(ops)
 	if bad.Verdict != "" {
 		return nil, bad
@@ -151,11 +166,21 @@ func readLists(ops []history.Operation) (*sessions, judged) {
 			return nil, bad
 		}
 	}
-	s := b.sessions(ops)
-	if len(s.ops) == 0 {
-		return nil, unknown("the history has no appends and no reads that happened")
+	return b, judged{}
+}
+
+// byKey lists the micro-operations of each key.
+func (b *listReader) byKey() [][]int {
+	list := make([][]int, len(b.keys.values))
+	for i, m := range b.micros {
+		key, ok := b.keys.find(m.key)
+		if !ok {
+			key = b.keys.id(m.key) // read only, and empty
+			list = append(list, nil)
+		}
+		list[key] = append(list[key], i)
 	}
-	return s, judged{}
+	return list
 }
 
 func (b *listReader) place(key, value history.Value) place {

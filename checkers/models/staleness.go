@@ -62,37 +62,44 @@ func staleness(ops []history.Operation, o StalenessOptions) judged {
 	if len(lags) == 0 {
 		return unknown("nothing was read")
 	}
-	m := map[string]float64{"reads": float64(len(lags))}
-	stale := 0
-	var ages []time.Duration
-	var versions []int
-	oldest, farthest := &lags[0], &lags[0]
-	for i := range lags {
-		l := &lags[i]
-		if l.versions > 0 {
-			stale++
-		}
-		if l.age > oldest.age {
-			oldest = l
-		}
-		if l.versions > farthest.versions {
-			farthest = l
-		}
-		ages, versions = append(ages, l.age), append(versions, l.versions)
-	}
-	m["stale_share"] = float64(stale) / float64(len(lags))
-	quantiles(m, "age", ages)
-	slices.Sort(versions)
-	for _, q := range []int{50, 95, 99, 100} {
-		m[fmt.Sprintf("versions_p%d", q)] = float64(versions[min(len(versions)-1, q*len(versions)/100)])
-	}
+	m, first, last := measured(lags)
+	oldest, farthest := &lags[first], &lags[last]
 	switch {
 	case o.Time > 0 && oldest.age > o.Time:
 		return with(oldest.witness(ops, 1, fmt.Sprintf("a read returned %s, which had been replaced for at least %s; %s is allowed", found(oldest.read), oldest.age, o.Time)), m)
 	case o.Versions > 0 && farthest.versions > o.Versions:
 		return with(farthest.witness(ops, o.Versions+1, fmt.Sprintf("a read returned %s, which is at least %s behind; %d are allowed", found(farthest.read), plural(farthest.versions, "version"), o.Versions)), m)
 	}
-	return with(valid("of %s %d were stale, by up to %s and %s", plural(len(lags), "read"), stale, oldest.age, plural(farthest.versions, "version")), m)
+	return with(valid("of %s %.0f were stale, by up to %s and %s", plural(len(lags), "read"), m["stale"], oldest.age, plural(farthest.versions, "version")), m)
+}
+
+// measured tells how stale the reads are, and which are most.
+func measured(lags []lag) (m map[string]float64, oldest, farthest int) {
+	m = map[string]float64{"reads": float64(len(lags))}
+	stale := 0
+	var ages []time.Duration
+	var versions []int
+	for i := range lags {
+		l := &lags[i]
+		if l.versions > 0 {
+			stale++
+		}
+		if l.age > lags[oldest].age {
+			oldest = i
+		}
+		if l.versions > lags[farthest].versions {
+			farthest = i
+		}
+		ages, versions = append(ages, l.age), append(versions, l.versions)
+	}
+	m["stale"] = float64(stale)
+	m["stale_share"] = float64(stale) / float64(len(lags))
+	quantiles(m, "age", ages)
+	slices.Sort(versions)
+	for _, q := range []int{50, 95, 99, 100} {
+		m[fmt.Sprintf("versions_p%d", q)] = float64(versions[min(len(versions)-1, q*len(versions)/100)])
+	}
+	return m, oldest, farthest
 }
 
 // witness shows the read, its write, and as many newer ones as are too many.
@@ -213,52 +220,4 @@ func (c counter) below(i int) (n int) {
 		n += c[i]
 	}
 	return n
-}
-
-// FinalRegisters judges eventual convergence of registers: all *final* reads
-// of a key, those invoked after every write of the key had completed or will
-// never do so, must return the same value, one that was written and not
-// certainly replaced: no newer write, as Staleness defines it, had completed.
-// Without a final read the verdict is unknown. Linear but for sorting. It does
-// not check what is read before.
-func FinalRegisters(initial history.Value) checkers.Checker {
-	return judge("eventual", "final reads", func(_ context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial, false)
-		if s == nil {
-			return v
-		}
-		s.mostRecent()
-		over := map[string]int64{} // key → index of the last event of a write
-		for _, o := range ops {
-			if o.F != Read && o.Outcome != history.Fail {
-				over[o.Key] = max(over[o.Key], o.Call, o.Return)
-			}
-		}
-		byKey := make([][]int32, s.keys)
-		for i := range s.ops {
-			a, o := &s.ops[i], &ops[s.ops[i].op]
-			if last, ok := over[o.Key]; a.write || !ok || o.Call > last {
-				byKey[a.key] = append(byKey[a.key], int32(i))
-			}
-		}
-		final := 0
-		for _, list := range byKey {
-			lags := s.lags(list)
-			final += len(lags)
-			for _, l := range lags {
-				first, seen := found(lags[0].read), found(l.read)
-				if !seen.Equal(first) {
-					evidence := append(l.evidence(), lags[0].evidence()...)
-					return invalid("divergence", fmt.Sprintf("after all writes were over, one read returned %s and another one %s", first, seen), evidence...)
-				}
-				if l.versions > 0 {
-					return invalid("lost write", fmt.Sprintf("after all writes were over, a read returned %s, which %s had replaced", seen, written(l.over)), l.evidence()...)
-				}
-			}
-		}
-		if final == 0 {
-			return unknown("nothing was read after all writes were over")
-		}
-		return valid("%s agree, and are of writes that nothing replaced", plural(final, "final read"))
-	})
 }

@@ -61,6 +61,7 @@ type views struct {
 
 	observer int32
 	seen     []int32 // session → its first writes that have a pos, so many
+	touched  []int32 // sessions of which some have
 	edges    []precedence
 	into     []int32 // write → its latest edge, and 1
 	last     []int32 // write → the write that it was last put before, and 1
@@ -131,12 +132,13 @@ func (w *views) ordered(ctx context.Context, observer int32) (ok, inTime bool) {
 
 // begin forgets the observer before.
 func (w *views) begin(observer int32) {
-	for session, n := range w.seen {
-		for _, v := range w.writes[session][:n] {
+	for _, session := range w.touched {
+		for _, v := range w.writes[session][:w.seen[session]] {
 			w.into[v], w.last[v] = 0, 0
 		}
 		w.seen[session] = 0
 	}
+	w.touched = w.touched[:0]
 	for _, v := range w.writes[w.observer] {
 		w.last[v] = 0
 	}
@@ -153,6 +155,9 @@ func (w *views) returned(from, i int32) bool {
 	session := w.s.ops[from].session
 	if session == w.observer {
 		return w.pos[from] < i
+	}
+	if w.seen[session] == 0 {
+		w.touched = append(w.touched, session)
 	}
 	for n := w.ordinal[from]; w.seen[session] <= n; w.seen[session]++ {
 		w.pos[w.writes[session][w.seen[session]]] = i
@@ -230,8 +235,8 @@ func (w *views) lower(l lowering) bool {
 // inward reports whether all writes of the same pos are in order already if
 // they are taken as they were invoked.
 func (w *views) inward() bool {
-	for session, n := range w.seen {
-		for _, v := range w.writes[session][:n] {
+	for _, session := range w.touched {
+		for _, v := range w.writes[session][:w.seen[session]] {
 			for e := w.into[v]; e > 0; e = w.edges[e-1].next {
 				if from := w.edges[e-1].from; from > v && w.pos[from] == w.pos[v] {
 					return false
@@ -249,22 +254,21 @@ func (w *views) placed() bool {
 	for _, e := range w.edges {
 		w.later[e.from] = 0
 	}
-	for session, n := range w.seen {
-		left += int(n)
-		for _, v := range w.writes[session][:n] {
+	for _, session := range w.touched {
+		list := w.writes[session][:w.seen[session]]
+		left += len(list)
+		for _, v := range list {
 			w.later[v] = 1
 		}
-		if n > 0 {
-			w.later[w.writes[session][n-1]] = 0
-		}
+		w.later[list[len(list)-1]] = 0
 	}
 	for _, e := range w.edges {
 		w.later[e.from]++
 	}
 	var ready []int32
-	for session, n := range w.seen {
-		if n > 0 && w.later[w.writes[session][n-1]] == 0 {
-			ready = append(ready, w.writes[session][n-1])
+	for _, session := range w.touched {
+		if v := w.writes[session][w.seen[session]-1]; w.later[v] == 0 {
+			ready = append(ready, v)
 		}
 	}
 	done := func(v int32) {

@@ -18,13 +18,18 @@ import (
 )
 
 // recovered lists what a checkpointing service that runs a job is judged by.
-func recovered(job workloads.Workload) []checkers.Checker {
+func recovered(protocol string, job workloads.Workload) []checkers.Checker {
 	all := []checkers.Checker{jobresult.Result()}
 	if slices.Contains(job.Functions(), workloads.Outputs) {
 		all = append(all, jobresult.Outputs(false))
 	}
-	models := []string{"consistent-cut", "channel-state", "atomic-rounds", "recovery-line", "restorable",
+	models := []string{"consistent-cut", "channel-state", "recovery-line", "restorable",
 		"gc-safety", "fencing", "terminates", "measures"}
+	if checkpoint.Rounds(protocol) {
+		models = append(models, "atomic-rounds")
+	} else {
+		models = append(models, "domino")
+	}
 	switch job.Name() {
 	case "transfer": // whose messages depend on the order of those received
 		models = append(models, "conservation")
@@ -124,7 +129,7 @@ func checkpointing() (all []harness.Scenario) {
 					Name:   "checkpointing/" + pair + "-" + o.name,
 					Doc:    fmt.Sprintf("%s, %s checkpoints: %s", job.Name(), protocol, o.doc),
 					Target: checkpoint.New(), Workload: job, Settings: force,
-					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(job), Plan: plan, Drawing: o.drawing, Labels: labels,
+					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(protocol, job), Plan: plan, Drawing: o.drawing, Labels: labels,
 				})
 			}
 		}

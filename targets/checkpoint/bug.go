@@ -26,6 +26,8 @@ const (
 	commitLost           = "commit-lost"
 	restoreNotIdempotent = "restore-not-idempotent"
 	abortLeaksPause      = "abort-leaks-pause"
+	noDependencyVector   = "no-dependency-vector"
+	replayNoDedup        = "replay-no-dedup"
 )
 
 // Where the bugs have been seen to show.
@@ -68,6 +70,10 @@ var catalog = []cluster.Bug{
 		Doc: "a worker that is told to restore the round that it restored last skips it, although it has computed since"},
 	{ID: abortLeaksPause, Code: "K33", Where: shown,
 		Doc: "a worker that stopped for a round stays stopped when that is aborted"},
+	{ID: noDependencyVector, Code: "K23", Where: shown,
+		Doc: "without rounds, everybody who failed restores its own latest checkpoint, and nobody looks at who depends on what was lost"},
+	{ID: replayNoDedup, Code: "K27", Where: shown,
+		Doc: "what a sender sends again after a recovery is delivered, although it was received before"},
 }
 
 // checkBug says which bugs there are if id is none of them.

@@ -15,7 +15,7 @@ func (c *control) serve(i int, seq uint64, q call) {
 	}
 	switch q.op {
 	case callPut:
-		if q.epoch != c.ledger.Epoch || q.round != c.ledger.Pending {
+		if q.epoch != c.ledger.Epoch || q.round != c.ledger.Pending && !(solo(c.cfg.Protocol) && c.ledger.Phase == computing) {
 			return // that round is over; the worker will hear of it
 		}
 		c.vault.put(partKey(worker, q.round, q.piece), joinPiece(q.pieces, q.data), func(f fate) {
@@ -34,7 +34,20 @@ func (c *control) serve(i int, seq uint64, q call) {
 		})
 	case callSink:
 		c.sink(worker, q, answer)
+	case callList:
+		if solo(c.cfg.Protocol) {
+			c.list(i, seq, q)
+		}
 	}
+}
+
+// released returns the highest round of a worker whose output may be seen:
+// where there are no rounds, its transactions are numbered instead.
+func (c *control) released(worker string) int {
+	if i := slices.Index(c.workers, worker); c.ledger.Shown != nil {
+		return c.ledger.Shown[i]
+	}
+	return c.ledger.newest()
 }
 
 // sink makes the output of a worker's round visible: once, in one write, and
@@ -42,7 +55,7 @@ func (c *control) serve(i int, seq uint64, q call) {
 func (c *control) sink(worker string, q call, answer func(bool, []byte)) {
 	early := c.cfg.Bug == outputBeforeCommit && q.round >= earlyRound
 	fenced := q.epoch != c.ledger.Epoch && c.cfg.Bug != noEpochFence
-	if fenced || c.ledger.Phase != computing || q.round > c.ledger.newest() && !early {
+	if fenced || c.ledger.Phase != computing || q.round > c.released(worker) && !early {
 		return
 	}
 	key := sinkKey(worker, q.round)
@@ -89,6 +102,9 @@ func (c *control) visible(worker string, round int, body []byte) {
 	r := reader{b: body}
 	txn := checkpointID(worker, round)
 	list := r.outputs()
+	if solo(c.cfg.Protocol) {
+		round = 0
+	}
 	for _, o := range list {
 		c.note(record.Event{Kind: record.OutputCommit, Sink: sinkName, ID: o.id, Digest: digestOf(o.data), Txn: txn, Round: round})
 	}
@@ -103,8 +119,8 @@ const outputBatch = 32
 // readSink collects what the outside world sees of a worker, in order of
 // rounds, and then calls then; ok tells that all of it could be read.
 func (c *control) readSink(worker string, then func(list []output, ok bool)) {
-	rounds := make([]int, 0, c.ledger.Begun)
-	for r := 1; r <= c.ledger.Begun; r++ {
+	var rounds []int
+	for r := 1; r <= max(c.ledger.Begun, c.released(worker)); r++ {
 		rounds = append(rounds, r)
 	}
 	if c.cfg.Bug == outputBeforeCommit {

@@ -100,7 +100,8 @@ func ordeals() []ordeal {
 // protocol by job by ordeal.
 func checkpointing() (all []harness.Scenario) {
 	watched := []workloads.Workload{workloads.Transfer(), workloads.Stencil(), workloads.Pipeline(), workloads.MonteCarlo()}
-	quick := []string{"coordinated-stencil", "chandy-lamport-transfer", "aligned-pipeline", "unaligned-pipeline"}
+	quick := []string{"coordinated-stencil", "chandy-lamport-transfer", "aligned-pipeline", "unaligned-pipeline",
+		"independent-transfer"}
 	for _, protocol := range checkpoint.Protocols() {
 		for _, job := range watched {
 			set := map[string]string{"protocol": protocol, "interval": "500ms"}

@@ -28,6 +28,7 @@ const (
 	abortLeaksPause      = "abort-leaks-pause"
 	noDependencyVector   = "no-dependency-vector"
 	replayNoDedup        = "replay-no-dedup"
+	logGCEarly           = "log-gc-early"
 )
 
 // Where the bugs have been seen to show.
@@ -72,6 +73,8 @@ var catalog = []cluster.Bug{
 		Doc: "a worker that stopped for a round stays stopped when that is aborted"},
 	{ID: noDependencyVector, Code: "K23", Where: shown,
 		Doc: "without rounds, everybody who failed restores its own latest checkpoint, and nobody looks at who depends on what was lost"},
+	{ID: logGCEarly, Code: "C24", Where: shown,
+		Doc: "a sender forgets a message when it has arrived, and not when a checkpoint that includes its receipt is sure to last"},
 	{ID: replayNoDedup, Code: "K27", Where: shown,
 		Doc: "what a sender sends again after a recovery is delivered, although it was received before"},
 }

@@ -297,9 +297,14 @@ func (s *soloist) obey(o order) {
 	w := s.w
 	w.collect(o.committed)
 	for k, i := range w.tos {
+		covered := uint64(0)
 		if k < len(o.covered) {
-			s.prune(i, o.covered[k])
+			covered = o.covered[k]
 		}
+		if w.cfg.Bug == logGCEarly {
+			covered = w.outs[i].msgs - min(w.outs[i].msgs, uint64(len(w.outs[i].queue)))
+		}
+		s.prune(i, covered)
 	}
 	if len(o.committed) > 0 {
 		w.solo.let(o.committed[0])

@@ -31,6 +31,9 @@ func recovered(protocol string, job workloads.Workload) []checkers.Checker {
 	} else {
 		models = append(models, "domino")
 	}
+	if protocol == "cic" {
+		models = append(models, "index", "no-useless-checkpoints", "no-domino")
+	}
 	switch job.Name() {
 	case "transfer": // whose messages depend on the order of those received
 		models = append(models, "conservation")
@@ -101,7 +104,7 @@ func ordeals() []ordeal {
 func checkpointing() (all []harness.Scenario) {
 	watched := []workloads.Workload{workloads.Transfer(), workloads.Stencil(), workloads.Pipeline(), workloads.MonteCarlo()}
 	quick := []string{"coordinated-stencil", "chandy-lamport-transfer", "aligned-pipeline", "unaligned-pipeline",
-		"independent-transfer"}
+		"independent-transfer", "cic-transfer"}
 	for _, protocol := range checkpoint.Protocols() {
 		for _, job := range watched {
 			set := map[string]string{"protocol": protocol, "interval": "500ms"}

@@ -36,6 +36,7 @@ var _ = Describe("What is not claimed is missed", func() {
 
 const (
 	independent = "checkpointing/independent-transfer-"
+	cic         = "checkpointing/cic-transfer-"
 	transfer    = "checkpointing/chandy-lamport-transfer-"
 	pipeline    = "checkpointing/coordinated-pipeline-"
 )
@@ -60,6 +61,8 @@ var _ = Describe("Planted bugs are found", func() {
 		specs.Plant{Bug: "no-dependency-vector", Scenario: independent + "crashes", Checker: "recovery-line", Seeds: 20},
 		specs.Plant{Bug: "log-gc-early", Scenario: independent + "crashes", Checker: "gc-safety", Seeds: 20},
 		specs.Plant{Bug: "replay-no-dedup", Scenario: independent + "crashes", Checker: "channel-state", Seeds: 20},
+		specs.Plant{Bug: "forced-after-delivery", Scenario: cic + "crashes", Checker: "index", Seeds: 20},
+		specs.Plant{Bug: "index-not-carried", Scenario: cic + "crashes", Checker: "no-useless-checkpoints", Seeds: 20},
 	)
 	specs.Found(suites.Docker,
 		specs.Plant{Bug: "late-record", Scenario: transfer + "crashes", Seeds: 4},

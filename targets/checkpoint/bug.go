@@ -29,6 +29,8 @@ const (
 	noDependencyVector   = "no-dependency-vector"
 	replayNoDedup        = "replay-no-dedup"
 	logGCEarly           = "log-gc-early"
+	forcedAfterDelivery  = "forced-after-delivery"
+	indexNotCarried      = "index-not-carried"
 )
 
 // Where the bugs have been seen to show.
@@ -77,6 +79,10 @@ var catalog = []cluster.Bug{
 		Doc: "a sender forgets a message when it has arrived, and not when a checkpoint that includes its receipt is sure to last"},
 	{ID: replayNoDedup, Code: "K27", Where: shown,
 		Doc: "what a sender sends again after a recovery is delivered, although it was received before"},
+	{ID: forcedAfterDelivery, Where: shown,
+		Doc: "with cic, the checkpoint that a message forces is taken after the message is delivered"},
+	{ID: indexNotCarried, Where: shown,
+		Doc: "with cic, messages do not carry the index of their sender, and force nothing"},
 }
 
 // checkBug says which bugs there are if id is none of them.

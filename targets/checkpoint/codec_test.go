@@ -77,7 +77,7 @@ func samplePart() *part {
 	return &part{
 		round: 4, state: []byte("state"), outs: []uint64{1, 2}, ins: []uint64{3, 4},
 		channel: [][]frame{{{msg: 4, data: []byte("m")}}, nil},
-		closed: 3, logs: [][]frame{{{msg: 2, index: 1, data: []byte("l")}}, nil}, index: 5, steps: 6, logged: 7,
+		closed:  3, logs: [][]frame{{{msg: 2, index: 1, data: []byte("l")}}, nil}, index: 5, steps: 6, logged: 7,
 		outputs: []output{{"o1", []byte("x")}}, txns: []txn{{round: 3, outputs: []output{{"o0", nil}}}},
 	}
 }

@@ -16,6 +16,7 @@ import (
 var ownPoints = []string{
 	"catalogue.after",     // they are in the catalogue; no worker knows yet
 	"catalogue.before",    // checkpoints are about to be entered into the catalogue
+	"cic.forced",          // a message waits for a checkpoint that is not taken yet
 	"coordinator.elected", // a control node has made the ledger its own
 	"gathered",            // a worker has stopped for a recovery; the coordinator does not know yet
 	"gc",                  // a worker is about to let go of checkpoints

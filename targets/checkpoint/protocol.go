@@ -32,9 +32,11 @@ const (
 	alignedProtocol       = "aligned"
 	unalignedProtocol     = "unaligned"
 	independentProtocol   = "independent"
+	cicProtocol           = "cic"
 )
 
-var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol, alignedProtocol, unalignedProtocol, independentProtocol}
+var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol, alignedProtocol, unalignedProtocol,
+	independentProtocol, cicProtocol}
 
 // Protocols lists the protocols that there are.
 func Protocols() []string { return slices.Clone(protocolNames) }
@@ -47,7 +49,9 @@ func needsAcyclic(protocol string) bool {
 
 // solo tells that a protocol has no rounds: every worker takes checkpoints on
 // its own.
-func solo(protocol string) bool { return protocol == independentProtocol }
+func solo(protocol string) bool { return slices.Contains(soloProtocols, protocol) }
+
+var soloProtocols = []string{independentProtocol, cicProtocol}
 
 // replays tells that a worker that failed does again what it did after its
 // checkpoint, so that no other has to be set back.

@@ -15,7 +15,7 @@ const soloTimer = "solo"
 // numbersMax is how many checkpoints a worker may take in one epoch. Their
 // numbers begin with that of the epoch, of which no two processes are part, so
 // that none is ever used twice.
-const numbersMax = 10_000
+const numbersMax = 100_000
 
 // soloProtocol is a protocol without rounds, seen from a worker. Each embeds
 // the soloist, and changes what it does otherwise.
@@ -54,6 +54,9 @@ type soloist struct {
 
 func newSolo(w *worker) (soloProtocol, *soloist) {
 	s := &soloist{w: w, known: map[int]bool{}}
+	if w.cfg.Protocol == cicProtocol {
+		return &cic{soloist: s}, s
+	}
 	return &independent{s}, s
 }
 

@@ -372,6 +372,9 @@ func (e *emitter) Send(to int, payload []byte, value int64) {
 		return
 	}
 	ev.Index, f.index = w.soloist.index, w.soloist.index
+	if w.cfg.Bug == indexNotCarried {
+		f.index = 0
+	}
 	w.note(ev)
 	o.log = append(o.log, f)
 	w.solo.send(to, f)

@@ -18,14 +18,22 @@ import (
 	"github.com/cleancut/cleancut/workloads/jobs"
 )
 
+// atLeastOnce is the sink that claims less than the others.
+const atLeastOnce = "at-least-once"
+
+// stallMax is how long a job may do nothing before it counts as stalled: less
+// than the final reads of a job that has not ended are tried for.
+const stallMax = 15 * time.Second
+
 // recovered lists what a checkpointing service that runs a job is judged by.
-func recovered(protocol string, job workloads.Workload) []checkers.Checker {
+func recovered(protocol string, job workloads.Workload, settings map[string]string) []checkers.Checker {
+	repeats := settings["sink"] == atLeastOnce
 	all := []checkers.Checker{jobresult.Result()}
 	if slices.Contains(job.Functions(), workloads.Outputs) {
-		all = append(all, jobresult.Outputs(false))
+		all = append(all, jobresult.Outputs(repeats))
 	}
 	models := []string{"consistent-cut", "channel-state", "recovery-line", "restorable",
-		"gc-safety", "fencing", "terminates", "measures"}
+		"gc-safety", "fencing", "terminates", "progress", "measures"}
 	if checkpoint.Rounds(protocol) {
 		models = append(models, "atomic-rounds")
 	} else {
@@ -40,9 +48,14 @@ func recovered(protocol string, job workloads.Workload) []checkers.Checker {
 	case "stencil":
 		models = append(models, "replay")
 	case "pipeline":
-		models = append(models, "replay", "output-commit", "exactly-once")
+		models = append(models, "replay", "output-commit")
+		if repeats {
+			models = append(models, "at-least-once")
+		} else {
+			models = append(models, "exactly-once")
+		}
 	}
-	of, err := recovery.Checkers(recovery.Options{}, models...)
+	of, err := recovery.Checkers(recovery.Options{RecoveryMax: stallMax, TellsEnd: true}, models...)
 	if err != nil {
 		panic("models that the catalog of recovery should have: " + err.Error())
 	}
@@ -146,10 +159,73 @@ func checkpointing() (all []harness.Scenario) {
 					Name:   "checkpointing/" + pair + "-" + o.name,
 					Doc:    fmt.Sprintf("%s, %s checkpoints: %s", job.Name(), protocol, o.doc),
 					Target: checkpoint.New(), Workload: job, Settings: force,
-					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(protocol, job), Plan: plan, Drawing: o.drawing, Labels: labels,
+					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(protocol, job, force), Plan: plan, Drawing: o.drawing, Labels: labels,
 				})
 			}
 		}
 	}
+	return slices.Concat(all, sinks(), []harness.Scenario{interval()})
+}
+
+// rotAndFall damages one file of a worker's checkpoints that are nowhere else,
+// and kills the worker: where it is the newest, the job must fall back.
+const rotAndFall = "at 3s rot(ckpt-*,1,n7); at 3s kill(n7) for 300ms; at 5s rot(ckpt-*,1,n6); at 5s kill(n6) for 300ms; " +
+	"at 7s rot(ckpt-*,1,n7); at 7s kill(n7) for 300ms; at 9s rot(ckpt-*,1,n6); at 9s kill(n6) for 300ms; " +
+	"at 11s rot(ckpt-*,1,n7); at 11s kill(n7) for 300ms"
+
+// sinks lists the scenarios of the ways in which output reaches the outside
+// world, other than the transactional one, which all others have.
+func sinks() (all []harness.Scenario) {
+	job := workloads.Pipeline()
+	add := func(name, doc, protocol string, o ordeal) {
+		set := map[string]string{"protocol": protocol, "interval": "500ms"}
+		maps.Copy(set, o.settings)
+		s := harness.Scenario{
+			Name: "checkpointing/" + protocol + "-pipeline-" + name, Doc: "pipeline, " + protocol + " checkpoints: " + doc,
+			Target: checkpoint.New(), Workload: job, Settings: set,
+			Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(protocol, job, set), Drawing: o.drawing,
+			Labels: append([]string{"target:checkpoint", "mode:" + protocol}, o.labels...),
+		}
+		if o.plan != "" {
+			var err error
+			if s.Plan, err = faults.Parse(o.plan); err != nil {
+				panic("a plan of the catalog: " + err.Error())
+			}
+		}
+		all = append(all, s)
+	}
+	for _, protocol := range []string{"coordinated", "aligned"} {
+		tier := Full
+		if protocol == "coordinated" {
+			tier = Quick
+		}
+		crashes := ordeals()[0]
+		crashes.labels = append([]string{tier}, crashes.labels...)
+		crashes.settings = map[string]string{"sink": "idempotent"}
+		add("idempotent", "a sink that takes each output at once, and once; crashes", protocol, crashes)
+		crashes.settings = map[string]string{"sink": atLeastOnce}
+		add(atLeastOnce, "a sink that takes each output at once, as often as it comes, and claims no more; crashes", protocol, crashes)
+		add("fallback", "the newest round is damaged after its output was seen; the job falls back, and the sink deduplicates; simulator only", protocol, ordeal{
+			labels: []string{Full, SimOnly, "fault:rot", "fault:kill"}, plan: rotAndFall,
+			settings: map[string]string{"fallback": "deduplicate", "retain": "4", "partner-every": "0", "store-every": "0", "full-every": "1"},
+		})
+	}
 	return all
+}
+
+// interval is the scenario by which the best interval between checkpoints is
+// looked for: a job long enough for many failures, which come one at a time
+// and at exponentially distributed times, and protocols and faults that stop
+// all workers alike.
+func interval() harness.Scenario {
+	job := workloads.MonteCarlo()
+	return harness.Scenario{
+		Name:   "checkpointing/coordinated-montecarlo-interval",
+		Doc:    "montecarlo, coordinated checkpoints: a long job whose workers die at exponentially distributed times, for cleancut interval; simulator only",
+		Target: checkpoint.New(), Workload: job,
+		Settings: map[string]string{"protocol": "coordinated", "interval": "1s", "size": "6000"},
+		Nodes:    7, Rate: 1, Clients: 1, Time: 5 * time.Minute, Checkers: recovered(job, nil),
+		Drawing: faults.Drawing{Kinds: []string{"kill"}, MTBF: 10 * time.Second, Groups: []string{"workers"}, ForMin: 100 * time.Millisecond, ForMax: 300 * time.Millisecond},
+		Labels:  []string{"target:checkpoint", "mode:coordinated", Soak, SimOnly, "fault:kill"},
+	}
 }

@@ -31,6 +31,9 @@ type Options struct {
 	// RecoveryMax is how long a recovery may take before one that has not
 	// ended with the record counts as hung; 0 means 30 s.
 	RecoveryMax time.Duration
+	// TellsEnd promises that processes which end tell a final state: where none
+	// does, none has ended.
+	TellsEnd bool
 }
 
 // Model is a property of a record.
@@ -61,6 +64,7 @@ var models = []Model{
 	{"conservation", "the values of every line and of its channels have one sum", conservation},
 	{"index", "index-based checkpointing: no message is received from a higher index", indexBased},
 	{"terminates", "every recovery ends, with all processes resumed or with a failure that is told", terminates},
+	{"progress", "the computation gets on until it has ended or a failure is told", progress},
 	{"measures", "recovery point and time, recomputed work, costs of checkpoints, the optimal interval; never invalid", measure},
 }
 
@@ -126,6 +130,12 @@ func (x *index) of(e *checkers.Evidence) (*run, error) {
 		return nil, x.err
 	}
 	x.run = newRun(e.Record)
+	for i := range e.Record {
+		x.run.until = max(x.run.until, e.Record[i].T)
+	}
+	for _, p := range e.Phases {
+		x.run.until = max(x.run.until, p.End)
+	}
 	return x.run, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/record"
@@ -73,7 +74,8 @@ type run struct {
 	ckpts      []checkpoint
 	ckptOf     []map[string]int32
 	recoveries []recovery
-	rounds     []int32 // events of kind round_commit, in order
+	rounds     []int32       // events of kind round_commit, in order
+	until      time.Duration // the end of the evidence
 	kinds      map[record.Kind]int
 }
 

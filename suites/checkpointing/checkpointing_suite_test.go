@@ -63,10 +63,18 @@ var _ = Describe("Planted bugs are found", func() {
 		specs.Plant{Bug: "replay-no-dedup", Scenario: independent + "crashes", Checker: "channel-state", Seeds: 20},
 		specs.Plant{Bug: "forced-after-delivery", Scenario: cic + "crashes", Checker: "index", Seeds: 20},
 		specs.Plant{Bug: "index-not-carried", Scenario: cic + "crashes", Checker: "no-useless-checkpoints", Seeds: 20},
+		specs.Plant{Bug: "fallback-dup", Scenario: pipeline + "fallback", Checker: "exactly-once", Seeds: 50},
+		specs.Plant{Bug: "sink-forgets", Scenario: pipeline + "idempotent", Checker: "exactly-once", Seeds: 50},
+		specs.Plant{Bug: "wrong-level-order", Scenario: transfer + "crashes", Checker: "atomic-rounds", Seeds: 50},
+		specs.Plant{Bug: "wedge-on-dead", Scenario: "checkpointing/coordinated-stencil-crashes", Checker: "progress", Seeds: 100},
+		specs.Plant{Bug: "abort-leaks-pause", Scenario: "checkpointing/coordinated-montecarlo-swarm", Checker: "progress", Seeds: 300},
 	)
 	specs.Found(suites.Docker,
 		specs.Plant{Bug: "late-record", Scenario: transfer + "crashes", Seeds: 4},
 		specs.Plant{Bug: "gc-before-complete", Scenario: transfer + "crashes", Seeds: 4},
 		specs.Plant{Bug: "no-channel-state", Scenario: transfer + "crashes", Seeds: 6},
+		specs.Plant{Bug: "output-before-commit", Scenario: pipeline + "crashes", Checker: "output-commit", Seeds: 4},
+		specs.Plant{Bug: "restore-not-idempotent", Scenario: transfer + "crashes", Seeds: 6},
+		specs.Plant{Bug: "ack-before-durable", Scenario: transfer + "crashes", Checker: "atomic-rounds", Seeds: 8},
 	)
 })

@@ -44,7 +44,8 @@ type control struct {
 	settled  int           // round that began when all workers were final, 0 for none
 	finished bool          // and that was committed: results are final
 	sinks    map[string][][]byte
-	shown    map[string]bool // transactions that this process has recorded as visible
+	shown    map[string]bool     // outputs that this process has recorded as visible
+	logs     map[string]*sinkLog // by worker: what a sink without rounds has of it
 	garbage  []garbage
 	listings []listing // checkpoints that wait for the catalogue
 }
@@ -155,6 +156,7 @@ func (c *control) begin(l ledger, aborted int) {
 	}
 	c.settled, c.finished, c.sinks, c.shown, c.garbage = 0, false, map[string][][]byte{}, map[string]bool{}, nil
 	c.listings = nil
+	c.logs = map[string]*sinkLog{}
 	if aborted != 0 {
 		c.note(record.Event{Kind: record.RoundAbort, Round: aborted, Reason: "the coordinator was replaced"})
 	}
@@ -304,6 +306,8 @@ func (c *control) supervise() {
 	case computing:
 		failed := c.failed()
 		switch {
+		case c.cfg.Bug == wedgeOnDead && c.ledger.Pending != 0:
+			c.watchRound()
 		case len(failed) > 0:
 			c.recover(failed, c.target(), nil)
 		case c.ledger.Pending != 0:
@@ -356,7 +360,7 @@ func (c *control) watchRound() {
 		c.commit(round)
 	case failed:
 		c.abort(round, "a part could not be saved")
-	case c.env.Now()-c.began >= c.cfg.RoundTimeout:
+	case c.env.Now()-c.began >= c.cfg.RoundTimeout && c.cfg.Bug != wedgeOnDead:
 		c.abort(round, fmt.Sprintf("%d of %d parts were durable after %v", durable, len(c.workers), c.cfg.RoundTimeout))
 	}
 }
@@ -392,14 +396,22 @@ func (c *control) abort(round int, why string) {
 	})
 }
 
-// recover begins a new epoch: everybody restores a round.
-func (c *control) recover(failed []string, target int, drop []int) {
+// recover begins a new epoch: everybody restores a round. It may be the
+// outcome of falling back behind another round.
+func (c *control) recover(failed []string, target int, from *fallback) {
 	pending := c.ledger.Pending
 	c.env.Point("recovery.decide")
 	c.decide(func(l *ledger) {
 		l.Epoch++
 		l.Phase, l.Target, l.Pending = recovering, target, 0
-		l.Committed = slices.DeleteFunc(l.Committed, func(r int) bool { return contains(drop, r) })
+		if from == nil {
+			return
+		}
+		l.Committed = slices.DeleteFunc(l.Committed, func(r int) bool { return r == from.round })
+		for _, w := range from.ghosts {
+			l.Ghosts[w] = append(slices.Clone(l.Ghosts[w]), from.round)
+			slices.Sort(l.Ghosts[w])
+		}
 	}, func() {
 		if pending != 0 {
 			c.note(record.Event{Kind: record.RoundAbort, Round: pending, Reason: "recovery"})

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -31,13 +32,16 @@ type ledger struct {
 	Committed []int `json:"c"`
 	// Trimmed is the newest round that was committed and let go.
 	Trimmed int `json:"g"`
+	// Ghosts has, by worker, the rounds whose output was visible when the job
+	// fell back behind them, ascending.
+	Ghosts map[string][]int `json:"s,omitempty"`
 	// Failure is why the job was given up.
 	Failure string `json:"f,omitempty"`
 
 	// What follows is of the protocols without rounds, by worker. Stable is
 	// the catalogue of checkpoints, ascending; Gone the newest one that was
 	// let go, 0 for none; Shown how many transactions of output are released.
-	Stable [][]entry `json:"s,omitempty"`
+	Stable [][]entry `json:"k,omitempty"`
 	Gone   []int     `json:"x,omitempty"`
 	Shown  []int     `json:"w,omitempty"`
 	// Lost are the workers that count as dead in this epoch, Line what each
@@ -74,6 +78,9 @@ func (l ledger) clone() ledger {
 		l.Stable[p] = slices.Clone(l.Stable[p])
 	}
 	l.Gone, l.Shown = slices.Clone(l.Gone), slices.Clone(l.Shown)
+	if l.Ghosts = maps.Clone(l.Ghosts); l.Ghosts == nil {
+		l.Ghosts = map[string][]int{}
+	}
 	return l
 }
 

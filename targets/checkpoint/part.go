@@ -21,7 +21,9 @@ type part struct {
 	channel [][]frame
 	// outputs were produced since the round before; they become visible when
 	// this round commits. txns are those of committed rounds, of which it is
-	// not known that they are visible.
+	// not known that they are visible. A sink that takes each output at once
+	// knows no txns; outputs are then those of which it is not known that it
+	// has them.
 	outputs []output
 	txns    []txn
 
@@ -36,7 +38,8 @@ type part struct {
 }
 
 // output is something for the outside world. Work that is done again produces
-// it under the same id.
+// it under the same id: its producer, which may be one of several in a worker,
+// and its number among that one's outputs.
 type output struct {
 	id   string
 	data []byte

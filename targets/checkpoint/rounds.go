@@ -19,15 +19,16 @@ func (w *worker) shot(round int) *part {
 	p := &part{round: round, state: w.app.AppendState(nil), channel: make([][]frame, len(w.froms))}
 	c := w.counts()
 	p.outs, p.ins = c.sent, c.received
-	p.outputs = slices.Clone(w.outputs)
-	p.txns = slices.Clone(w.txns)
+	p.outputs, p.txns = slices.Clone(w.outputs), slices.Clone(w.txns)
 	return p
 }
 
 // capture takes the state of the job: here the cut passes.
 func (w *worker) capture(round int) {
 	p := w.shot(round)
-	w.cut = len(w.outputs)
+	if w.cfg.Sink == transactionalSink {
+		w.cut = len(w.outputs)
+	}
 	w.taking, w.round, w.captured = p, round, round
 	w.began(p, record.Event{Round: round})
 }
@@ -89,7 +90,11 @@ func (w *worker) abandon() {
 	if w.last.round == round {
 		w.last = savedPart{}
 	}
-	if w.protocol != nil && w.cfg.Bug != abortLeaksPause {
+	switch {
+	case w.protocol == nil:
+	case w.cfg.Bug == abortLeaksPause && w.protocol.stopped():
+		w.frozen = true
+	default:
 		w.protocol.end(round, false)
 	}
 }

@@ -69,6 +69,8 @@ var settings = []setting{
 	number("local-every", "every how many rounds the worker's disk is written, 0 for never", func(c *Config) *int { return &c.LocalEvery }),
 	number("store-every", "every how many rounds the replicated store is written, 0 for never", func(c *Config) *int { return &c.StoreEvery }),
 	number("retain", "committed rounds that are kept", func(c *Config) *int { return &c.Retain }),
+	word("sink", "how output reaches the outside world", sinkNames, func(c *Config) *string { return &c.Sink }),
+	word("fallback", "what is done where a round cannot be restored although output of it is visible", fallbackNames, func(c *Config) *string { return &c.Fallback }),
 	number("full-every", "every how many local checkpoints one is whole, the others being increments", func(c *Config) *int { return &c.FullEvery }),
 }
 

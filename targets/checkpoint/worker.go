@@ -45,6 +45,7 @@ type worker struct {
 	soloist     *soloist
 	units       int64 // last reported
 	result      string
+	frozen      bool   // with the bug abort-leaks-pause: stopped for a round that was aborted
 	late        func() // with the bug late-record: what is to be done after the next message
 
 	calls    *caller
@@ -60,9 +61,10 @@ type worker struct {
 	last     savedPart
 	held     map[int][]string // by round: the levels that have it, as far as this process knows
 
-	outputs []output // produced since the last committed round
-	cut     int      // how many of them were when the round under way was captured
-	txns    []txn    // of committed rounds, not known to be visible
+	emitting bool     // outputs are on their way to a sink without rounds
+	outputs  []output // produced since the last committed round, or not known to be visible
+	cut      int      // how many of them were when the round under way was captured
+	txns     []txn    // of committed rounds, not known to be visible
 }
 
 func newWorker(cfg Config, env node.Env, control, workers []string) (*worker, error) {
@@ -321,7 +323,7 @@ func (w *worker) overdue() {
 
 // step lets the job do a unit of work.
 func (w *worker) step() {
-	if w.state != running || w.protocol.stopped() {
+	if w.state != running || w.frozen || w.protocol.stopped() {
 		return
 	}
 	for _, i := range w.tos {
@@ -385,14 +387,12 @@ func (e *emitter) Input(source string, offset int64) {
 	(*worker)(e).note(record.Event{Kind: record.Input, Source: source, Offset: offset})
 }
 
-// sinkName is what the outside world is called in the record.
-const sinkName = "sink"
-
 // Output implements jobs.Out.
 func (e *emitter) Output(id string, payload []byte) {
 	w := (*worker)(e)
 	w.note(record.Event{Kind: record.Output, Sink: sinkName, ID: id, Digest: digestOf(payload)})
 	w.outputs = append(w.outputs, output{id: id, data: payload})
+	w.emit()
 	if w.cfg.Bug == outputBeforeCommit {
 		w.txns = append(w.txns, txn{round: earlyRound + int(w.app.Units()), outputs: w.outputs})
 		w.outputs = nil

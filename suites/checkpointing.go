@@ -224,7 +224,7 @@ func interval() harness.Scenario {
 		Doc:    "montecarlo, coordinated checkpoints: a long job whose workers die at exponentially distributed times, for cleancut interval; simulator only",
 		Target: checkpoint.New(), Workload: job,
 		Settings: map[string]string{"protocol": "coordinated", "interval": "1s", "size": "6000"},
-		Nodes:    7, Rate: 1, Clients: 1, Time: 5 * time.Minute, Checkers: recovered(job, nil),
+		Nodes:    7, Rate: 1, Clients: 1, Time: 5 * time.Minute, Checkers: recovered("coordinated", job, nil),
 		Drawing: faults.Drawing{Kinds: []string{"kill"}, MTBF: 10 * time.Second, Groups: []string{"workers"}, ForMin: 100 * time.Millisecond, ForMax: 300 * time.Millisecond},
 		Labels:  []string{"target:checkpoint", "mode:coordinated", Soak, SimOnly, "fault:kill"},
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/targets/checkpoint"
 	"github.com/cleancut/cleancut/workloads"
+	"github.com/cleancut/cleancut/workloads/jobs"
 )
 
 // atLeastOnce is the sink that claims less than the others.
@@ -25,14 +26,22 @@ const atLeastOnce = "at-least-once"
 const stallMax = 15 * time.Second
 
 // recovered lists what a checkpointing service that runs a job is judged by.
-func recovered(job workloads.Workload, settings map[string]string) []checkers.Checker {
+func recovered(protocol string, job workloads.Workload, settings map[string]string) []checkers.Checker {
 	repeats := settings["sink"] == atLeastOnce
 	all := []checkers.Checker{jobresult.Result()}
 	if slices.Contains(job.Functions(), workloads.Outputs) {
 		all = append(all, jobresult.Outputs(repeats))
 	}
-	models := []string{"consistent-cut", "channel-state", "atomic-rounds", "recovery-line", "restorable",
+	models := []string{"consistent-cut", "channel-state", "recovery-line", "restorable",
 		"gc-safety", "fencing", "terminates", "progress", "measures"}
+	if checkpoint.Rounds(protocol) {
+		models = append(models, "atomic-rounds")
+	} else {
+		models = append(models, "domino")
+	}
+	if protocol == "cic" {
+		models = append(models, "index", "no-useless-checkpoints", "no-domino")
+	}
 	switch job.Name() {
 	case "transfer": // whose messages depend on the order of those received
 		models = append(models, "conservation")
@@ -51,6 +60,12 @@ func recovered(job workloads.Workload, settings map[string]string) []checkers.Ch
 		panic("models that the catalog of recovery should have: " + err.Error())
 	}
 	return append(append(all, of...), checkers.Liveness(checkers.LivenessBounds{}), checkers.Crashes())
+}
+
+// acyclic tells that the channels of a job form no cycle.
+func acyclic(w workloads.Workload) bool {
+	job, err := jobs.Lookup(w.Name())
+	return err == nil && job.Acyclic()
 }
 
 // ordeal is a kind of trouble for the checkpointing service.
@@ -101,7 +116,8 @@ func ordeals() []ordeal {
 // protocol by job by ordeal.
 func checkpointing() (all []harness.Scenario) {
 	watched := []workloads.Workload{workloads.Transfer(), workloads.Stencil(), workloads.Pipeline(), workloads.MonteCarlo()}
-	quick := []string{"coordinated-stencil", "chandy-lamport-transfer", "aligned-pipeline", "unaligned-pipeline"}
+	quick := []string{"coordinated-stencil", "chandy-lamport-transfer", "aligned-pipeline", "unaligned-pipeline",
+		"independent-transfer", "cic-transfer"}
 	for _, protocol := range checkpoint.Protocols() {
 		for _, job := range watched {
 			set := map[string]string{"protocol": protocol, "interval": "500ms"}
@@ -113,6 +129,12 @@ func checkpointing() (all []harness.Scenario) {
 				// Its units take as long as a message travels: fewer of them
 				// are done as soon as those of the others.
 				set["size"] = "300"
+			}
+			if protocol == "independent" && !acyclic(job) {
+				// At the usual pace there are so many messages between two
+				// checkpoints that all of them are useless, and every failure
+				// leads back to the beginning.
+				maps.Copy(set, map[string]string{"step": "100ms", "interval": "150ms", "size": "100"})
 			}
 			pair := protocol + "-" + job.Name()
 			for _, o := range ordeals() {
@@ -137,7 +159,7 @@ func checkpointing() (all []harness.Scenario) {
 					Name:   "checkpointing/" + pair + "-" + o.name,
 					Doc:    fmt.Sprintf("%s, %s checkpoints: %s", job.Name(), protocol, o.doc),
 					Target: checkpoint.New(), Workload: job, Settings: force,
-					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(job, force), Plan: plan, Drawing: o.drawing, Labels: labels,
+					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(protocol, job, force), Plan: plan, Drawing: o.drawing, Labels: labels,
 				})
 			}
 		}
@@ -161,7 +183,7 @@ func sinks() (all []harness.Scenario) {
 		s := harness.Scenario{
 			Name: "checkpointing/" + protocol + "-pipeline-" + name, Doc: "pipeline, " + protocol + " checkpoints: " + doc,
 			Target: checkpoint.New(), Workload: job, Settings: set,
-			Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(job, set), Drawing: o.drawing,
+			Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(protocol, job, set), Drawing: o.drawing,
 			Labels: append([]string{"target:checkpoint", "mode:" + protocol}, o.labels...),
 		}
 		if o.plan != "" {
@@ -202,7 +224,7 @@ func interval() harness.Scenario {
 		Doc:    "montecarlo, coordinated checkpoints: a long job whose workers die at exponentially distributed times, for cleancut interval; simulator only",
 		Target: checkpoint.New(), Workload: job,
 		Settings: map[string]string{"protocol": "coordinated", "interval": "1s", "size": "6000"},
-		Nodes:    7, Rate: 1, Clients: 1, Time: 5 * time.Minute, Checkers: recovered(job, nil),
+		Nodes:    7, Rate: 1, Clients: 1, Time: 5 * time.Minute, Checkers: recovered("coordinated", job, nil),
 		Drawing: faults.Drawing{Kinds: []string{"kill"}, MTBF: 10 * time.Second, Groups: []string{"workers"}, ForMin: 100 * time.Millisecond, ForMax: 300 * time.Millisecond},
 		Labels:  []string{"target:checkpoint", "mode:coordinated", Soak, SimOnly, "fault:kill"},
 	}

@@ -20,7 +20,9 @@ import (
 //     recovery had begun before;
 //   - the states at the end, unless a process is dead or waits for recovery.
 //
-// Processes that a line does not name are taken as they were at that moment.
+// Processes that a line does not name are taken as they were at that moment,
+// and for the line of a recovery as they were when it was decided: by the time
+// at which it is over they may have received what was sent after it.
 // Not checked: what was in transit (channel-state).
 func consistentCut(r *run, _ Options) checkers.Verdict {
 	if r.kinds[record.Recv] == 0 {
@@ -50,7 +52,7 @@ func consistentCut(r *run, _ Options) checkers.Verdict {
 			continue
 		}
 		if !v.replayed {
-			moments = append(moments, moment{v.done, func() []place { return r.atLine(v.line, v.done) }, fmt.Sprintf("the line of the recovery at %s", checkers.At(r.ev[v.event].T))})
+			moments = append(moments, moment{v.done, func() []place { return r.atLine(v.line, v.event) }, fmt.Sprintf("the line of the recovery at %s", checkers.At(r.ev[v.event].T))})
 		}
 		if k+1 < len(r.recoveries) && r.recoveries[k+1].event < v.done {
 			continue // the next one had begun: there is no state between the two

@@ -80,7 +80,8 @@ func (r *run) unresumed(v *recovery) int32 {
 //   - recomputed_units: work units that are in no final history; useful_units:
 //     those that are; overhead_stop_share: time stopped for checkpoints as a
 //     share of the time of all processes from first to last event;
-//   - checkpoint_seconds_mean, _max: from begin to first commit;
+//   - checkpoints_committed; checkpoints_forced: those that messages induced,
+//     committed or not; checkpoint_seconds_mean, _max: from begin to first commit;
 //     round_seconds_max: from round_begin to round_commit; stop_seconds_max,
 //     stop_seconds_total: from stop to go, or to the end of the incarnation;
 //   - bytes_LEVEL: bytes committed to each level;
@@ -169,6 +170,9 @@ func (r *run) measureCheckpoints(m map[string]float64) {
 	committed := 0
 	for c := range r.ckpts {
 		k := &r.ckpts[c]
+		if r.ev[k.begin].Forced {
+			m["checkpoints_forced"]++
+		}
 		for x, i := range k.commits {
 			m["bytes_"+cmp.Or(r.ev[i].Level, "unnamed")] += float64(r.ev[i].Bytes)
 			if x == 0 {

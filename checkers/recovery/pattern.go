@@ -71,7 +71,8 @@ func (p *pattern) interval(q, pos int32) int32 {
 // one more than there are for where it stands. The failed cannot stay there.
 //
 // A message that is received and no longer sent takes its receiver back to its
-// last checkpoint before the receipt. The result is the greatest consistent
+// last checkpoint before the receipt. Such messages there may be from the
+// beginning: an earlier recovery that was cut short has undone their sending. The result is the greatest consistent
 // cut, for consistent cuts form a lattice. O(events).
 func (p *pattern) line(failed []bool) []int32 {
 	n := len(p.events)
@@ -85,6 +86,11 @@ func (p *pattern) line(failed []bool) []int32 {
 		cut[q], end[q] = int32(len(p.ckpts[q]))+1, int32(len(p.events[q]))
 		if failed[q] {
 			set(int32(q), cut[q]-1)
+		}
+	}
+	for m, pos := range p.recv {
+		if q := p.r.to[m]; pos != none && p.sent[m] == none && pos < p.position(q, cut[q]) {
+			set(q, p.interval(q, pos))
 		}
 	}
 	for len(work) > 0 {

@@ -26,6 +26,11 @@ const (
 	commitLost           = "commit-lost"
 	restoreNotIdempotent = "restore-not-idempotent"
 	abortLeaksPause      = "abort-leaks-pause"
+	noDependencyVector   = "no-dependency-vector"
+	replayNoDedup        = "replay-no-dedup"
+	logGCEarly           = "log-gc-early"
+	forcedAfterDelivery  = "forced-after-delivery"
+	indexNotCarried      = "index-not-carried"
 	fallbackDup          = "fallback-dup"
 	sinkForgets          = "sink-forgets"
 	wrongLevelOrder      = "wrong-level-order"
@@ -72,6 +77,16 @@ var catalog = []cluster.Bug{
 		Doc: "a worker that is told to restore the round that it restored last skips it, although it has computed since"},
 	{ID: abortLeaksPause, Code: "K33", Where: shown,
 		Doc: "a worker that stopped for a round stays stopped when that is aborted, until it is restored (CRIU: a failed dump must leave the tasks running)"},
+	{ID: noDependencyVector, Code: "K23", Where: shown,
+		Doc: "without rounds, everybody who failed restores its own latest checkpoint, and nobody looks at who depends on what was lost"},
+	{ID: logGCEarly, Code: "C24", Where: shown,
+		Doc: "a sender forgets a message when it has arrived, and not when a checkpoint that includes its receipt is sure to last"},
+	{ID: replayNoDedup, Code: "K27", Where: shown,
+		Doc: "what a sender sends again after a recovery is delivered, although it was received before"},
+	{ID: forcedAfterDelivery, Where: shown,
+		Doc: "with cic, the checkpoint that a message forces is taken after the message is delivered"},
+	{ID: indexNotCarried, Where: shown,
+		Doc: "with cic, messages do not carry the index of their sender, and force nothing"},
 	{ID: fallbackDup, Code: "K14", Where: shown,
 		Doc: "the job falls back behind output that is visible and puts it out again, as with FLINK-20441"},
 	{ID: sinkForgets, Code: "K14", Where: shown,

@@ -15,6 +15,8 @@ const (
 	callGet
 	// callSink makes the output of a round visible.
 	callSink
+	// callList puts a checkpoint of the worker into the catalogue.
+	callList
 	// callEmit makes outputs visible at once, in a sink without rounds.
 	callEmit
 )
@@ -39,7 +41,7 @@ func decodeCall(b []byte) (call, error) {
 	r := reader{b: b}
 	c := call{op: callOp(r.byte()), epoch: r.number(), round: r.number(), piece: r.number(), pieces: r.number()}
 	if r.failed || c.op < callPut || c.op > callEmit || len(r.b) > pieceBytes ||
-		c.op != callGet && (c.piece >= c.pieces || c.pieces > bodyMax/pieceBytes+1) {
+		c.op != callGet && c.op != callList && (c.piece >= c.pieces || c.pieces > bodyMax/pieceBytes+1) {
 		return call{}, errMessage
 	}
 	if len(r.b) > 0 {

@@ -121,6 +121,9 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
+	if solo(c.Protocol) && (c.Sink != transactionalSink || c.Fallback != failLoudly) {
+		return fmt.Errorf("checkpoint: config: the protocol %s has no rounds, and needs sink=%s and fallback=%s; they are %s and %s", c.Protocol, transactionalSink, failLoudly, c.Sink, c.Fallback)
+	}
 	switch job, err := jobs.Lookup(c.Job); {
 	case err != nil:
 		return fmt.Errorf("checkpoint: config: %w", err)

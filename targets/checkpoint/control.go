@@ -8,6 +8,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/record"
+	"github.com/cleancut/cleancut/workloads/jobs"
 )
 
 // controlTimer drives the coordinator.
@@ -27,6 +28,7 @@ type control struct {
 	workers []string
 	replica *replica
 	vault   vault
+	links   links
 	owner   string // this process, as an owner of the ledger
 
 	// What follows is the coordinator's, and void unless active.
@@ -45,6 +47,7 @@ type control struct {
 	shown    map[string]bool     // outputs that this process has recorded as visible
 	logs     map[string]*sinkLog // by worker: what a sink without rounds has of it
 	garbage  []garbage
+	listings []listing // checkpoints that wait for the catalogue
 }
 
 // member is what the coordinator knows of a worker.
@@ -69,6 +72,11 @@ func newControl(cfg Config, env node.Env, peers, workers []string) (*control, er
 		return nil, err
 	}
 	c.vault = vault{c.replica}
+	job, err := jobs.Lookup(cfg.Job)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	c.links = linksOf(job, len(workers))
 	c.owner = env.Self() + "." + strconv.FormatUint(env.Rand().Uint64(), 16)
 	env.SetTimer(controlTimer, controlTick)
 	return c, nil
@@ -147,6 +155,7 @@ func (c *control) begin(l ledger, aborted int) {
 		c.members[i].gone = map[uint64]bool{}
 	}
 	c.settled, c.finished, c.sinks, c.shown, c.garbage = 0, false, map[string][][]byte{}, map[string]bool{}, nil
+	c.listings = nil
 	c.logs = map[string]*sinkLog{}
 	if aborted != 0 {
 		c.note(record.Event{Kind: record.RoundAbort, Round: aborted, Reason: "the coordinator was replaced"})
@@ -156,11 +165,14 @@ func (c *control) begin(l ledger, aborted int) {
 		c.note(record.Event{Kind: record.RoundCommit, Round: round, Line: c.line(round)})
 	}
 	c.env.Point("coordinator.elected")
-	if l.Phase == recovering {
+	switch {
+	case l.Phase == recovering && solo(c.cfg.Protocol):
+		c.gather(nil, garbage{})
+	case l.Phase == recovering:
 		c.recover(nil, l.Target, nil)
-		return
+	default:
+		c.broadcast()
 	}
-	c.broadcast()
 }
 
 // decide changes the ledger, and then, once that is durable, acts. There is
@@ -201,9 +213,8 @@ func (c *control) broadcast() {
 	if !c.active || c.ledger.Epoch == 0 {
 		return
 	}
-	m := Message{kind: orderMessage, body: c.ledger.order().append(nil)}
-	for _, w := range c.workers {
-		c.env.Send(w, m)
+	for i, w := range c.workers {
+		c.env.Send(w, Message{kind: orderMessage, body: c.ledger.order(c.links, i).append(nil)})
 	}
 }
 
@@ -220,7 +231,7 @@ func (c *control) receive(from string, m Message) {
 	switch m.kind {
 	case beatMessage:
 		if t, err := decodeBeat(m.body); err == nil && c.hear(i, t) && c.ledger.Epoch > 0 {
-			c.env.Send(from, Message{kind: orderMessage, body: c.ledger.order().append(nil)})
+			c.env.Send(from, Message{kind: orderMessage, body: c.ledger.order(c.links, i).append(nil)})
 		}
 	case callMessage:
 		if q, err := decodeCall(m.body); err == nil {
@@ -254,7 +265,8 @@ func (c *control) silent(i int) bool {
 // or nothing is heard of them.
 func (c *control) failed() (names []string) {
 	for i, m := range c.members {
-		lost := m.heard != 0 && (m.beat.epoch != c.ledger.Epoch || m.beat.state != running && m.beat.state != restored)
+		lost := m.heard != 0 && (m.beat.epoch != c.ledger.Epoch || m.beat.state != running && m.beat.state != restored ||
+			c.ledger.Boots != nil && m.beat.boot != c.ledger.Boots[i])
 		if lost || c.silent(i) {
 			names = append(names, c.workers[i])
 		}
@@ -284,6 +296,10 @@ func (c *control) line(round int) map[string]string {
 
 // supervise decides what is to be decided now.
 func (c *control) supervise() {
+	if solo(c.cfg.Protocol) {
+		c.superviseSolo()
+		return
+	}
 	switch c.ledger.Phase {
 	case recovering:
 		c.watchRecovery()

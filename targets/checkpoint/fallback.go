@@ -134,7 +134,8 @@ func (c *control) sweep() {
 		return
 	}
 	g := c.garbage[0]
-	if slices.Contains(c.ledger.Committed, g.round) {
+	i := slices.Index(c.workers, g.worker)
+	if contains(c.ledger.Committed, g.round) || contains(c.ledger.numbers(i), g.round) {
 		c.garbage = c.garbage[1:]
 		return
 	}

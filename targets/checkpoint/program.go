@@ -8,16 +8,24 @@ import (
 
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/record"
+	"github.com/cleancut/cleancut/workloads/jobs"
 )
 
 // ownPoints are the named places that a node reaches besides those of the
 // embedded store.
 var ownPoints = []string{
+	"catalogue.after",     // they are in the catalogue; no worker knows yet
+	"catalogue.before",    // checkpoints are about to be entered into the catalogue
+	"cic.forced",          // a message waits for a checkpoint that is not taken yet
 	"coordinator.elected", // a control node has made the ledger its own
+	"gathered",            // a worker has stopped for a recovery; the coordinator does not know yet
 	"gc",                  // a worker is about to let go of checkpoints
+	"gc.decided",          // the catalogue has let go of checkpoints; no worker knows yet
 	"gc.store",            // the coordinator removes a part from the store
 	"levels.between",      // one level has the part, the next one does not
+	"line.compute",        // all workers have told where they stand; the line is not decided
 	"local.written",       // the part is durable on the worker's disk; nobody knows yet
+	"log.pruned",          // a sender has forgotten messages that nobody will ask for again
 	"marker.after",        // the state was captured and the markers have been sent
 	"marker.before",       // the state was captured; the markers have not been sent
 	"output.committed",    // output has become visible; the worker does not know yet
@@ -30,6 +38,9 @@ var ownPoints = []string{
 	"round.begin",         // the round is in the ledger; no worker knows yet
 	"round.commit.after",  // the commit is in the ledger; no worker knows yet
 	"round.commit.before", // all parts are durable; the commit is not in the ledger
+	"solo.captured",       // a worker has captured its state on its own; nothing of it is durable
+	"solo.durable",        // all levels have the checkpoint; the coordinator does not know yet
+	"solo.listed",         // a worker has heard that its checkpoint is in the catalogue
 	"store.written",       // the part is in the store; nobody knows yet
 }
 
@@ -60,8 +71,12 @@ func (p *Program) Start(env node.Env) error {
 			len(peers), controlNodes+2, controlNodes)
 	}
 	p.env = env
-	env.Record(record.Event{Kind: record.Start})
 	controls, workers := peers[:controlNodes], peers[controlNodes:]
+	begin := record.Event{Kind: record.Start}
+	if v, ok := p.cfg.initialValue(slices.Index(workers, env.Self()), len(workers)); ok {
+		begin.Value = &v
+	}
+	env.Record(begin)
 	var err error
 	if slices.Contains(controls, env.Self()) {
 		p.control, err = newControl(p.cfg, env, controls, workers)
@@ -141,4 +156,21 @@ func (p *Program) Decode(b []byte) (node.Message, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// initialValue is a worker's share, at the beginning, of what the job
+// conserves.
+func (c Config) initialValue(worker, workers int) (int64, bool) {
+	if worker < 0 {
+		return 0, false
+	}
+	job, err := jobs.Lookup(c.Job)
+	if err != nil {
+		return 0, false
+	}
+	app, err := job.New(worker, workers, c.JobSeed, c.Size)
+	if err != nil {
+		return 0, false // the worker will say so
+	}
+	return app.Value()
 }

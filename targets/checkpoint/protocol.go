@@ -31,9 +31,12 @@ const (
 	chandyLamportProtocol = "chandy-lamport"
 	alignedProtocol       = "aligned"
 	unalignedProtocol     = "unaligned"
+	independentProtocol   = "independent"
+	cicProtocol           = "cic"
 )
 
-var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol, alignedProtocol, unalignedProtocol}
+var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol, alignedProtocol, unalignedProtocol,
+	independentProtocol, cicProtocol}
 
 // Protocols lists the protocols that there are.
 func Protocols() []string { return slices.Clone(protocolNames) }
@@ -43,6 +46,19 @@ func Protocols() []string { return slices.Clone(protocolNames) }
 func needsAcyclic(protocol string) bool {
 	return protocol == alignedProtocol || protocol == unalignedProtocol
 }
+
+// solo tells that a protocol has no rounds: every worker takes checkpoints on
+// its own.
+func solo(protocol string) bool { return slices.Contains(soloProtocols, protocol) }
+
+var soloProtocols = []string{independentProtocol, cicProtocol}
+
+// replays tells that a worker that failed does again what it did after its
+// checkpoint, so that no other has to be set back.
+func replays(string) bool { return false }
+
+// Rounds tells that a protocol takes global checkpoints.
+func Rounds(protocol string) bool { return !solo(protocol) }
 
 // newProtocol returns a protocol that begins after round, which is the highest
 // that was begun before.

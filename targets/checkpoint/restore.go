@@ -229,6 +229,9 @@ func (w *worker) restoredAt(level string, p *part, skipped bool) {
 			}
 		}
 		w.txns, w.outputs, w.cut = p.txns, nil, 0
+		if w.solo != nil {
+			w.soloist.back(p)
+		}
 		switch {
 		case w.cfg.Sink != transactionalSink:
 			w.outputs = p.outputs
@@ -248,6 +251,9 @@ func (w *worker) restoredAt(level string, p *part, skipped bool) {
 	e := record.Event{
 		Kind: record.Restore, Ckpt: checkpointID(w.env.Self(), w.target), Level: level, Round: w.target,
 		Digest: digestOf(w.app.AppendState(nil)), Offsets: w.app.Offsets(),
+	}
+	if w.solo != nil {
+		e.Round, e.Index = 0, w.soloist.index
 	}
 	if v, ok := w.app.Value(); ok {
 		e.Value = &v
@@ -274,7 +280,7 @@ func (w *worker) resume() {
 func (w *worker) publish() {
 	for i := range w.txns {
 		t := &w.txns[i]
-		if t.asked {
+		if t.asked || w.solo != nil && t.round > w.order.shown {
 			continue
 		}
 		t.asked = true

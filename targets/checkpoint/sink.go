@@ -34,7 +34,7 @@ const sinkName = "sink"
 func (c *control) sink(worker string, q call, answer func(bool, []byte)) {
 	early := c.cfg.Bug == outputBeforeCommit && q.round >= earlyRound
 	fenced := q.epoch != c.ledger.Epoch && c.cfg.Bug != noEpochFence
-	if fenced || c.ledger.Phase != computing || q.round > c.ledger.newest() && !early {
+	if fenced || c.ledger.Phase != computing || q.round > c.released(worker) && !early {
 		return
 	}
 	key := sinkKey(worker, q.round)
@@ -78,14 +78,17 @@ func pieceKey(key string, piece int) string { return key + ":" + strconv.Itoa(pi
 // by the next coordinator, under the same name: it became visible once.
 func (c *control) visible(worker string, round int, body []byte, answer func(bool, []byte)) {
 	r := reader{b: body}
-	list, txn := r.outputs(), checkpointID(worker, round)
+	list, txn, told := r.outputs(), checkpointID(worker, round), round
+	if solo(c.cfg.Protocol) {
+		told = 0
+	}
 	c.before(worker, round, c.ledger.Ghosts[worker], func(ghosts []output, ok bool) {
 		if !ok {
 			delete(c.shown, sinkKey(worker, round))
 			return // the worker calls again
 		}
 		for _, o := range c.deduplicated(append(ghosts, list...))[len(ghosts):] {
-			c.note(record.Event{Kind: record.OutputCommit, Sink: sinkName, ID: o.id, Digest: digestOf(o.data), Txn: txn, Round: round})
+			c.note(record.Event{Kind: record.OutputCommit, Sink: sinkName, ID: o.id, Digest: digestOf(o.data), Txn: txn, Round: told})
 		}
 		if len(list) > 0 {
 			c.env.Point("output.committed")
@@ -111,12 +114,12 @@ func (c *control) readSink(worker string, then func(list []output, ok bool)) {
 	key := func(n int) string { return emitKey(worker, n) }
 	values := openEnd
 	if c.cfg.Sink == transactionalSink {
-		values = c.ledger.Begun
+		values = max(c.ledger.Begun, c.released(worker))
 		if c.cfg.Bug == outputBeforeCommit {
 			values += sinkUnitsMax
 		}
 		key = func(n int) string {
-			if n > c.ledger.Begun {
+			if c.cfg.Bug == outputBeforeCommit && n > c.ledger.Begun {
 				n += earlyRound - c.ledger.Begun - 1
 			}
 			return sinkKey(worker, n)

@@ -41,6 +41,8 @@ type worker struct {
 	order       order  // the newest one
 	coordinator string // who sent it
 	protocol    protocol
+	solo        soloProtocol // nil where there are rounds
+	soloist     *soloist
 	units       int64 // last reported
 	result      string
 	frozen      bool   // with the bug abort-leaks-pause: stopped for a round that was aborted
@@ -100,6 +102,9 @@ func newWorker(cfg Config, env node.Env, control, workers []string) (*worker, er
 		w.note(record.Event{Kind: record.CheckpointBad, Ckpt: checkpointID(env.Self(), round), Level: levelLocal, Reason: "corrupt"})
 	}
 	w.resetChannels()
+	if solo(cfg.Protocol) {
+		w.solo, w.soloist = newSolo(w)
+	}
 	env.SetTimer(beatTimer, cfg.Beat)
 	env.SetTimer(stepTimer, cfg.Step)
 	env.SetTimer(resendTimer, cfg.ResendAfter)
@@ -135,6 +140,8 @@ func (w *worker) timer(name string) {
 	case stepTimer:
 		w.env.SetTimer(stepTimer, w.cfg.Step)
 		w.step()
+	case soloTimer:
+		w.soloist.tick()
 	case resendTimer:
 		w.env.SetTimer(resendTimer, w.cfg.ResendAfter)
 		for _, i := range w.tos {
@@ -161,6 +168,9 @@ func (w *worker) beat() {
 	if t.final = w.state == running && w.app.Done() && w.quiet(); t.final {
 		t.digest = w.app.Result()
 		t.value, _ = w.app.Value()
+	}
+	if w.state == frozen {
+		t.counts = w.counts()
 	}
 	body := t.append(nil)
 	for _, c := range w.control {
@@ -220,7 +230,11 @@ func (w *worker) receiveFrame(from int, m Message) {
 	if m.epoch != w.epoch || w.state != restored && w.state != running {
 		return
 	}
-	if w.state == restored {
+	switch {
+	case w.state == running:
+	case w.solo != nil:
+		return // the order to go on will come, and the frame again
+	default:
 		// Somebody goes on, and so everybody has been restored.
 		w.resume()
 	}
@@ -276,6 +290,9 @@ func (w *worker) look(from int, f frame) {
 	switch c := w.ins[from]; {
 	case f.marker:
 		w.protocol.marker(from, f.round)
+	case w.solo != nil && f.msg <= c.msgs && w.cfg.Bug != replayNoDedup: // it was sent again
+	case w.solo != nil:
+		w.solo.deliver(from, f)
 	case w.protocol.arrived(from, f) || len(c.held) > 0:
 		c.held = append(c.held, f)
 	default:
@@ -350,8 +367,19 @@ func (e *emitter) Send(to int, payload []byte, value int64) {
 	if value != 0 {
 		ev.Value = &value
 	}
+	f := frame{msg: o.msgs, data: payload}
+	if w.solo == nil {
+		w.note(ev)
+		o.add(w.env, w.epoch, f)
+		return
+	}
+	ev.Index, f.index = w.soloist.index, w.soloist.index
+	if w.cfg.Bug == indexNotCarried {
+		f.index = 0
+	}
 	w.note(ev)
-	o.add(w.env, w.epoch, frame{msg: o.msgs, data: payload})
+	o.log = append(o.log, f)
+	w.solo.send(to, f)
 }
 
 // Input implements jobs.Out.

@@ -51,6 +51,6 @@ func (Target) Command(cfg cluster.NodeConfig) (cluster.Command, error) {
 }
 
 // Probe asks the health endpoint.
-func (Target) Probe(ctx context.Context, _ cluster.NodeConfig, dial cluster.Dialer) (node.Status, error) {
-	return server.Probe(ctx, dial)
+func (Target) Probe(ctx context.Context, cfg cluster.NodeConfig, dial cluster.Dialer) (node.Status, error) {
+	return server.Probe(ctx, cfg.Name, dial)
 }

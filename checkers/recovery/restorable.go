@@ -346,14 +346,15 @@ func (r *run) logKept() *checkers.Verdict {
 }
 
 func (r *run) lineKept() *checkers.Verdict {
+	w := newWalk(r)
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
 		if r.byRounds(v) || v.replayed {
 			continue
 		}
-		s := r.situationOf(v)
+		s := w.situation(v)
 		left := s.p.line(s.failed)
-		all := r.patternAt(r.now(v.event), func(c int32) bool {
+		all := w.pattern(func(c int32) bool {
 			k := &r.ckpts[c]
 			bad := slices.ContainsFunc(k.losses, func(l int32) bool { return l <= s.until && r.ev[l].Kind == record.CheckpointBad })
 			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.event

@@ -73,7 +73,7 @@ type segment struct {
 // start is only certain to stay when it has been written and synced again.
 type determinants struct {
 	env      node.Env
-	all      []determinant // those that may be needed, in order of positions
+	all      map[uint64]determinant // by position; those that may be needed
 	next     uint64        // position of the next one
 	stable   uint64        // up to here everything is on stable storage
 	segments []segment
@@ -90,7 +90,7 @@ type determinants struct {
 // openLog reads what is on the disk. A segment counts up to its first record
 // that is damaged: what was being written when the process or the machine died.
 func openLog(env node.Env, synced func()) (*determinants, error) {
-	l := &determinants{env: env, next: 1, token: logTokens, synced: synced}
+	l := &determinants{env: env, all: map[uint64]determinant{}, next: 1, token: logTokens, synced: synced}
 	names, err := env.Disk().List()
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: the directory cannot be listed: %w", err)
@@ -128,44 +128,43 @@ func (l *determinants) read(n int) error {
 	s := segment{number: n}
 	for ; len(b) > 0; b = b[min(len(b), determinantBytes):] {
 		d, ok := decodeDeterminant(b)
-		if !ok || !l.take(d) {
+		if !ok {
 			break
 		}
-		s.last = d.pos
+		l.take(d)
+		s.last = max(s.last, d.pos)
 	}
 	l.segments = append(l.segments, s)
 	return nil
 }
 
 // take adds a record that was read. The same may be there several times; of
-// two different ones the later epoch's counts, and what followed the other is
-// void.
-func (l *determinants) take(d determinant) bool {
-	switch n := len(l.all); {
-	case n == 0:
-		l.all = []determinant{d}
-	case d.pos > l.next || d.pos < l.all[0].pos:
-		return false
-	case d.pos < l.next && l.all[d.pos-l.all[0].pos] == d:
-		return true
-	case d.pos < l.next && l.all[d.pos-l.all[0].pos].epoch > d.epoch:
-		return false
-	default:
-		l.all = append(l.all[:d.pos-l.all[0].pos], d)
+// two different ones the later counts, and what followed the other is void.
+// What is missing between records was in a checkpoint, and never became
+// stable.
+func (l *determinants) take(d determinant) {
+	if before, ok := l.all[d.pos]; ok && before != d {
+		for pos := d.pos; pos < l.next; pos++ {
+			delete(l.all, pos)
+		}
+		l.next = d.pos
 	}
-	l.next = d.pos + 1
-	return true
+	l.all[d.pos] = d
+	l.next = max(l.next, d.pos+1)
 }
 
 // after returns what was logged after a position, and begins to write it anew.
 func (l *determinants) after(pos uint64) []determinant {
 	var rest []determinant
-	for _, d := range l.all {
-		if d.pos == pos+uint64(len(rest))+1 {
-			rest = append(rest, d)
+	kept := map[uint64]determinant{}
+	for next := pos + 1; ; next++ {
+		d, ok := l.all[next]
+		if !ok {
+			break
 		}
+		rest, kept[next] = append(rest, d), d
 	}
-	l.all = rest
+	l.all = kept
 	l.next, l.stable = pos+uint64(len(rest))+1, pos
 	l.rotate()
 	l.write()
@@ -176,7 +175,7 @@ func (l *determinants) after(pos uint64) []determinant {
 func (l *determinants) add(epoch int, steps uint64, from int, msg uint64) determinant {
 	d := determinant{l.next, epoch, steps, from, msg}
 	l.next++
-	l.all = append(l.all, d)
+	l.all[d.pos] = d
 	l.write()
 	return d
 }
@@ -195,12 +194,11 @@ func (l *determinants) unwritten() []determinant {
 	if l.file != nil {
 		done = max(done, l.segments[len(l.segments)-1].last)
 	}
-	for i, d := range l.all {
-		if d.pos > done {
-			return l.all[i:]
-		}
+	var list []determinant
+	for pos := done + 1; pos < l.next; pos++ {
+		list = append(list, l.all[pos])
 	}
-	return nil
+	return list
 }
 
 // write hands what is new to the disk, and has it synced.
@@ -270,8 +268,10 @@ func (l *determinants) done(token uint64, err error) {
 
 // forget lets go of what lies up to a position.
 func (l *determinants) forget(pos uint64) {
-	for len(l.all) > 0 && l.all[0].pos <= pos && l.all[0].pos <= l.stable {
-		l.all = l.all[1:]
+	for old := range l.all { // the order does not matter
+		if old <= pos && old <= l.stable {
+			delete(l.all, old)
+		}
 	}
 	keep := l.segments[:0]
 	for i, s := range l.segments {

@@ -85,12 +85,9 @@ func (m *msglog) release() {
 
 // stable is called when more of the log is on stable storage.
 func (m *msglog) stable() {
-	for _, d := range m.log.all {
-		if d.pos > m.told && d.pos <= m.log.stable {
-			m.tellStable(d)
-		}
+	for ; m.told < m.log.stable; m.told++ {
+		m.tellStable(m.log.all[m.told+1])
 	}
-	m.told = max(m.told, m.log.stable)
 	m.release()
 	m.w.drain()
 }

@@ -42,6 +42,12 @@ func recovered(protocol string, job workloads.Workload, settings map[string]stri
 	if protocol == "cic" {
 		models = append(models, "index", "no-useless-checkpoints", "no-domino")
 	}
+	if protocol == "msglog" {
+		models = append(models, "no-orphans", "no-domino")
+		if job.Name() == "transfer" || job.Name() == "montecarlo" {
+			models = append(models, "replay")
+		}
+	}
 	switch job.Name() {
 	case "transfer": // whose messages depend on the order of those received
 		models = append(models, "conservation")
@@ -117,7 +123,7 @@ func ordeals() []ordeal {
 func checkpointing() (all []harness.Scenario) {
 	watched := []workloads.Workload{workloads.Transfer(), workloads.Stencil(), workloads.Pipeline(), workloads.MonteCarlo()}
 	quick := []string{"coordinated-stencil", "chandy-lamport-transfer", "aligned-pipeline", "unaligned-pipeline",
-		"independent-transfer", "cic-transfer"}
+		"independent-transfer", "cic-transfer", "msglog-transfer"}
 	for _, protocol := range checkpoint.Protocols() {
 		for _, job := range watched {
 			set := map[string]string{"protocol": protocol, "interval": "500ms"}

@@ -241,6 +241,9 @@ func (r *run) finish(v *recovery) {
 			v.line[p] = r.ckptOf[p][c]
 		}
 	}
+	// A recovery may be cut short by the next before any replay has ended: how
+	// a system recovers is told by the record as a whole.
+	v.replayed = r.kinds[record.ReplayEnd] > 0
 	restored := map[int32]bool{}
 	for _, k := range v.restores {
 		in, last, crashed := &r.incs[k], int32(0), false
@@ -248,7 +251,6 @@ func (r *run) finish(v *recovery) {
 		for _, i := range in.events {
 			switch r.ev[i].Kind {
 			case record.ReplayEnd:
-				v.replayed = true
 				last = i
 			case record.Crash:
 				crashed = crashed || !resumed(r, in, i)

@@ -28,6 +28,8 @@ const (
 	logGCEarly           = "log-gc-early"
 	forcedAfterDelivery  = "forced-after-delivery"
 	indexNotCarried      = "index-not-carried"
+	asyncDeterminant     = "async-determinant"
+	replayOrder          = "replay-order"
 	fallbackDup          = "fallback-dup"
 	sinkForgets          = "sink-forgets"
 	wrongLevelOrder      = "wrong-level-order"
@@ -80,6 +82,10 @@ var catalog = []cluster.Bug{
 		Doc: "a sender forgets a message when it has arrived, and not when a checkpoint that includes its receipt is sure to last"},
 	{ID: replayNoDedup, Code: "K27", Where: shown,
 		Doc: "what a sender sends again after a recovery is delivered, although it was received before"},
+	{ID: asyncDeterminant, Code: "K24", Where: shown,
+		Doc: "with msglog, messages leave before what they depend on is on stable storage"},
+	{ID: replayOrder, Code: "K26", Where: shown,
+		Doc: "with msglog, messages are delivered again as they come, and not in the order of the log"},
 	{ID: forcedAfterDelivery, Where: shown,
 		Doc: "with cic, the checkpoint that a message forces is taken after the message is delivered"},
 	{ID: indexNotCarried, Where: shown,

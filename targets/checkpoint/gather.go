@@ -84,7 +84,7 @@ func (c *control) gather(failed []string, drop garbage) {
 	n := len(c.workers)
 	c.decide(func(l *ledger) {
 		l.Epoch++
-		l.Phase, l.Lost, l.Line, l.Boots = gathering, nil, nil, nil
+		l.Phase, l.Lost, l.Line, l.Boots, l.Owed = gathering, nil, nil, nil, nil
 		if l.Stable == nil {
 			l.Stable, l.Gone, l.Shown = make([][]entry, n), make([]int, n), make([]int, n)
 		}
@@ -147,8 +147,12 @@ func (c *control) watchGathering() {
 // decideLine has everybody restored to a line.
 func (c *control) decideLine(line []int) {
 	var dropped []garbage
+	var owed [][]uint64
+	if replays(c.cfg.Protocol) {
+		owed = c.owed(line)
+	}
 	c.decide(func(l *ledger) {
-		l.Phase, l.Line = recovering, line
+		l.Phase, l.Line, l.Owed = recovering, line, owed
 		for i, number := range line {
 			if number == stays {
 				continue
@@ -177,6 +181,22 @@ func (c *control) decideLine(line []int) {
 		}
 		c.env.Point("recovery.decided")
 	})
+}
+
+// owed is what those who stay as they are have received.
+func (c *control) owed(line []int) [][]uint64 {
+	all := make([][]uint64, len(line))
+	for p := range all {
+		for _, q := range c.links.tos[p] {
+			n := uint64(0)
+			if line[q] == stays {
+				k, _ := slices.BinarySearch(c.links.froms[q], p)
+				n = c.members[q].beat.received[k]
+			}
+			all[p] = append(all[p], n)
+		}
+	}
+	return all
 }
 
 // watchLine lets the workers compute when all stand on the line, and begins
@@ -218,7 +238,10 @@ func (c *control) superviseSolo() {
 		c.watchLine()
 	case computing:
 		failed := c.failed()
+		broken := slices.IndexFunc(c.members, func(m member) bool { return m.heard != 0 && m.beat.epoch == c.ledger.Epoch && m.beat.broken })
 		switch {
+		case broken >= 0:
+			c.giveUp(c.workers[broken] + " has lost a part of its log that others depend on")
 		case len(failed) > 0:
 			c.gather(failed, garbage{})
 		case len(c.listings) > 0:

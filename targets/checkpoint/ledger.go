@@ -50,6 +50,9 @@ type ledger struct {
 	Lost  []int    `json:"d,omitempty"`
 	Line  []int    `json:"l,omitempty"`
 	Boots []uint64 `json:"i,omitempty"`
+	// Owed is, by worker and outgoing channel, what survivors have received:
+	// a replay that does not come to that is none.
+	Owed [][]uint64 `json:"q,omitempty"`
 }
 
 // stays stands for a worker that no checkpoint is restored to.
@@ -110,6 +113,9 @@ func (l *ledger) order(k links, p int) order {
 	}
 	if l.Boots != nil {
 		o.boot = l.Boots[p]
+	}
+	if l.Owed != nil {
+		o.owed = l.Owed[p]
 	}
 	for _, q := range k.tos[p] {
 		o.covered = append(o.covered, l.covered(k, p, q))

@@ -179,6 +179,7 @@ type beat struct {
 	digest  string // of the job's result here, once it is final
 	value   int64  // share of the conserved quantity, once it is final
 	counts         // of its state, if the protocol has no rounds
+	broken  bool   // it cannot do again what it did
 }
 
 func (t beat) append(b []byte) []byte {
@@ -192,7 +193,7 @@ func (t beat) append(b []byte) []byte {
 	b = binary.AppendVarint(b, t.units)
 	b = appendBool(appendBool(b, t.final), t.hidden)
 	b = appendString(b, t.digest)
-	return t.counts.append(binary.AppendVarint(b, t.value))
+	return appendBool(t.counts.append(binary.AppendVarint(b, t.value)), t.broken)
 }
 
 func decodeBeat(b []byte) (beat, error) {
@@ -200,7 +201,7 @@ func decodeBeat(b []byte) (beat, error) {
 	t := beat{boot: r.uvarint(), number: r.uvarint(), state: workerState(r.byte()), version: r.uvarint()}
 	t.epoch, t.target, t.done, t.failed = r.number(), r.number(), r.number(), r.number()
 	t.units, t.final, t.hidden = r.varint(), r.bool(), r.bool()
-	t.digest, t.value, t.counts = r.string(), r.varint(), r.counts()
+	t.digest, t.value, t.counts, t.broken = r.string(), r.varint(), r.counts(), r.bool()
 	if !r.done() || t.state > frozen {
 		return beat{}, errMessage
 	}
@@ -240,6 +241,7 @@ type order struct {
 	boot    uint64   // process that may compute in this epoch
 	shown   int      // transactions of output that are released
 	covered []uint64 // by outgoing channel: messages that need not be kept
+	owed    []uint64 // by outgoing channel: messages that a replay must come to
 }
 
 func (o order) append(b []byte) []byte {
@@ -256,14 +258,14 @@ func (o order) append(b []byte) []byte {
 		}
 	}
 	b = binary.AppendUvarint(appendBool(appendBool(b, o.stay), o.lost), o.boot)
-	return appendNumbers(binary.AppendUvarint(b, uint64(o.shown)), o.covered)
+	return appendNumbers(appendNumbers(binary.AppendUvarint(b, uint64(o.shown)), o.covered), o.owed)
 }
 
 func decodeOrder(b []byte) (order, error) {
 	r := reader{b: b}
 	o := order{version: r.uvarint(), epoch: r.number(), phase: phase(r.byte()), target: r.number(), pending: r.number(), begun: r.number()}
 	o.committed, o.ward = r.ascending(), r.ascending()
-	o.stay, o.lost, o.boot, o.shown, o.covered = r.bool(), r.bool(), r.uvarint(), r.number(), r.numbers()
+	o.stay, o.lost, o.boot, o.shown, o.covered, o.owed = r.bool(), r.bool(), r.uvarint(), r.number(), r.numbers(), r.numbers()
 	if !r.done() || o.phase < recovering || o.phase > gathering {
 		return order{}, errMessage
 	}

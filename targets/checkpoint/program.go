@@ -18,9 +18,12 @@ var ownPoints = []string{
 	"catalogue.before",    // checkpoints are about to be entered into the catalogue
 	"cic.forced",          // a message waits for a checkpoint that is not taken yet
 	"coordinator.elected", // a control node has made the ledger its own
+	"determinant.before",  // what a worker received and did is about to be made durable
+	"determinant.stable",  // it is durable; nothing that depends on it has left
 	"gathered",            // a worker has stopped for a recovery; the coordinator does not know yet
 	"gc",                  // a worker is about to let go of checkpoints
 	"gc.decided",          // the catalogue has let go of checkpoints; no worker knows yet
+	"gc.log",              // a worker has removed a file of its log
 	"gc.store",            // the coordinator removes a part from the store
 	"levels.between",      // one level has the part, the next one does not
 	"line.compute",        // all workers have told where they stand; the line is not decided
@@ -33,6 +36,9 @@ var ownPoints = []string{
 	"recovery.decide",     // the coordinator is about to begin a recovery
 	"recovery.decided",    // the recovery is in the ledger; no worker knows yet
 	"recovery.end",        // all workers are restored; none of them knows yet
+	"replay.begin",        // a worker that was restored begins to do again what the log has
+	"replay.delivered",    // a message of the log was delivered again
+	"replay.end",          // all that the log has was done again
 	"restore.begin",       // a worker begins to restore
 	"restored",            // a worker has restored its part
 	"round.begin",         // the round is in the ledger; no worker knows yet
@@ -116,6 +122,10 @@ func (p *Program) Timer(name string) {
 func (p *Program) Synced(token uint64, err error) {
 	if p.control != nil {
 		p.control.replica.within(func() { p.control.replica.program.Synced(token, err) })
+		return
+	}
+	if token > logTokens {
+		p.worker.solo.synced(token, err)
 		return
 	}
 	p.worker.local.synced(token, err)

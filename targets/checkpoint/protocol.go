@@ -33,10 +33,11 @@ const (
 	unalignedProtocol     = "unaligned"
 	independentProtocol   = "independent"
 	cicProtocol           = "cic"
+	msglogProtocol        = "msglog"
 )
 
 var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol, alignedProtocol, unalignedProtocol,
-	independentProtocol, cicProtocol}
+	independentProtocol, cicProtocol, msglogProtocol}
 
 // Protocols lists the protocols that there are.
 func Protocols() []string { return slices.Clone(protocolNames) }
@@ -51,11 +52,11 @@ func needsAcyclic(protocol string) bool {
 // its own.
 func solo(protocol string) bool { return slices.Contains(soloProtocols, protocol) }
 
-var soloProtocols = []string{independentProtocol, cicProtocol}
+var soloProtocols = []string{independentProtocol, cicProtocol, msglogProtocol}
 
 // replays tells that a worker that failed does again what it did after its
 // checkpoint, so that no other has to be set back.
-func replays(string) bool { return false }
+func replays(protocol string) bool { return protocol == msglogProtocol }
 
 // Rounds tells that a protocol takes global checkpoints.
 func Rounds(protocol string) bool { return !solo(protocol) }

@@ -21,8 +21,12 @@ const numbersMax = 100_000
 // the soloist, and changes what it does otherwise.
 type soloProtocol interface {
 	protocol
-	// send hands a message of the job to its channel, now or later.
-	send(to int, f frame)
+	// send hands a message of the job to its channel, now or later; e records
+	// it. left is the last one that was.
+	send(to int, f frame, e record.Event)
+	left(to int) uint64
+	// step lets the job work.
+	step()
 	// deliver hands one to the job.
 	deliver(from int, f frame)
 	// due: it is time for a checkpoint.
@@ -36,6 +40,14 @@ type soloProtocol interface {
 	listed()
 	// let: all checkpoints of this worker before that number are gone.
 	let(oldest int)
+	// idle tells that nothing waits in the protocol, and failing that it
+	// cannot do what it has to.
+	idle() bool
+	failing() bool
+	// synced reports a sync that is not of a checkpoint, and retry is called
+	// every now and then.
+	synced(token uint64, err error)
+	retry()
 }
 
 // soloist takes checkpoints of one worker on its own. It lives as long as the
@@ -52,12 +64,16 @@ type soloist struct {
 	index int // of the last checkpoint, with cic
 }
 
-func newSolo(w *worker) (soloProtocol, *soloist) {
+func newSolo(w *worker) (soloProtocol, *soloist, error) {
 	s := &soloist{w: w, known: map[int]bool{}}
-	if w.cfg.Protocol == cicProtocol {
-		return &cic{soloist: s}, s
+	switch w.cfg.Protocol {
+	case cicProtocol:
+		return &cic{soloist: s}, s, nil
+	case msglogProtocol:
+		m, err := newMsglog(s)
+		return m, s, err
 	}
-	return &independent{s}, s
+	return &independent{s}, s, nil
 }
 
 // The soloist has no part in rounds.
@@ -69,12 +85,21 @@ func (*soloist) blocked(int) bool         { return false }
 func (*soloist) stopped() bool            { return false }
 func (*soloist) fill(*part)               {}
 func (*soloist) restored(*part)           {}
-func (*soloist) resumed()                 {}
 func (*soloist) listed()                  {}
 func (*soloist) let(int)                  {}
-func (s *soloist) send(to int, f frame)   { s.w.outs[to].add(s.w.env, s.w.epoch, f) }
+func (*soloist) idle() bool               { return true }
+func (*soloist) failing() bool            { return false }
+func (*soloist) synced(uint64, error)     {}
+func (*soloist) retry()                   {}
+func (s *soloist) left(to int) uint64     { return s.w.outs[to].msgs }
+func (s *soloist) step()                  { s.w.app.Step((*emitter)(s.w)) }
 func (s *soloist) deliver(i int, f frame) { s.w.deliver(i, f) }
 func (s *soloist) due()                   { s.capture(0, false) }
+
+func (s *soloist) send(to int, f frame, e record.Event) {
+	s.w.note(e)
+	s.w.outs[to].add(s.w.env, s.w.epoch, f)
+}
 
 // capture takes a checkpoint, unless one is on its way, or nothing has changed
 // since the one before.
@@ -268,12 +293,11 @@ func (s *soloist) back(p *part) {
 func (s *soloist) resume() {
 	w := s.w
 	w.state, w.protocol = running, w.solo
-	if w.epoch > firstEpoch {
-		w.note(record.Event{Kind: record.Resume})
-	}
 	for _, i := range w.tos {
 		for _, f := range w.outs[i].log {
-			w.outs[i].add(w.env, w.epoch, f)
+			if f.msg <= w.solo.left(i) {
+				w.outs[i].add(w.env, w.epoch, f)
+			}
 		}
 	}
 	if s.part != nil {
@@ -284,6 +308,13 @@ func (s *soloist) resume() {
 	w.solo.resumed()
 	w.publish()
 	w.beat()
+}
+
+// resumed records that the worker computes again.
+func (s *soloist) resumed() {
+	if s.w.epoch > firstEpoch {
+		s.w.note(record.Event{Kind: record.Resume})
+	}
 }
 
 // tick is called when a checkpoint is due.

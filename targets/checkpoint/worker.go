@@ -103,7 +103,9 @@ func newWorker(cfg Config, env node.Env, control, workers []string) (*worker, er
 	}
 	w.resetChannels()
 	if solo(cfg.Protocol) {
-		w.solo, w.soloist = newSolo(w)
+		if w.solo, w.soloist, err = newSolo(w); err != nil {
+			return nil, err
+		}
 	}
 	env.SetTimer(beatTimer, cfg.Beat)
 	env.SetTimer(stepTimer, cfg.Step)
@@ -149,6 +151,9 @@ func (w *worker) timer(name string) {
 		}
 		w.calls.tick()
 		w.saveTick()
+		if w.solo != nil {
+			w.solo.retry()
+		}
 		w.loadTick()
 		w.drain()
 		if w.state == running {
@@ -172,6 +177,7 @@ func (w *worker) beat() {
 	if w.state == frozen {
 		t.counts = w.counts()
 	}
+	t.broken = w.solo != nil && w.solo.failing()
 	body := t.append(nil)
 	for _, c := range w.control {
 		w.env.Send(c, Message{kind: beatMessage, body: body})
@@ -180,6 +186,9 @@ func (w *worker) beat() {
 
 // quiet tells that nothing that was sent or taken in here is on its way.
 func (w *worker) quiet() bool {
+	if w.solo != nil && !w.solo.idle() {
+		return false
+	}
 	for _, i := range w.tos {
 		if len(w.outs[i].queue) > 0 {
 			return false
@@ -331,7 +340,11 @@ func (w *worker) step() {
 			return
 		}
 	}
-	w.app.Step((*emitter)(w))
+	if w.solo != nil {
+		w.solo.step()
+	} else {
+		w.app.Step((*emitter)(w))
+	}
 	w.worked()
 	w.overdue()
 }
@@ -377,9 +390,8 @@ func (e *emitter) Send(to int, payload []byte, value int64) {
 	if w.cfg.Bug == indexNotCarried {
 		f.index = 0
 	}
-	w.note(ev)
 	o.log = append(o.log, f)
-	w.solo.send(to, f)
+	w.solo.send(to, f, ev)
 }
 
 // Input implements jobs.Out.

@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"encoding/binary"
 	"time"
+
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // callOp is what a worker asks the coordinator to do with the store.
@@ -38,14 +40,14 @@ func (c call) append(b []byte) []byte {
 }
 
 func decodeCall(b []byte) (call, error) {
-	r := reader{b: b}
-	c := call{op: callOp(r.byte()), epoch: r.number(), round: r.number(), piece: r.number(), pieces: r.number()}
-	if r.failed || c.op < callPut || c.op > callEmit || len(r.b) > pieceBytes ||
+	r := reader{wire.Over(b)}
+	c := call{op: callOp(r.Byte()), epoch: r.Number(), round: r.Number(), piece: r.Number(), pieces: r.Number()}
+	if r.Failed() || c.op < callPut || c.op > callEmit || r.Left() > pieceBytes ||
 		c.op != callGet && c.op != callList && (c.piece >= c.pieces || c.pieces > bodyMax/pieceBytes+1) {
 		return call{}, errMessage
 	}
-	if len(r.b) > 0 {
-		c.data = r.b
+	if r.Left() > 0 {
+		c.data = r.Rest()
 	}
 	return c, nil
 }

@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // deltaBlock is the unit of incremental checkpoints, in bytes: blocks that are
@@ -26,24 +28,23 @@ func delta(base, next []byte) []byte {
 
 // applyDelta is the inverse of delta. It reports false if d is none.
 func applyDelta(base, d []byte) ([]byte, bool) {
-	r := reader{b: d}
-	size := r.number()
-	if r.failed || size > bodyMax {
+	r := reader{wire.Over(d)}
+	size := r.Number()
+	if r.Failed() || size > bodyMax {
 		return nil, false
 	}
 	next := make([]byte, size)
 	copy(next, base)
-	for len(r.b) > 0 {
-		at := r.number() * deltaBlock
-		if r.failed || at >= size {
+	for r.Left() > 0 {
+		at := r.Number() * deltaBlock
+		if r.Failed() || at >= size {
 			return nil, false
 		}
 		n := min(deltaBlock, size-at)
-		if len(r.b) < n {
+		if r.Left() < n {
 			return nil, false
 		}
-		copy(next[at:], r.b[:n])
-		r.b = r.b[n:]
+		copy(next[at:], r.Take(n))
 	}
 	return next, true
 }

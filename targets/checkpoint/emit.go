@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/cleancut/cleancut/harness/record"
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // emitMax is how many outputs go to a sink without rounds at once.
@@ -46,9 +47,9 @@ func (c *control) emit(worker string, q call, answer func(bool, []byte)) {
 	if q.epoch != c.ledger.Epoch && c.cfg.Bug != noEpochFence || c.ledger.Phase != computing {
 		return
 	}
-	r := reader{b: q.data}
+	r := reader{wire.Over(q.data)}
 	list := r.outputs()
-	if !r.done() {
+	if !r.Done() {
 		return
 	}
 	if l := c.logs[worker]; l != nil {

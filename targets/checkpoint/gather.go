@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cleancut/cleancut/harness/record"
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // The coordinator of the protocols without rounds. It has nothing to say about
@@ -34,9 +35,9 @@ type listing struct {
 // list takes the wish of a worker. What cannot be listed now is asked for
 // again, until the worker is told that it is over.
 func (c *control) list(i int, seq uint64, q call) {
-	r := reader{b: q.data}
-	e := entry{number: q.round, txns: r.number(), result: r.uvarint(), counts: r.counts()}
-	if !r.done() || len(e.sent) != len(c.links.tos[i]) || len(e.received) != len(c.links.froms[i]) ||
+	r := reader{wire.Over(q.data)}
+	e := entry{number: q.round, txns: r.Number(), result: r.Uvarint(), counts: r.counts()}
+	if !r.Done() || len(e.sent) != len(c.links.tos[i]) || len(e.received) != len(c.links.froms[i]) ||
 		q.epoch != c.ledger.Epoch || c.ledger.Phase != computing || c.ledger.Boots == nil || c.ledger.Boots[i] != c.members[i].beat.boot {
 		return
 	}

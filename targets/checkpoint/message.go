@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/wire"
 	"github.com/cleancut/cleancut/targets/store"
 )
 
@@ -64,7 +65,7 @@ func (m Message) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(m.epoch))
 	b = binary.AppendUvarint(b, uint64(m.round))
 	b = binary.AppendUvarint(b, m.seq)
-	b = appendBool(b, m.found)
+	b = wire.AppendBool(b, m.found)
 	return append(b, m.body...), nil
 }
 
@@ -72,22 +73,22 @@ var errMessage = errors.New("checkpoint: message is cut off or malformed")
 
 // decodeMessage is the inverse of AppendBinary. It never panics.
 func decodeMessage(b []byte) (Message, error) {
-	r := reader{b: b}
-	m := Message{kind: messageKind(r.byte())}
+	r := reader{wire.Over(b)}
+	m := Message{kind: messageKind(r.Byte())}
 	if m.kind == storeMessage {
-		inner, err := new(store.Program).Decode(r.b)
+		inner, err := new(store.Program).Decode(r.Rest())
 		if err != nil {
 			return Message{}, fmt.Errorf("checkpoint: %w", err)
 		}
 		m.inner = inner
 		return m, nil
 	}
-	m.epoch, m.round, m.seq, m.found = r.number(), r.number(), r.uvarint(), r.bool()
-	if r.failed || m.kind < storeMessage || m.kind > callAnswer || len(r.b) > bodyMax {
+	m.epoch, m.round, m.seq, m.found = r.Number(), r.Number(), r.Uvarint(), r.Bool()
+	if r.Failed() || m.kind < storeMessage || m.kind > callAnswer || r.Left() > bodyMax {
 		return Message{}, errMessage
 	}
-	if len(r.b) > 0 {
-		m.body = r.b
+	if r.Left() > 0 {
+		m.body = r.Rest()
 	}
 	var err error
 	switch m.kind {
@@ -116,25 +117,25 @@ type frame struct {
 }
 
 func (f frame) append(b []byte) []byte {
-	b = appendBool(b, f.marker)
+	b = wire.AppendBool(b, f.marker)
 	b = binary.AppendUvarint(b, uint64(f.round))
 	b = binary.AppendUvarint(b, uint64(f.index))
 	b = binary.AppendUvarint(b, f.msg)
-	return appendBytes(b, f.data)
+	return wire.AppendBytes(b, f.data)
 }
 
 func (r *reader) frame() frame {
-	f := frame{marker: r.bool(), round: r.number(), index: r.number(), msg: r.uvarint(), data: r.bytes()}
+	f := frame{marker: r.Bool(), round: r.Number(), index: r.Number(), msg: r.Uvarint(), data: r.Bytes()}
 	if f.marker != (f.msg == 0) || f.marker && len(f.data) > 0 || !f.marker && f.round != 0 {
-		r.fail()
+		r.Fail()
 	}
 	return f
 }
 
 func decodeFrame(b []byte) (frame, error) {
-	r := reader{b: b}
+	r := reader{wire.Over(b)}
 	f := r.frame()
-	if !r.done() {
+	if !r.Done() {
 		return frame{}, errMessage
 	}
 	return f, nil
@@ -191,18 +192,18 @@ func (t beat) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
 	b = binary.AppendVarint(b, t.units)
-	b = appendBool(appendBool(b, t.final), t.hidden)
-	b = appendString(b, t.digest)
-	return appendBool(t.counts.append(binary.AppendVarint(b, t.value)), t.broken)
+	b = wire.AppendBool(wire.AppendBool(b, t.final), t.hidden)
+	b = wire.AppendString(b, t.digest)
+	return wire.AppendBool(t.counts.append(binary.AppendVarint(b, t.value)), t.broken)
 }
 
 func decodeBeat(b []byte) (beat, error) {
-	r := reader{b: b}
-	t := beat{boot: r.uvarint(), number: r.uvarint(), state: workerState(r.byte()), version: r.uvarint()}
-	t.epoch, t.target, t.done, t.failed = r.number(), r.number(), r.number(), r.number()
-	t.units, t.final, t.hidden = r.varint(), r.bool(), r.bool()
-	t.digest, t.value, t.counts, t.broken = r.string(), r.varint(), r.counts(), r.bool()
-	if !r.done() || t.state > frozen {
+	r := reader{wire.Over(b)}
+	t := beat{boot: r.Uvarint(), number: r.Uvarint(), state: workerState(r.Byte()), version: r.Uvarint()}
+	t.epoch, t.target, t.done, t.failed = r.Number(), r.Number(), r.Number(), r.Number()
+	t.units, t.final, t.hidden = r.Varint(), r.Bool(), r.Bool()
+	t.digest, t.value, t.counts, t.broken = r.Text(), r.Varint(), r.counts(), r.Bool()
+	if !r.Done() || t.state > frozen {
 		return beat{}, errMessage
 	}
 	return t, nil
@@ -257,16 +258,16 @@ func (o order) append(b []byte) []byte {
 			b = binary.AppendUvarint(b, uint64(n))
 		}
 	}
-	b = binary.AppendUvarint(appendBool(appendBool(b, o.stay), o.lost), o.boot)
+	b = binary.AppendUvarint(wire.AppendBool(wire.AppendBool(b, o.stay), o.lost), o.boot)
 	return appendNumbers(appendNumbers(binary.AppendUvarint(b, uint64(o.shown)), o.covered), o.owed)
 }
 
 func decodeOrder(b []byte) (order, error) {
-	r := reader{b: b}
-	o := order{version: r.uvarint(), epoch: r.number(), phase: phase(r.byte()), target: r.number(), pending: r.number(), begun: r.number()}
+	r := reader{wire.Over(b)}
+	o := order{version: r.Uvarint(), epoch: r.Number(), phase: phase(r.Byte()), target: r.Number(), pending: r.Number(), begun: r.Number()}
 	o.committed, o.ward = r.ascending(), r.ascending()
-	o.stay, o.lost, o.boot, o.shown, o.covered, o.owed = r.bool(), r.bool(), r.uvarint(), r.number(), r.numbers(), r.numbers()
-	if !r.done() || o.phase < recovering || o.phase > gathering {
+	o.stay, o.lost, o.boot, o.shown, o.covered, o.owed = r.Bool(), r.Bool(), r.Uvarint(), r.Number(), r.numbers(), r.numbers()
+	if !r.Done() || o.phase < recovering || o.phase > gathering {
 		return order{}, errMessage
 	}
 	return o, nil

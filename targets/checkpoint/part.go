@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // part is a worker's share of a global checkpoint: the state of the job and of
@@ -64,7 +66,7 @@ func checkpointID(worker string, round int) string {
 
 func (p *part) encode() []byte {
 	b := binary.AppendUvarint(nil, uint64(p.round))
-	b = appendBytes(b, p.state)
+	b = wire.AppendBytes(b, p.state)
 	b = appendFrames(appendNumbers(appendNumbers(b, p.outs), p.ins), p.channel)
 	b = appendOutputs(b, p.outputs)
 	b = binary.AppendUvarint(b, uint64(len(p.txns)))
@@ -90,9 +92,9 @@ func appendFrames(b []byte, channels [][]frame) []byte {
 }
 
 func (r *reader) frames() (channels [][]frame) {
-	for range r.count(1) {
+	for range r.Count(1) {
 		var frames []frame
-		for range r.count(5) {
+		for range r.Count(5) {
 			frames = append(frames, r.frame())
 		}
 		channels = append(channels, frames)
@@ -103,16 +105,16 @@ func (r *reader) frames() (channels [][]frame) {
 func appendOutputs(b []byte, list []output) []byte {
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for _, o := range list {
-		b = appendString(b, o.id)
-		b = appendBytes(b, o.data)
+		b = wire.AppendString(b, o.id)
+		b = wire.AppendBytes(b, o.data)
 	}
 	return b
 }
 
 func (r *reader) outputs() []output {
 	var list []output
-	for range r.count(2) {
-		list = append(list, output{id: r.string(), data: r.bytes()})
+	for range r.Count(2) {
+		list = append(list, output{id: r.Text(), data: r.Bytes()})
 	}
 	return list
 }
@@ -121,13 +123,13 @@ var errPart = errors.New("checkpoint: this is no part that this version can read
 
 // decodePart is the inverse of encode. It never panics.
 func decodePart(b []byte) (*part, error) {
-	r := reader{b: b}
-	p := &part{round: r.number(), state: r.bytes(), outs: r.numbers(), ins: r.numbers(), channel: r.frames(), outputs: r.outputs()}
-	for range r.count(2) {
-		p.txns = append(p.txns, txn{round: r.number(), outputs: r.outputs()})
+	r := reader{wire.Over(b)}
+	p := &part{round: r.Number(), state: r.Bytes(), outs: r.numbers(), ins: r.numbers(), channel: r.frames(), outputs: r.outputs()}
+	for range r.Count(2) {
+		p.txns = append(p.txns, txn{round: r.Number(), outputs: r.outputs()})
 	}
-	p.closed, p.logs, p.index, p.steps, p.logged = r.number(), r.frames(), r.number(), r.uvarint(), r.uvarint()
-	if !r.done() {
+	p.closed, p.logs, p.index, p.steps, p.logged = r.Number(), r.frames(), r.Number(), r.Uvarint(), r.Uvarint()
+	if !r.Done() {
 		return nil, errPart
 	}
 	return p, nil
@@ -151,7 +153,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func seal(worker string, round, base int, payload []byte) []byte {
 	b := append(make([]byte, 0, len(payload)+32), sealMagic...)
 	b = append(b, 0, 0, 0, 0)
-	b = appendString(b, worker)
+	b = wire.AppendString(b, worker)
 	b = binary.AppendUvarint(b, uint64(round))
 	b = binary.AppendUvarint(b, uint64(base))
 	b = append(b, payload...)
@@ -171,13 +173,13 @@ func unseal(b []byte, worker string, round int, verify bool) (base int, payload 
 	if verify && crc32.Checksum(b[8:], castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
 		return 0, nil, errCorrupt
 	}
-	r := reader{b: b[8:]}
-	name, n := r.string(), r.number()
-	base = r.number()
-	if r.failed || verify && (name != worker || n != round) || base >= round {
+	r := reader{wire.Over(b[8:])}
+	name, n := r.Text(), r.Number()
+	base = r.Number()
+	if r.Failed() || verify && (name != worker || n != round) || base >= round {
 		return 0, nil, errCorrupt
 	}
-	return base, r.b, nil
+	return base, r.Rest(), nil
 }
 
 func digestOf(b []byte) string { return strconv.FormatUint(xxhash.Sum64(b), 16) }

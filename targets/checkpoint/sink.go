@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/cleancut/cleancut/harness/record"
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // The sinks that there are.
@@ -77,7 +78,7 @@ func pieceKey(key string, piece int) string { return key + ":" + strconv.Itoa(pi
 // for what it had seen before a fall-back. A transaction may be recorded again
 // by the next coordinator, under the same name: it became visible once.
 func (c *control) visible(worker string, round int, body []byte, answer func(bool, []byte)) {
-	r := reader{b: body}
+	r := reader{wire.Over(body)}
 	list, txn, told := r.outputs(), checkpointID(worker, round), round
 	if solo(c.cfg.Protocol) {
 		told = 0
@@ -192,9 +193,9 @@ func (c *control) readValue(key string, then func([]output, bool)) {
 
 func (c *control) readPieces(key string, pieces, piece int, body []byte, then func([]output, bool)) {
 	if piece == pieces {
-		r := reader{b: body}
+		r := reader{wire.Over(body)}
 		list := r.outputs()
-		then(list, r.done())
+		then(list, r.Done())
 		return
 	}
 	c.vault.get(pieceKey(key, piece), func(f fate, value string) {

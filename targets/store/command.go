@@ -3,6 +3,8 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // operation is what a command does to the state.
@@ -40,22 +42,22 @@ func (c *command) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, c.id)
 	b = binary.AppendUvarint(b, c.session)
 	b = binary.AppendUvarint(b, c.seq)
-	b = appendBytes(b, c.key)
-	b = appendBytes(b, c.value)
-	return appendBytes(b, c.expected)
+	b = wire.AppendBytes(b, c.key)
+	b = wire.AppendBytes(b, c.value)
+	return wire.AppendBytes(b, c.expected)
 }
 
 // decodeCommand reads what append wrote. It never panics.
 func decodeCommand(b []byte) (command, error) {
-	r := reader{b: b}
+	r := reader{wire.Over(b)}
 	c := command{
-		op:     operation(r.byte()),
-		origin: r.uvarint(),
-		id:     r.uint64(),
+		op:     operation(r.Byte()),
+		origin: r.Uvarint(),
+		id:     r.Uint64(),
 	}
-	c.session, c.seq = r.uvarint(), r.uvarint()
-	c.key, c.value, c.expected = r.bytes(), r.bytes(), r.bytes()
-	if r.failed || len(r.b) > 0 || c.op < opRegister || c.op > opCAS {
+	c.session, c.seq = r.Uvarint(), r.Uvarint()
+	c.key, c.value, c.expected = r.Bytes(), r.Bytes(), r.Bytes()
+	if !r.Done() || c.op < opRegister || c.op > opCAS {
 		return command{}, errCommand
 	}
 	return c, nil

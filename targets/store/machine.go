@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // outcome is how a command ended.
@@ -130,7 +132,7 @@ func (m *machine) execute(index uint64, c *command) result {
 }
 
 func (m *machine) set(key []byte, old keyState, value []byte) {
-	m.scratch = appendBytes(m.scratch[:0], key)
+	m.scratch = wire.AppendBytes(m.scratch[:0], key)
 	m.scratch = append(m.scratch, value...)
 	k := keyState{value: string(value), digest: xxhash.Sum64(m.scratch)}
 	m.sum += k.digest - old.digest
@@ -165,7 +167,7 @@ func appendSession(b []byte, s *session) []byte {
 	b = binary.AppendUvarint(b, s.seq)
 	b = append(b, byte(s.last.outcome))
 	b = binary.AppendUvarint(b, s.last.index)
-	return appendString(b, s.last.value)
+	return wire.AppendString(b, s.last.value)
 }
 
 // encode returns the whole state. Equal states have equal encodings.
@@ -178,8 +180,8 @@ func (m *machine) encode() []byte {
 	slices.Sort(names)
 	b = binary.AppendUvarint(b, uint64(len(names)))
 	for _, name := range names {
-		b = appendString(b, name)
-		b = appendString(b, m.keys[name].value)
+		b = wire.AppendString(b, name)
+		b = wire.AppendString(b, m.keys[name].value)
 	}
 	b = binary.AppendUvarint(b, uint64(m.recent.Len()))
 	for e := m.recent.Front(); e != nil; e = e.Next() {
@@ -193,25 +195,25 @@ var errState = errors.New("store: snapshot holds no state that this version can 
 // decodeMachine is the inverse of encode. It never panics.
 func decodeMachine(b []byte, limit int) (*machine, error) {
 	m := newMachine(limit)
-	r := reader{b: b}
-	m.index = r.uvarint()
-	for range r.count(2) {
-		key, value := r.bytes(), r.bytes()
-		if _, ok := m.keys[string(key)]; ok || r.failed {
+	r := reader{wire.Over(b)}
+	m.index = r.Uvarint()
+	for range r.Count(2) {
+		key, value := r.Bytes(), r.Bytes()
+		if _, ok := m.keys[string(key)]; ok || r.Failed() {
 			return nil, errState
 		}
 		m.set(key, keyState{}, value)
 	}
-	for range r.count(6) {
-		s := &session{id: r.uvarint(), used: r.uvarint(), seq: r.uvarint()}
-		s.last = result{outcome: outcome(r.byte()), index: r.uvarint(), value: string(r.bytes())}
-		if _, ok := m.sessions[s.id]; ok || r.failed {
+	for range r.Count(6) {
+		s := &session{id: r.Uvarint(), used: r.Uvarint(), seq: r.Uvarint()}
+		s.last = result{outcome: outcome(r.Byte()), index: r.Uvarint(), value: string(r.Bytes())}
+		if _, ok := m.sessions[s.id]; ok || r.Failed() {
 			return nil, errState
 		}
 		s.digest = m.sessionDigest(s)
 		m.addSession(s)
 	}
-	if r.failed || len(r.b) > 0 {
+	if !r.Done() {
 		return nil, errState
 	}
 	return m, nil

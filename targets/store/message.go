@@ -8,6 +8,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // Message is what nodes send each other: a Raft message. Raft's own messages
@@ -49,14 +50,14 @@ func (m Message) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendUvarint(b, r.GetCommit())
 	b = binary.AppendUvarint(b, r.GetRejectHint())
 	if flags&flagContext != 0 {
-		b = appendBytes(b, r.Context)
+		b = wire.AppendBytes(b, r.Context)
 	}
 	if flags&flagEntries != 0 {
 		b = binary.AppendUvarint(b, uint64(len(r.Entries)))
 		for _, e := range r.Entries {
 			b = binary.AppendUvarint(b, e.GetIndex())
 			b = binary.AppendUvarint(b, e.GetTerm())
-			b = appendBytes(b, e.Data)
+			b = wire.AppendBytes(b, e.Data)
 		}
 	}
 	if flags&flagSnapshot != 0 {
@@ -67,7 +68,7 @@ func (m Message) AppendBinary(b []byte) ([]byte, error) {
 		for _, id := range meta.GetConfState().GetVoters() {
 			b = binary.AppendUvarint(b, id)
 		}
-		b = appendBytes(b, r.Snapshot.Data)
+		b = wire.AppendBytes(b, r.Snapshot.Data)
 	}
 	return b, nil
 }
@@ -79,40 +80,40 @@ var errMessage = errors.New("store: message is cut off or has bytes to spare")
 // decodeMessage is the inverse of AppendBinary. Besides malformed bytes it
 // rejects messages that no node sends and on which Raft would panic.
 func decodeMessage(b []byte) (Message, error) {
-	r := reader{b: b}
+	r := reader{wire.Over(b)}
 	m := &struct {
 		pb.Message
 		typ                                                pb.MessageType
 		to, from, term, logTerm, index, commit, rejectHint uint64
 		reject                                             bool
 	}{}
-	m.typ = pb.MessageType(r.byte())
-	flags := r.byte()
-	m.to, m.from, m.term = r.uvarint(), r.uvarint(), r.uvarint()
-	m.logTerm, m.index, m.commit, m.rejectHint = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
+	m.typ = pb.MessageType(r.Byte())
+	flags := r.Byte()
+	m.to, m.from, m.term = r.Uvarint(), r.Uvarint(), r.Uvarint()
+	m.logTerm, m.index, m.commit, m.rejectHint = r.Uvarint(), r.Uvarint(), r.Uvarint(), r.Uvarint()
 	m.Type, m.To, m.From, m.Term = &m.typ, &m.to, &m.from, &m.term
 	m.LogTerm, m.Index, m.Commit, m.RejectHint = &m.logTerm, &m.index, &m.commit, &m.rejectHint
 	m.reject = flags&flagReject != 0
 	m.Reject = &m.reject
 	if flags&flagContext != 0 {
-		m.Context = r.bytes()
+		m.Context = r.Bytes()
 	}
 	if flags&flagEntries != 0 {
-		m.Entries = make([]*pb.Entry, 0, r.count(3))
+		m.Entries = make([]*pb.Entry, 0, r.Count(3))
 		for range cap(m.Entries) {
-			m.Entries = append(m.Entries, newEntry(r.uvarint(), r.uvarint(), r.bytes()))
+			m.Entries = append(m.Entries, newEntry(r.Uvarint(), r.Uvarint(), r.Bytes()))
 		}
 	}
 	if flags&flagSnapshot != 0 {
-		meta := &pb.SnapshotMetadata{Index: new(r.uvarint()), Term: new(r.uvarint())}
-		voters := make([]uint64, r.count(1))
+		meta := &pb.SnapshotMetadata{Index: new(r.Uvarint()), Term: new(r.Uvarint())}
+		voters := make([]uint64, r.Count(1))
 		for i := range voters {
-			voters[i] = r.uvarint()
+			voters[i] = r.Uvarint()
 		}
 		meta.ConfState = &pb.ConfState{Voters: voters, AutoLeave: new(bool)}
-		m.Snapshot = &pb.Snapshot{Metadata: meta, Data: r.bytes()}
+		m.Snapshot = &pb.Snapshot{Metadata: meta, Data: r.Bytes()}
 	}
-	if r.failed || len(r.b) > 0 || flags > flagSnapshot<<1-1 {
+	if !r.Done() || flags > flagSnapshot<<1-1 {
 		return Message{}, errMessage
 	}
 	return Message{&m.Message}, checkMessage(&m.Message)

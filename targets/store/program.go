@@ -10,6 +10,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // tickTimer drives everything that depends on time.
@@ -88,9 +89,9 @@ func (p *Program) leave() {
 
 // identityOf digests whose data a disk holds.
 func identityOf(self string, peers []string) uint64 {
-	b := appendString(nil, self)
+	b := wire.AppendString(nil, self)
 	for _, peer := range peers {
-		b = appendString(b, peer)
+		b = wire.AppendString(b, peer)
 	}
 	return xxhash.Sum64(b)
 }

@@ -5,6 +5,8 @@ import (
 	"hash/crc32"
 
 	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // A log file is a sequence of records:
@@ -55,8 +57,11 @@ func (h hardState) append(b []byte) []byte {
 	return binary.AppendUvarint(b, h.commit)
 }
 
+// reader reads values of this package.
+type reader struct{ wire.Reader }
+
 func (r *reader) hardState() hardState {
-	return hardState{term: r.uvarint(), vote: r.uvarint(), commit: r.uvarint()}
+	return hardState{term: r.Uvarint(), vote: r.Uvarint(), commit: r.Uvarint()}
 }
 
 // openRecord appends the beginning of a record: the caller appends the body,

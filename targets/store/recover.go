@@ -10,6 +10,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // Errors of Program.Start, to be tested for with errors.Is.
@@ -216,30 +217,29 @@ func laterBatch(b []byte, seed uint32) (batch uint64, found bool) {
 
 // apply replays one record.
 func (p *replay) apply(rec record) error {
-	r := reader{b: rec.body}
+	r := reader{wire.Over(rec.body)}
 	switch rec.kind {
 	case recordHeader:
-		if r.uint64() != p.journal.identity && !r.failed {
+		if r.Uint64() != p.journal.identity && !r.Failed() {
 			return errIdentity
 		}
 		p.journal.state = r.hardState()
 	case recordState:
 		p.journal.state = r.hardState()
 	case recordReset:
-		index, term := r.uvarint(), r.uvarint()
+		index, term := r.Uvarint(), r.Uvarint()
 		f := p.journal.current()
 		f.max = max(f.max, index)
 		p.base(index, term)
 	case recordEntry:
-		index, term := r.uvarint(), r.uvarint()
-		if r.failed || index == 0 || term == 0 {
+		index, term := r.Uvarint(), r.Uvarint()
+		if r.Failed() || index == 0 || term == 0 {
 			return fmt.Errorf("%w: a log entry cannot be decoded", ErrCorrupt)
 		}
-		data := slices.Clone(r.b)
-		r.b = nil
+		data := slices.Clone(r.Rest())
 		return p.entry(index, term, data)
 	}
-	if r.failed || len(r.b) > 0 {
+	if !r.Done() {
 		return fmt.Errorf("%w: a record of kind %d cannot be decoded", ErrCorrupt, rec.kind)
 	}
 	return nil

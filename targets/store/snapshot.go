@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // snapshotMagic begins a snapshot file: format and version.
@@ -27,7 +28,7 @@ func (s *snapshot) encode(identity uint64) []byte {
 	b = binary.LittleEndian.AppendUint64(b, identity)
 	b = binary.AppendUvarint(b, s.index)
 	b = binary.AppendUvarint(b, s.term)
-	b = appendBytes(b, s.data)
+	b = wire.AppendBytes(b, s.data)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -40,12 +41,12 @@ func decodeSnapshot(b []byte, identity uint64) (*snapshot, error) {
 		crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
 		return nil, errSnapshot
 	}
-	r := reader{b: b[len(snapshotMagic):n]}
-	if r.uint64() != identity {
+	r := reader{wire.Over(b[len(snapshotMagic):n])}
+	if r.Uint64() != identity {
 		return nil, errIdentity
 	}
-	s := &snapshot{index: r.uvarint(), term: r.uvarint(), data: r.bytes()}
-	if r.failed || len(r.b) > 0 || s.index == 0 || s.term == 0 {
+	s := &snapshot{index: r.Uvarint(), term: r.Uvarint(), data: r.Bytes()}
+	if !r.Done() || s.index == 0 || s.term == 0 {
 		return nil, errSnapshot
 	}
 	return s, nil

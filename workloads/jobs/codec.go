@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // errForm means that bytes are not what a writer of this package made.
@@ -16,92 +18,15 @@ type writer struct{ b []byte }
 func (w *writer) uint(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
 func (w *writer) int(n int64)   { w.b = binary.AppendVarint(w.b, n) }
 func (w *writer) word(n uint64) { w.b = binary.LittleEndian.AppendUint64(w.b, n) }
-func (w *writer) text(s string) {
-	w.uint(uint64(len(s)))
-	w.b = append(w.b, s...)
-}
+func (w *writer) text(s string) { w.b = wire.AppendString(w.b, s) }
+func (w *writer) bool(v bool)   { w.b = wire.AppendBool(w.b, v) }
 
-func (w *writer) bool(v bool) {
-	if v {
-		w.b = append(w.b, 1)
-	} else {
-		w.b = append(w.b, 0)
-	}
-}
-
-// reader takes values from bytes. After the first that is not there all are
-// zero, and end returns an error.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) uint() uint64 {
-	n, size := binary.Uvarint(r.b)
-	if size <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[size:]
-	return n
-}
-
-func (r *reader) int() int64 {
-	n, size := binary.Varint(r.b)
-	if size <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[size:]
-	return n
-}
-
-// count reads a number that is at most limit.
-func (r *reader) count(limit int64) int64 {
-	n := r.uint()
-	if n > uint64(limit) {
-		r.fail()
-		return 0
-	}
-	return int64(n)
-}
-
-func (r *reader) word() uint64 {
-	if len(r.b) < 8 {
-		r.fail()
-		return 0
-	}
-	n := binary.LittleEndian.Uint64(r.b)
-	r.b = r.b[8:]
-	return n
-}
-
-func (r *reader) bool() bool {
-	if len(r.b) == 0 || r.b[0] > 1 {
-		r.fail()
-		return false
-	}
-	v := r.b[0] == 1
-	r.b = r.b[1:]
-	return v
-}
-
-func (r *reader) text() string {
-	n := r.uint()
-	if n > uint64(len(r.b)) {
-		r.fail()
-		return ""
-	}
-	s := string(r.b[:n])
-	r.b = r.b[n:]
-	return s
-}
-
-func (r *reader) fail() { r.bad, r.b = true, nil }
+// reader reads what a writer wrote.
+type reader struct{ wire.Reader }
 
 // end reports whether all was there and nothing is left.
 func (r *reader) end() error {
-	if r.bad || len(r.b) > 0 {
+	if !r.Done() {
 		return errForm
 	}
 	return nil
@@ -118,8 +43,8 @@ func (id identity) write(w *writer) {
 
 // check reads an identity and compares it with this one.
 func (id identity) check(r *reader) error {
-	got := identity{job: r.text(), proc: int(r.count(ProcsMax)), procs: int(r.count(ProcsMax)), seed: r.word(), size: int(r.count(SizeMax))}
-	if r.bad {
+	got := identity{job: r.Text(), proc: int(r.Max(ProcsMax)), procs: int(r.Max(ProcsMax)), seed: r.Uint64(), size: int(r.Max(SizeMax))}
+	if r.Failed() {
 		return fmt.Errorf("job %s: state of process %d: %w", id.job, id.proc, errForm)
 	}
 	if got != id {
@@ -150,8 +75,8 @@ func writeStream(w *writer, p *rand.PCG) {
 
 func readStream(r *reader) *rand.PCG {
 	p := new(rand.PCG)
-	if err := p.UnmarshalBinary([]byte(r.text())); err != nil {
-		r.fail()
+	if err := p.UnmarshalBinary([]byte(r.Text())); err != nil {
+		r.Fail()
 	}
 	return p
 }
@@ -177,7 +102,7 @@ func (i inbox) write(w *writer) {
 	w.bool(i.ended)
 }
 
-func readInbox(r *reader) inbox { return inbox{next: r.count(1 << 40), ended: r.bool()} }
+func readInbox(r *reader) inbox { return inbox{next: r.Max(1 << 40), ended: r.Bool()} }
 
 // take notes message n and reports whether it was the one that was due.
 func (i *inbox) take(n int64, last bool) (due bool) {

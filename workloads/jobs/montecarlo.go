@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cleancut/cleancut/harness/rng"
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // MonteCarlo draws random points of a square and counts those within a
@@ -98,7 +99,7 @@ func (t tally) write(w *writer) {
 }
 
 func readTally(r *reader) tally {
-	return tally{points: r.count(1 << 50), hits: r.count(1 << 50), marks: r.word()}
+	return tally{points: r.Max(1 << 50), hits: r.Max(1 << 50), marks: r.Uint64()}
 }
 
 type monteCarlo struct {
@@ -167,8 +168,8 @@ func (a *monteCarlo) Deliver(from int, payload []byte, _ Out) error {
 	if i < 0 {
 		return a.refuse(from, "it is no child")
 	}
-	r := reader{b: payload}
-	last, n, t := r.bool(), r.count(SizeMax), readTally(&r)
+	r := reader{wire.Over(payload)}
+	last, n, t := r.Bool(), r.Max(SizeMax), readTally(&r)
 	if err := r.end(); err != nil {
 		return a.refuse(from, err.Error())
 	}
@@ -196,12 +197,12 @@ func (a *monteCarlo) AppendState(b []byte) []byte {
 }
 
 func (a *monteCarlo) LoadState(b []byte) error {
-	r := reader{b: b}
+	r := reader{wire.Over(b)}
 	if err := a.check(&r); err != nil {
 		return err
 	}
-	n := monteCarlo{identity: a.identity, key: a.key, children: a.children, units: r.count(int64(a.size)), all: readTally(&r), fresh: readTally(&r)}
-	n.sent, n.ended, n.odd = r.count(SizeMax+1), r.bool(), r.count(1<<40)
+	n := monteCarlo{identity: a.identity, key: a.key, children: a.children, units: r.Max(int64(a.size)), all: readTally(&r), fresh: readTally(&r)}
+	n.sent, n.ended, n.odd = r.Max(SizeMax+1), r.Bool(), r.Max(1<<40)
 	for range a.children {
 		n.in = append(n.in, readInbox(&r))
 	}

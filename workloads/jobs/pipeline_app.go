@@ -5,6 +5,8 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // keyState is what a process knows of a key: how many records passed, the
@@ -71,8 +73,8 @@ func (a *pipeline) Deliver(from int, payload []byte, out Out) error {
 	if !ok {
 		return a.refuse(from, "there is no such channel")
 	}
-	r := reader{b: payload}
-	if last := r.bool(); last {
+	r := reader{wire.Over(payload)}
+	if last := r.Bool(); last {
 		if err := r.end(); err != nil {
 			return a.refuse(from, err.Error())
 		}
@@ -85,7 +87,7 @@ func (a *pipeline) Deliver(from int, payload []byte, out Out) error {
 		}
 		return nil
 	}
-	key, n, value := int(r.count(int64(a.shape.keys()-1))), r.count(1<<40), r.count(1<<50)
+	key, n, value := int(r.Max(int64(a.shape.keys()-1))), r.Max(1<<40), r.Max(1<<50)
 	if err := r.end(); err != nil {
 		return a.refuse(from, err.Error())
 	}
@@ -153,7 +155,7 @@ func (a *pipeline) AppendState(b []byte) []byte {
 }
 
 func (a *pipeline) LoadState(b []byte) error {
-	r := reader{b: b}
+	r := reader{wire.Over(b)}
 	if err := a.check(&r); err != nil {
 		return err
 	}
@@ -162,12 +164,12 @@ func (a *pipeline) LoadState(b []byte) error {
 	if a.isSource() {
 		doneMax = int64(a.size)
 	}
-	n.done, n.ended, n.odd, n.outputs, n.marks = r.count(doneMax), r.bool(), r.count(1<<40), r.count(1<<40), r.word()
+	n.done, n.ended, n.odd, n.outputs, n.marks = r.Max(doneMax), r.Bool(), r.Max(1<<40), r.Max(1<<40), r.Uint64()
 	for range a.from {
-		n.endedIn = append(n.endedIn, r.bool())
+		n.endedIn = append(n.endedIn, r.Bool())
 	}
 	for _, k := range slices.Sorted(maps.Keys(a.keys)) {
-		n.keys[k] = &keyState{r.count(1 << 40), r.count(1 << 40), r.count(1 << 50)}
+		n.keys[k] = &keyState{r.Max(1 << 40), r.Max(1 << 40), r.Max(1 << 50)}
 	}
 	if err := a.finish(&r); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 
 	"github.com/cleancut/cleancut/harness/rng"
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // Stencil iterates over a grid of integers that is cut into strips of rows,
@@ -179,8 +180,8 @@ func (a *stencil) Deliver(from int, payload []byte, _ Out) error {
 	if p, ok := a.peer(side); !ok || p != from {
 		return a.refuse(from, "their strips do not touch")
 	}
-	r := reader{b: payload}
-	iteration, border := r.count(int64(a.size)), readRow(&r)
+	r := reader{wire.Over(payload)}
+	iteration, border := r.Max(int64(a.size)), readRow(&r)
 	if err := r.end(); err != nil {
 		return a.refuse(from, err.Error())
 	}
@@ -214,17 +215,17 @@ func (a *stencil) AppendState(b []byte) []byte {
 }
 
 func (a *stencil) LoadState(b []byte) error {
-	r := reader{b: b}
+	r := reader{wire.Over(b)}
 	if err := a.check(&r); err != nil {
 		return err
 	}
-	n := stencil{identity: a.identity, iteration: r.count(int64(a.size)), sent: r.bool(), odd: r.count(1 << 40)}
+	n := stencil{identity: a.identity, iteration: r.Max(int64(a.size)), sent: r.Bool(), odd: r.Max(1 << 40)}
 	for y := range n.cells {
 		n.cells[y] = readRow(&r)
 	}
 	for side := range n.waiting {
-		n.next[side] = r.count(int64(a.size) + 1)
-		for range r.count(haloMax) {
+		n.next[side] = r.Max(int64(a.size) + 1)
+		for range r.Max(haloMax) {
 			n.waiting[side] = append(n.waiting[side], readRow(&r))
 		}
 	}
@@ -243,7 +244,7 @@ func writeRow(w *writer, r row) {
 
 func readRow(r *reader) (cells row) {
 	for x := range cells {
-		cells[x] = r.word()
+		cells[x] = r.Uint64()
 	}
 	return cells
 }

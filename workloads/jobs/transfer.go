@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cleancut/cleancut/harness/rng"
+	"github.com/cleancut/cleancut/harness/wire"
 )
 
 // Transfer moves money between processes: in each unit of work a process
@@ -141,8 +142,8 @@ func (a *transfer) Deliver(from int, payload []byte, _ Out) error {
 	if !ok {
 		return a.refuse(from, "they are no neighbours")
 	}
-	r := reader{b: payload}
-	last, n, amount := r.bool(), r.count(SizeMax), r.count(amountMax)
+	r := reader{wire.Over(payload)}
+	last, n, amount := r.Bool(), r.Max(SizeMax), r.Max(amountMax)
 	if err := r.end(); err != nil {
 		return a.refuse(from, err.Error())
 	}
@@ -173,17 +174,17 @@ func (a *transfer) AppendState(b []byte) []byte {
 }
 
 func (a *transfer) LoadState(b []byte) error {
-	r := reader{b: b}
+	r := reader{wire.Over(b)}
 	if err := a.check(&r); err != nil {
 		return err
 	}
 	n := transfer{identity: a.identity, peers: a.peers, stream: readStream(&r)}
-	n.balance = r.int()
-	n.sent, n.received, n.odd = r.count(int64(a.size)), r.count(1<<40), r.count(1<<40)
-	n.ended = r.bool()
+	n.balance = r.Varint()
+	n.sent, n.received, n.odd = r.Max(int64(a.size)), r.Max(1<<40), r.Max(1<<40)
+	n.ended = r.Bool()
 	for range a.peers {
 		n.in = append(n.in, readInbox(&r))
-		n.out = append(n.out, r.count(SizeMax+1))
+		n.out = append(n.out, r.Max(SizeMax+1))
 	}
 	if err := a.finish(&r); err != nil {
 		return err

@@ -61,7 +61,7 @@ func (r *run) restoredBy(v *recovery) int32 {
 func (w *walk) situation(v *recovery) *situation {
 	r, until := w.r, w.r.restoredBy(v)
 	return &situation{
-		p:      w.to(r.now(v.event)).pattern(func(c int32) bool { return r.usable(c, v.event) && r.usable(c, until) }),
+		p:      w.to(r.now(v.event)).keeping(until, v.event, func(c int32) bool { return r.usable(c, v.event) && r.usable(c, until) }),
 		failed: r.deadAt(v), until: until,
 	}
 }
@@ -186,7 +186,9 @@ func (r *run) latestLine(s *situation, v *recovery) *checkers.Verdict {
 }
 
 // members lists the processes that take checkpoints or exchange messages.
-func (r *run) members() (list []int32) {
+func (r *run) members() []int32 { return r.taking }
+
+func (r *run) findMembers() (list []int32) {
 	in := make([]bool, len(r.procs))
 	for c := range r.ckpts {
 		in[r.ckpts[c].proc] = true
@@ -338,23 +340,17 @@ func noUseless(r *run, _ Options) checkers.Verdict {
 	var first *checkers.Verdict
 	w := newWalk(r)
 	for k, i := range moments {
-		p := w.to(r.now(i)).pattern(func(c int32) bool { return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= i })
-		for q := range p.ckpts {
-			for _, c := range p.ckpts[q] {
-				if !total[c] {
-					total[c] = true
-					count++
-				}
+		p := w.to(r.now(i)).keeping(i, i, func(c int32) bool {
+			is := len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= i
+			if is && !total[c] {
+				total[c] = true
+				count++
 			}
-		}
-		cut := make([]int32, len(p.events)) // what comes before is in the next pattern, too
+			return is
+		})
+		cut := make([]int32, len(p.events))
 		if k+1 < len(moments) {
-			for q, next := range r.now(moments[k+1]) {
-				cut[q] = r.distance(initial, r.meet(w.at[q], next))
-			}
-			if !p.closed(cut) {
-				clear(cut)
-			}
+			cut = w.undone(p, i, moments[k+1])
 		}
 		list, g := p.uselessAfter(cut)
 		for _, c := range list {
@@ -373,6 +369,28 @@ func noUseless(r *run, _ Options) checkers.Verdict {
 	v := valid("none of %d checkpoints lies on a Z-cycle", count)
 	v.Measures = measures
 	return v
+}
+
+// undone is where what follows a moment and is undone before the next one
+// begins; what comes before is in the next pattern, too, and judged with that.
+// It is the beginning if a message leads back over it, or if a checkpoint
+// before it is committed in between, which splits an interval.
+func (w *walk) undone(p *pattern, moment, next int32) []int32 {
+	r, cut := w.r, make([]int32, len(p.events))
+	for q, at := range r.now(next) {
+		cut[q] = r.distance(initial, r.meet(w.at[q], at))
+	}
+	late := false
+	for i := moment + 1; i <= next; i++ {
+		if e := &r.ev[i]; e.Kind == record.CheckpointCommit {
+			c := r.ckptOf[r.proc[i]][e.Ckpt]
+			late = late || r.ckpts[c].commits[0] == i && w.posOf[c] != none && w.posOf[c] < cut[r.proc[i]]
+		}
+	}
+	if late || !p.closed(cut) {
+		clear(cut)
+	}
+	return cut
 }
 
 // cycle explains why a checkpoint is useless.

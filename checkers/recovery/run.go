@@ -78,7 +78,8 @@ type run struct {
 	rounds     []int32       // events of kind round_commit, in order
 	until      time.Duration // the end of the evidence
 	kinds      map[record.Kind]int
-	clock      *clock // of the check that looks at it; nil where none does
+	taking     []int32 // see members
+	clock      *clock  // of the check that looks at it; nil where none does
 }
 
 // newRun indexes a record that is free of contradictions.
@@ -119,6 +120,7 @@ func newRun(ctx context.Context, events []record.Event) *run {
 	for i := range r.recoveries {
 		r.finish(&r.recoveries[i])
 	}
+	r.taking = r.findMembers()
 	return r
 }
 

@@ -232,6 +232,7 @@ func (l load) benchStream(b *testing.B, name string) {
 			b.Fatal(v.Reason)
 		}
 		spent.report(b)
+		spent.note(b.Name(), checkers.Valid)
 		b.ReportMetric(float64(s.peak)/(1<<20), "MB-held")
 	})
 }

@@ -120,7 +120,7 @@ func newRun(ctx context.Context, events []record.Event) *run {
 	for i := range r.recoveries {
 		r.finish(&r.recoveries[i])
 	}
-	r.taking = r.findMembers()
+	r.taking, r.clock = r.findMembers(), nil
 	return r
 }
 

@@ -53,10 +53,13 @@ func (r *run) situationOf(v *recovery) *situation {
 	for _, k := range v.restores {
 		until = max(until, r.incs[k].events[0])
 	}
-	return &situation{
-		p:      r.patternAt(r.now(v.event), func(c int32) bool { return r.usable(c, v.event) && r.usable(c, until) }),
-		failed: r.deadAt(v), until: until,
+	// That a part of the line is damaged may show only when it is to be
+	// restored: then the decision was right, and the next one has to do better.
+	keep := func(c int32) bool {
+		took, named := v.line[r.ckpts[c].proc]
+		return r.usable(c, v.event) && (r.usable(c, until) || named && took == c)
 	}
+	return &situation{p: r.patternAt(r.now(v.event), keep), failed: r.deadAt(v), until: until}
 }
 
 // chosen is the state to which the recovery set a process back, as line counts
@@ -219,7 +222,12 @@ func (r *run) rollbacks(v *recovery, needUseless bool) (list []rollback) {
 	s := r.situationOf(v)
 	useless := map[int32]bool{}
 	if needUseless {
-		bad, _ := s.p.useless()
+		// Also what was lost or let go since counts: that a checkpoint became
+		// useless by the loss of another is no fault of who took it.
+		taken := r.patternAt(r.now(v.event), func(c int32) bool {
+			return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= v.event
+		})
+		bad, _ := taken.useless()
 		for _, c := range bad {
 			useless[c] = true
 		}

@@ -203,7 +203,8 @@ func (r *run) corrupt() (n int) {
 //     checkpoint that includes the receipt.
 //   - In a recovery without rounds, the latest consistent line of what was left
 //     is not behind that of all that had been committed, but for the
-//     checkpoints found bad.
+//     checkpoints found bad, and those that were deleted while a later one,
+//     found bad since, was there.
 //
 // Not checked: that anything is ever deleted.
 func gcSafety(r *run, _ Options) checkers.Verdict {
@@ -356,7 +357,7 @@ func (r *run) lineKept() *checkers.Verdict {
 		all := r.patternAt(r.now(v.event), func(c int32) bool {
 			k := &r.ckpts[c]
 			bad := slices.ContainsFunc(k.losses, func(l int32) bool { return l <= s.until && r.ev[l].Kind == record.CheckpointBad })
-			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.event
+			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.event && !r.deletedInFaith(c)
 		})
 		best := all.line(s.failed)
 		for p := range best {
@@ -368,4 +369,29 @@ func (r *run) lineKept() *checkers.Verdict {
 		}
 	}
 	return nil
+}
+
+// deletedInFaith reports whether a checkpoint was deleted while a later one of
+// its process was there that was found bad only afterwards.
+func (r *run) deletedInFaith(c int32) bool {
+	k := &r.ckpts[c]
+	deleted := none
+	for _, l := range k.losses {
+		if r.ev[l].Kind == record.CheckpointDelete {
+			deleted = l
+		}
+	}
+	if deleted == none {
+		return false
+	}
+	for o := range r.ckpts {
+		later := &r.ckpts[o]
+		if later.proc != k.proc || later.begin <= k.begin || len(later.commits) == 0 || later.commits[0] > deleted {
+			continue
+		}
+		if i := slices.IndexFunc(later.losses, func(l int32) bool { return r.ev[l].Kind == record.CheckpointBad }); i >= 0 && later.losses[i] > deleted {
+			return true
+		}
+	}
+	return false
 }

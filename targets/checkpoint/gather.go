@@ -141,11 +141,19 @@ func (c *control) watchGathering() {
 		}
 		line[i] = e.number
 	}
-	c.decideLine(line)
+	var failed []string
+	for i, m := range c.members {
+		if m.beat.state == fresh {
+			failed = append(failed, c.workers[i])
+		}
+	}
+	c.decideLine(line, failed)
 }
 
-// decideLine has everybody restored to a line.
-func (c *control) decideLine(line []int) {
+// decideLine has everybody restored to a line, which was computed with some
+// that had failed. Others may do so while it is being decided; they are for the
+// next one.
+func (c *control) decideLine(line []int, failed []string) {
 	var dropped []garbage
 	var owed [][]uint64
 	if replays(c.cfg.Protocol) {
@@ -167,13 +175,10 @@ func (c *control) decideLine(line []int) {
 		if c.ledger.Epoch == firstEpoch {
 			return // the workers begin: nothing is set back
 		}
-		e := record.Event{Kind: record.Recovery, Line: map[string]string{}}
+		e := record.Event{Kind: record.Recovery, Line: map[string]string{}, Failed: failed}
 		for i, w := range c.workers {
 			if line[i] != stays {
 				e.Line[w] = checkpointID(w, line[i])
-			}
-			if c.members[i].beat.state == fresh {
-				e.Failed = append(e.Failed, w)
 			}
 		}
 		if len(e.Line) > 0 {

@@ -104,6 +104,15 @@ func (c *control) watchGathering() {
 	if !c.all(func(t beat) bool { return t.state == frozen || t.state == fresh }) {
 		return
 	}
+	if lost := c.lost(); len(lost) > 0 {
+		c.decide(func(l *ledger) {
+			for _, g := range lost {
+				i := slices.Index(c.workers, g.worker)
+				l.Stable[i] = slices.DeleteFunc(l.Stable[i], func(e entry) bool { return e.number == g.round })
+			}
+		}, func() {})
+		return
+	}
 	c.env.Point("line.compute")
 	l := &c.ledger
 	all := make([][]counts, len(c.workers))
@@ -148,6 +157,18 @@ func (c *control) watchGathering() {
 		}
 	}
 	c.decideLine(line, failed)
+}
+
+// lost lists the checkpoints in the catalogue that workers know to be lost.
+func (c *control) lost() (list []garbage) {
+	for i, m := range c.members {
+		for _, number := range m.beat.bad {
+			if contains(c.ledger.numbers(i), number) {
+				list = append(list, garbage{c.workers[i], number})
+			}
+		}
+	}
+	return list
 }
 
 // decideLine has everybody restored to a line, which was computed with some

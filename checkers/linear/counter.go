@@ -51,6 +51,15 @@ func (t *trial) number(a *act) int64 {
 	return n
 }
 
+// numbers returns the number of each act.
+func (t *trial) numbers() []int64 {
+	numbers := make([]int64, len(t.acts))
+	for i := range t.acts {
+		numbers[i] = t.number(&t.acts[i])
+	}
+	return numbers
+}
+
 // exact is an instance of scheduling with release times and deadlines. An
 // addition must come after all reads that were over when it was called, and
 // before all that were called when it was over. So it can only make the
@@ -272,10 +281,7 @@ type counterModel struct {
 }
 
 func (c counters) pose(t *trial) *search.Problem {
-	m := &counterModel{acts: t.acts, numbers: make([]int64, len(t.acts))}
-	for i := range t.acts {
-		m.numbers[i] = t.number(&t.acts[i])
-	}
+	m := &counterModel{acts: t.acts, numbers: t.numbers()}
 	return t.posed(m, m.id(c.initial, 0))
 }
 
@@ -284,5 +290,8 @@ func (m *counterModel) Step(state, at int32) (int32, bool) {
 	if m.acts[at].kind == counterRead {
 		return state, m.keys[state] == m.numbers[at]
 	}
-	return m.id(m.keys[state]+m.numbers[at], 0), true
+	if to, ok := m.known(state, at); ok {
+		return to, true
+	}
+	return m.leads(state, at, m.keys[state]+m.numbers[at], 0), true
 }

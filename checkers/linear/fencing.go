@@ -83,21 +83,29 @@ func (fences) project(acts []act, in []bool) []act {
 // greatest that was accepted.
 type fenceModel struct {
 	table[[2]int64]
-	t *trial
+	acts    []act
+	numbers []int64 // act → token
 }
 
 func (fences) pose(t *trial) *search.Problem {
-	m := &fenceModel{t: t}
+	m := &fenceModel{acts: t.acts, numbers: t.numbers()}
 	const lowest = -1 << 63
 	return t.posed(m, m.id([2]int64{lowest, lowest}, 0))
 }
 
 // Step implements search.Model.
 func (m *fenceModel) Step(state, at int32) (int32, bool) {
-	a := &m.t.acts[at]
-	now, token := m.keys[state], m.t.number(a)
+	a := &m.acts[at]
+	now, token := m.keys[state], m.numbers[at]
+	next := [2]int64{token, now[1]}
 	if a.kind == fenceWrite {
-		return m.id([2]int64{now[0], max(now[1], token)}, 0), token >= now[1]
+		next = [2]int64{now[0], token}
 	}
-	return m.id([2]int64{token, now[1]}, 0), token > now[0]
+	if next[0] < now[0] || next[1] < now[1] || a.kind == fenceAcquire && token == now[0] {
+		return state, false
+	}
+	if to, ok := m.known(state, at); ok {
+		return to, true
+	}
+	return m.leads(state, at, next, 0), true
 }

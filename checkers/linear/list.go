@@ -127,12 +127,18 @@ func (t *trial) fork(r, longest int32, writer []int32) *conflict {
 
 func (lists) project(acts []act, in []bool) []act { return projectLists(acts, in) }
 
-// listModel has lists as states: nodes of the tree of all prefixes.
+// listModel has lists as states: nodes of the tree of all prefixes of what was
+// read, and one for all lists that no read has seen the beginning of: whatever
+// is appended to them, none will.
 type listModel struct {
-	table[[2]int32] // parent and element
-	acts            []act
-	reads           []int32 // act → the state that it saw
+	acts  []act
+	reads []int32 // act → the state that it saw
+	nodes map[[2]int32]int32
+	next  []int32 // node → the child that was asked for last, and its element
 }
+
+// listUnread is the state of lists that are no prefix of a read.
+const listUnread = -1
 
 func (lists) pose(t *trial) *search.Problem {
 	seen := make([]bool, len(t.values))
@@ -142,24 +148,52 @@ func (lists) pose(t *trial) *search.Problem {
 		}
 	}
 	t.acts = slices.DeleteFunc(slices.Clone(t.acts), func(a act) bool { return a.maybe && !seen[a.value] })
-	m := &listModel{acts: t.acts, reads: make([]int32, len(t.acts))}
-	root := m.id([2]int32{-1, -1}, 0)
+	m := &listModel{acts: t.acts, reads: make([]int32, len(t.acts)), nodes: map[[2]int32]int32{}, next: []int32{0, 0}}
 	for i := range t.acts {
 		if t.acts[i].kind == listRead {
-			at := root
+			at := int32(0)
 			for _, v := range t.acts[i].list {
-				at = m.id([2]int32{at, v}, 0)
+				at = m.child(at, v)
 			}
 			m.reads[i] = at
 		}
 	}
-	return t.posed(m, root)
+	return t.posed(m, 0)
+}
+
+// child returns the node of a list with one more element, which it adds to the
+// tree.
+func (m *listModel) child(at, v int32) int32 {
+	if m.next[2*at] != 0 && m.next[2*at+1] == v {
+		return m.next[2*at]
+	}
+	to, ok := m.nodes[[2]int32{at, v}]
+	if !ok {
+		to = int32(len(m.next) / 2)
+		m.nodes[[2]int32{at, v}] = to
+		m.next = append(m.next, 0, 0)
+	}
+	m.next[2*at], m.next[2*at+1] = to, v
+	return to
 }
 
 // Step implements search.Model.
 func (m *listModel) Step(state, at int32) (int32, bool) {
-	if a := &m.acts[at]; a.kind == listAppend {
-		return m.id([2]int32{state, a.value}, 0), true
+	a := &m.acts[at]
+	if a.kind != listAppend {
+		return state, m.reads[at] == state
 	}
-	return state, m.reads[at] == state
+	if state == listUnread {
+		return state, true
+	}
+	if m.next[2*state] != 0 && m.next[2*state+1] == a.value {
+		return m.next[2*state], true
+	}
+	if to, ok := m.nodes[[2]int32{state, a.value}]; ok {
+		return to, true
+	}
+	return listUnread, true
 }
+
+// Bytes implements search.Sizer.
+func (m *listModel) Bytes() int64 { return 64 * int64(len(m.next)/2) }

@@ -49,7 +49,7 @@ func TestNoCheckTakesMoreMemoryThanItMay(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			var v checkers.Verdict
-			grown := peak(func() { v = checker.Check(ctx, &checkers.Evidence{Operations: ops}) })
+			grown := measure(func() { v = checker.Check(ctx, &checkers.Evidence{Operations: ops}) }).peak
 			t.Logf("%s, %.1f MiB", v.Verdict, float64(grown)/(1<<20))
 			if v.Verdict != c.want || v.Verdict == checkers.Unknown && !strings.Contains(v.Reason, "MiB") {
 				t.Errorf("%s: %s; want %s", v.Verdict, v.Reason, c.want)

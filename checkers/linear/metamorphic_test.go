@@ -77,32 +77,6 @@ func TestLongerIntervalsAndFewerReadsKeepAHistoryValid(t *testing.T) {
 	}
 }
 
-// TestSearchVisitsNoMoreThanPorcupineDoes counts instead of measuring, so
-// that it does not depend on the machine: a configuration costs a fraction of
-// a step of porcupine.
-func TestSearchVisitsNoMoreThanPorcupineDoes(t *testing.T) {
-	r := rand.New(rand.NewPCG(34+*seed, 1))
-	more, total, theirs, ours := 0, 0, 0, 0
-	for range rounds(20_000) {
-		ops, initial := randomHistory(r, randomSketch(r, 40))
-		p, err := compile(newInterner(len(ops)), "", Spec{Initial: initial}, ops, all(ops))
-		if err != nil || len(p.ops) == 0 {
-			continue
-		}
-		posed := posed(p.ops, p.initial, len(p.values))
-		b := search.Budget{Configurations: 100_000, Memory: DefaultMemory}
-		want, got := search.Oracle(t.Context(), posed, b), search.Decide(t.Context(), posed, b)
-		total, theirs, ours = total+1, theirs+want.Configurations, ours+got.Configurations
-		if got.Configurations > want.Configurations {
-			more++
-		}
-	}
-	t.Logf("%d histories: %d configurations, %d steps of porcupine; more in %d", total, ours, theirs, more)
-	if more > total/1000 || ours > theirs/2 {
-		t.Errorf("in %d of %d histories more configurations than porcupine's steps; %d against %d in all", more, total, ours, theirs)
-	}
-}
-
 func BenchmarkSmallHistories(b *testing.B) {
 	r := rand.New(rand.NewPCG(35, 1))
 	var problems []*search.Problem

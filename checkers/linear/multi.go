@@ -170,6 +170,9 @@ func (m *multiModel) get(at int32) int32 {
 
 // Step implements search.Model.
 func (m *multiModel) Step(state, at int32) (int32, bool) {
+	if to, ok := m.known(state, at); ok {
+		return to, true
+	}
 	list := m.acts[at].list
 	copy(m.now, m.keys[state])
 	for i := 0; i < len(list); i += 3 {
@@ -182,5 +185,5 @@ func (m *multiModel) Step(state, at int32) (int32, bool) {
 	if m.acts[at].pure {
 		return state, true
 	}
-	return m.id(string(m.now), len(m.now)), true
+	return m.leads(state, at, string(m.now), len(m.now)), true
 }

@@ -354,11 +354,18 @@ func (queues) project(acts []act, in []bool) []act {
 	return kept
 }
 
-// queueModel has contents as states: four bytes for each element.
+// queueModel has contents as states: nodes of a tree in which a child has one
+// element more at the end.
 type queueModel struct {
-	table[string]
-	acts []act
+	table[[2]int32] // parent and last element
+	acts            []act
+	first           []int32 // node → its first element
+	tail            []int32 // node → the node without its first element, or unknown
+	path            []int32
 }
+
+// queueEmptied is the state of an empty queue.
+const queueEmptied = 0
 
 func (queues) pose(t *trial) *search.Problem {
 	out := make([]bool, len(t.values))
@@ -371,20 +378,65 @@ func (queues) pose(t *trial) *search.Problem {
 	// happened.
 	t.acts = slices.DeleteFunc(slices.Clone(t.acts), func(a act) bool { return a.maybe && a.kind == queueIn && !out[a.value] })
 	m := &queueModel{acts: t.acts}
-	return t.posed(m, m.id("", 0))
+	m.id([2]int32{-1, -1}, 0)
+	m.first, m.tail = []int32{-1}, []int32{-1}
+	return t.posed(m, queueEmptied)
+}
+
+// with returns the node with one more element.
+func (m *queueModel) with(node, v int32) int32 {
+	to := m.id([2]int32{node, v}, 8)
+	if int(to) == len(m.first) {
+		first := v
+		if node != queueEmptied {
+			first = m.first[node]
+		}
+		m.first, m.tail = append(m.first, first), append(m.tail, -1)
+	}
+	return to
+}
+
+// without returns the node without its first element, from the nearest
+// ancestor of which that is known.
+func (m *queueModel) without(node int32) int32 {
+	m.path = m.path[:0]
+	at := node
+	for m.tail[at] < 0 {
+		m.path = append(m.path, at)
+		if m.keys[at][0] == queueEmptied {
+			at = queueEmptied
+			break
+		}
+		at = m.keys[at][0]
+	}
+	tail := int32(queueEmptied)
+	if at != queueEmptied {
+		tail = m.tail[at]
+	}
+	for i := len(m.path) - 1; i >= 0; i-- {
+		if x := m.path[i]; m.keys[x][0] != queueEmptied {
+			tail = m.with(tail, m.keys[x][1])
+		}
+		m.tail[m.path[i]] = tail
+	}
+	return tail
 }
 
 // Step implements search.Model.
 func (m *queueModel) Step(state, at int32) (int32, bool) {
-	a, now := &m.acts[at], m.keys[state]
-	v := string([]byte{byte(a.value), byte(a.value >> 8), byte(a.value >> 16), byte(a.value >> 24)})
+	a := &m.acts[at]
 	switch {
 	case a.kind == queueIn:
-		return m.id(now+v, len(now)+4), true
+		if to, ok := m.known(state, at); ok {
+			return to, true
+		}
+		return m.note(state, at, m.with(state, a.value)), true
 	case a.kind == queueEmpty:
-		return state, now == ""
-	case now == "" || a.kind == queueOut && now[:4] != v:
+		return state, state == queueEmptied
+	case state == queueEmptied || a.kind == queueOut && m.first[state] != a.value:
 		return state, false
+	case m.tail[state] >= 0:
+		return m.tail[state], true
 	}
-	return m.id(now[4:], len(now)), true
+	return m.without(state), true
 }

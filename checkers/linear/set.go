@@ -306,7 +306,7 @@ func projectLists(acts []act, in []bool) []act {
 type setModel struct {
 	table[string]
 	acts  []act
-	reads []string // act → the state that it saw
+	reads []int32 // act → the state that it saw
 	words []byte
 }
 
@@ -322,14 +322,14 @@ func (sets) pose(t *trial) *search.Problem {
 	}
 	// An add of unknown outcome that nobody saw need not have happened.
 	t.acts = slices.DeleteFunc(slices.Clone(t.acts), func(a act) bool { return a.maybe && a.kind == setAdd && !seen[a.value] })
-	m := &setModel{acts: t.acts, reads: make([]string, len(t.acts)), words: make([]byte, (len(t.values)+7)/8)}
+	m := &setModel{acts: t.acts, reads: make([]int32, len(t.acts)), words: make([]byte, (len(t.values)+7)/8)}
 	for i := range t.acts {
 		if t.acts[i].kind == setRead {
 			clear(m.words)
 			for _, v := range t.acts[i].list {
 				m.words[v/8] |= 1 << (v % 8)
 			}
-			m.reads[i] = string(m.words)
+			m.reads[i] = m.id(string(m.words), len(m.words))
 		}
 	}
 	clear(m.words)
@@ -338,10 +338,11 @@ func (sets) pose(t *trial) *search.Problem {
 
 // Step implements search.Model.
 func (m *setModel) Step(state, at int32) (int32, bool) {
-	a, now := &m.acts[at], m.keys[state]
+	a := &m.acts[at]
 	if a.kind == setRead {
-		return state, now == m.reads[at]
+		return state, state == m.reads[at]
 	}
+	now := m.keys[state]
 	has := now[a.value/8]>>(a.value%8)&1 == 1
 	switch a.kind {
 	case setHas:
@@ -352,7 +353,10 @@ func (m *setModel) Step(state, at int32) (int32, bool) {
 	if has == (a.kind == setAdd) {
 		return state, true
 	}
+	if to, ok := m.known(state, at); ok {
+		return to, true
+	}
 	copy(m.words, now)
 	m.words[a.value/8] ^= 1 << (a.value % 8)
-	return m.id(string(m.words), len(m.words)), true
+	return m.leads(state, at, string(m.words), len(m.words)), true
 }

@@ -220,32 +220,6 @@ func (t *trial) posed(m search.Model, initial int32) *search.Problem {
 	return p
 }
 
-// table numbers the states of a model.
-type table[K comparable] struct {
-	ids   map[K]int32
-	keys  []K
-	bytes int64
-}
-
-// id returns the number of a state; extra is what it holds beside itself, in
-// bytes.
-func (t *table[K]) id(k K, extra int) int32 {
-	if id, ok := t.ids[k]; ok {
-		return id
-	}
-	if t.ids == nil {
-		t.ids = map[K]int32{}
-	}
-	id := int32(len(t.keys))
-	t.ids[k] = id
-	t.keys = append(t.keys, k)
-	t.bytes += 64 + int64(extra)
-	return id
-}
-
-// Bytes implements search.Sizer.
-func (t *table[K]) Bytes() int64 { return t.bytes }
-
 // list returns the ids of a list of values; nil is the empty list. Lists that
 // begin alike share their ids, which must not be changed.
 func (in *interner) list(v *history.Value) ([]int32, error) {

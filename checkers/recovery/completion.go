@@ -47,6 +47,7 @@ func (r *run) measureCompletion(m map[string]float64) {
 func (r *run) complete(members []int32) int32 {
 	ended := map[int32]bool{}
 	for i := range r.ev {
+		r.tick()
 		if r.end(ended, int32(i)) && !slices.ContainsFunc(members, func(p int32) bool { return !ended[p] }) {
 			return int32(i)
 		}
@@ -78,6 +79,7 @@ func (r *run) down(end int32, computes map[int32]bool) (sum time.Duration, failu
 		}
 		since := v.event
 		for i := over; i < v.event; i++ {
+			r.tick()
 			if r.ev[i].Kind == record.Crash && computes[r.proc[i]] {
 				since = i
 				break

@@ -290,8 +290,8 @@ func (c *chaos) cuts(f func(x []int, hists [][]step)) {
 }
 
 func (c *chaos) pattern() *pattern {
-	r := newRun(c.events)
-	return r.patternAt(r.now(int32(len(r.ev)-1)), func(k int32) bool { return len(r.ckpts[k].commits) > 0 })
+	r := newRun(context.Background(), c.events)
+	return newWalk(r).to(r.now(int32(len(r.ev) - 1))).pattern(func(k int32) bool { return len(r.ckpts[k].commits) > 0 })
 }
 
 func TestRecoveryLineIsTheGreatestConsistentCut(t *testing.T) {

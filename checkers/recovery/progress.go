@@ -24,6 +24,7 @@ func progress(r *run, o Options) checkers.Verdict {
 	last := none
 	ended := map[int32]bool{}
 	for i := range r.ev {
+		r.tick()
 		r.end(ended, int32(i))
 	}
 	for _, p := range members {
@@ -33,6 +34,7 @@ func progress(r *run, o Options) checkers.Verdict {
 	}
 	latest := map[int32]int32{}
 	for i := range r.ev {
+		r.tick()
 		if r.ev[i].Kind == record.Work {
 			last = int32(i)
 			latest[r.proc[i]] = last

@@ -11,6 +11,7 @@ import (
 // situation is what a recovery found: the pattern of the histories before it,
 // with the checkpoints that could be restored.
 type situation struct {
+	w      *walk // there
 	p      *pattern
 	failed []bool
 	until  int32 // the event by which checkpoints had been found to be usable or not
@@ -48,18 +49,25 @@ func (r *run) restartedBy(p, inc, event int32) bool {
 	return false
 }
 
-func (r *run) situationOf(v *recovery) *situation {
+// restoredBy is the last event of a recovery and its restores.
+func (r *run) restoredBy(v *recovery) int32 {
 	until := v.event
 	for _, k := range v.restores {
 		until = max(until, r.incs[k].events[0])
 	}
+	return until
+}
+
+// situation takes a walk to what a recovery found.
+func (w *walk) situation(v *recovery) *situation {
+	r, until := w.r, w.r.restoredBy(v)
 	// That a part of the line is damaged may show only when it is to be
 	// restored: then the decision was right, and the next one has to do better.
 	keep := func(c int32) bool {
 		took, named := v.line[r.ckpts[c].proc]
 		return r.usable(c, v.event) && (r.usable(c, until) || named && took == c)
 	}
-	return &situation{p: r.patternAt(r.now(v.event), keep), failed: r.deadAt(v), until: until}
+	return &situation{w: w, p: w.to(r.now(v.event)).pattern(keep), failed: r.deadAt(v), until: until}
 }
 
 // chosen is the state to which the recovery set a process back, as line counts
@@ -108,6 +116,7 @@ func recoveryLine(r *run, _ Options) checkers.Verdict {
 	if len(r.recoveries) == 0 {
 		return lacks("recovery")
 	}
+	w := newWalk(r)
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
 		var bad *checkers.Verdict
@@ -115,7 +124,7 @@ func recoveryLine(r *run, _ Options) checkers.Verdict {
 		case r.byRounds(v):
 			bad = r.newestRound(v)
 		default:
-			bad = r.latestLine(v)
+			bad = r.latestLine(w.situation(v), v)
 		}
 		if bad != nil {
 			return *bad
@@ -125,10 +134,7 @@ func recoveryLine(r *run, _ Options) checkers.Verdict {
 }
 
 func (r *run) newestRound(v *recovery) *checkers.Verdict {
-	until := v.event
-	for _, k := range v.restores {
-		until = max(until, r.incs[k].events[0])
-	}
+	until := r.restoredBy(v)
 	took := r.ev[v.event].Round
 	for _, i := range r.rounds {
 		e := &r.ev[i]
@@ -147,8 +153,7 @@ func (r *run) newestRound(v *recovery) *checkers.Verdict {
 	return nil
 }
 
-func (r *run) latestLine(v *recovery) *checkers.Verdict {
-	s := r.situationOf(v)
+func (r *run) latestLine(s *situation, v *recovery) *checkers.Verdict {
 	want := s.p.line(s.failed)
 	if v.replayed {
 		for p := range want {
@@ -217,21 +222,10 @@ type rollback struct {
 	skipped, useless []int32
 }
 
-// rollbacks measures a recovery.
-func (r *run) rollbacks(v *recovery, needUseless bool) (list []rollback) {
-	s := r.situationOf(v)
-	useless := map[int32]bool{}
-	if needUseless {
-		// Also what was lost or let go since counts: that a checkpoint became
-		// useless by the loss of another is no fault of who took it.
-		taken := r.patternAt(r.now(v.event), func(c int32) bool {
-			return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= v.event
-		})
-		bad, _ := taken.useless()
-		for _, c := range bad {
-			useless[c] = true
-		}
-	}
+// rollbacks measures a recovery. If it passed over checkpoints, and only then,
+// it is found out which are useless, if that is asked for.
+func (s *situation) rollbacks(v *recovery, needUseless bool) (list []rollback) {
+	r, skipped := s.p.r, 0
 	for _, p := range sorted(v.line) {
 		got, there := s.chosen(v, p)
 		if !there {
@@ -244,15 +238,30 @@ func (r *run) rollbacks(v *recovery, needUseless bool) (list []rollback) {
 			last := s.p.events[p][len(s.p.events[p])-1]
 			b.seconds = (r.ev[last].T - r.ev[s.p.events[p][pos]].T).Seconds()
 		}
-		for x := got; int(x) < len(s.p.ckpts[p]); x++ {
-			c := s.p.ckpts[p][x]
-			b.skipped = append(b.skipped, c)
-			b.ckpts++
+		b.skipped = s.p.ckpts[p][min(int(got), len(s.p.ckpts[p])):]
+		b.ckpts = len(b.skipped)
+		skipped += b.ckpts
+		list = append(list, b)
+	}
+	if !needUseless || skipped == 0 {
+		return list
+	}
+	useless := map[int32]bool{}
+	// Also what was lost or let go since counts: that a checkpoint became
+	// useless by the loss of another is no fault of who took it.
+	taken := s.w.pattern(func(c int32) bool {
+		return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= v.event
+	})
+	bad, _ := taken.useless()
+	for _, c := range bad {
+		useless[c] = true
+	}
+	for k := range list {
+		for _, c := range list[k].skipped {
 			if useless[c] {
-				b.useless = append(b.useless, c)
+				list[k].useless = append(list[k].useless, c)
 			}
 		}
-		list = append(list, b)
 	}
 	return list
 }
@@ -266,10 +275,12 @@ func domino(r *run, _ Options) checkers.Verdict {
 		return lacks("recovery")
 	}
 	m := map[string]float64{"recoveries": float64(len(r.recoveries)), "domino_depth": 0, "rollback_events_max": 0, "rollback_seconds_max": 0, "dragged_processes_max": 0, "to_initial_state": 0}
+	w := newWalk(r)
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
-		dead, dragged := r.deadAt(v), 0
-		for _, b := range r.rollbacks(v, false) {
+		s := w.situation(v)
+		dead, dragged := s.failed, 0
+		for _, b := range s.rollbacks(v, false) {
 			m["domino_depth"] = max(m["domino_depth"], float64(b.ckpts))
 			m["rollback_events_max"] = max(m["rollback_events_max"], float64(b.events))
 			m["rollback_seconds_max"] = max(m["rollback_seconds_max"], b.seconds)
@@ -296,9 +307,10 @@ func noDomino(r *run, _ Options) checkers.Verdict {
 	if len(r.recoveries) == 0 {
 		return lacks("recovery")
 	}
+	w := newWalk(r)
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
-		for _, b := range r.rollbacks(v, true) {
+		for _, b := range w.situation(v).rollbacks(v, true) {
 			if len(b.useless) == 0 {
 				continue
 			}
@@ -330,16 +342,30 @@ func noUseless(r *run, _ Options) checkers.Verdict {
 		moments = append(moments, r.recoveries[k].event)
 	}
 	moments = append(moments, int32(len(r.ev)-1))
-	useless, total := map[int32]bool{}, map[int32]bool{}
+	useless, total := map[int32]bool{}, make([]bool, len(r.ckpts))
+	count := 0
 	var first *checkers.Verdict
-	for _, i := range moments {
-		p := r.patternAt(r.now(i), func(c int32) bool { return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= i })
+	w := newWalk(r)
+	for k, i := range moments {
+		p := w.to(r.now(i)).pattern(func(c int32) bool { return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= i })
 		for q := range p.ckpts {
 			for _, c := range p.ckpts[q] {
-				total[c] = true
+				if !total[c] {
+					total[c] = true
+					count++
+				}
 			}
 		}
-		list, g := p.useless()
+		cut := make([]int32, len(p.events)) // what comes before is in the next pattern, too
+		if k+1 < len(moments) {
+			for q, next := range r.now(moments[k+1]) {
+				cut[q] = r.distance(initial, r.meet(w.at[q], next))
+			}
+			if !p.closed(cut) {
+				clear(cut)
+			}
+		}
+		list, g := p.uselessAfter(cut)
 		for _, c := range list {
 			useless[c] = true
 		}
@@ -348,12 +374,12 @@ func noUseless(r *run, _ Options) checkers.Verdict {
 			first = &v
 		}
 	}
-	measures := map[string]float64{"checkpoints": float64(len(total)), "useless_checkpoints": float64(len(useless))}
+	measures := map[string]float64{"checkpoints": float64(count), "useless_checkpoints": float64(len(useless))}
 	if first != nil {
 		first.Measures = measures
 		return *first
 	}
-	v := valid("none of %d checkpoints lies on a Z-cycle", len(total))
+	v := valid("none of %d checkpoints lies on a Z-cycle", count)
 	v.Measures = measures
 	return v
 }
@@ -368,7 +394,7 @@ func (r *run) cycle(p *pattern, g *intervals, c int32) checkers.Verdict {
 		}
 	}
 	quoted, path := []int32{k.begin}, ""
-	for _, m := range g.path(g.base[k.proc]+x+1, g.base[k.proc]+x) {
+	for _, m := range g.path(g.node(k.proc, x+1), g.node(k.proc, x)) {
 		quoted = append(quoted, p.events[r.from[m]][p.sent[m]], p.events[r.to[m]][p.recv[m]])
 		path += " " + r.msgs[m]
 	}

@@ -347,17 +347,24 @@ func (r *run) logKept() *checkers.Verdict {
 }
 
 func (r *run) lineKept() *checkers.Verdict {
+	w := newWalk(r)
+	var damaged []int32
+	for c := range int32(len(r.ckpts)) {
+		if slices.ContainsFunc(r.ckpts[c].losses, func(l int32) bool { return r.ev[l].Kind == record.CheckpointBad }) {
+			damaged = append(damaged, c)
+		}
+	}
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
 		if r.byRounds(v) || v.replayed {
 			continue
 		}
-		s := r.situationOf(v)
+		s := w.situation(v)
 		left := s.p.line(s.failed)
-		all := r.patternAt(r.now(v.event), func(c int32) bool {
+		all := w.pattern(func(c int32) bool {
 			k := &r.ckpts[c]
 			bad := slices.ContainsFunc(k.losses, func(l int32) bool { return l <= s.until && r.ev[l].Kind == record.CheckpointBad })
-			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.event && !r.deletedInFaith(c)
+			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.event && !r.deletedInFaith(c, damaged)
 		})
 		best := all.line(s.failed)
 		for p := range best {
@@ -372,8 +379,8 @@ func (r *run) lineKept() *checkers.Verdict {
 }
 
 // deletedInFaith reports whether a checkpoint was deleted while a later one of
-// its process was there that was found bad only afterwards.
-func (r *run) deletedInFaith(c int32) bool {
+// its process was there that was found bad only afterwards: one of the damaged.
+func (r *run) deletedInFaith(c int32, damaged []int32) bool {
 	k := &r.ckpts[c]
 	deleted := none
 	for _, l := range k.losses {
@@ -384,7 +391,7 @@ func (r *run) deletedInFaith(c int32) bool {
 	if deleted == none {
 		return false
 	}
-	for o := range r.ckpts {
+	for _, o := range damaged {
 		later := &r.ckpts[o]
 		if later.proc != k.proc || later.begin <= k.begin || len(later.commits) == 0 || later.commits[0] > deleted {
 			continue

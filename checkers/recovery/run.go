@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"sort"
@@ -77,15 +78,17 @@ type run struct {
 	rounds     []int32       // events of kind round_commit, in order
 	until      time.Duration // the end of the evidence
 	kinds      map[record.Kind]int
+	clock      *clock // of the check that looks at it; nil where none does
 }
 
 // newRun indexes a record that is free of contradictions.
-func newRun(events []record.Event) *run {
-	r := &run{ev: inOrder(events), kinds: map[record.Kind]int{}}
+func newRun(ctx context.Context, events []record.Event) *run {
+	r := &run{ev: inOrder(events), kinds: map[record.Kind]int{}, clock: &clock{ctx: ctx}}
 	n := len(r.ev)
 	r.proc, r.inc, r.at, r.msg = make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n)
 	procs, msgs := map[string]int32{}, make(map[string]int32, n/2)
 	for i := range r.ev {
+		r.tick()
 		p, ok := procs[r.ev[i].Proc]
 		if !ok {
 			p = int32(len(r.procs))
@@ -107,6 +110,7 @@ func newRun(events []record.Event) *run {
 		}
 	}
 	for i := range r.ev {
+		r.tick()
 		r.add(int32(i), procs, msgs)
 	}
 	for i := range r.incs {
@@ -290,6 +294,7 @@ func resumed(r *run, in *incarnation, before int32) bool {
 // present is where process p was after the event with that number. A process
 // that has restarted and not been restored is still where it crashed.
 func (r *run) present(p, event int32) place {
+	r.tick()
 	lives := r.lives[p]
 	n := sort.Search(len(lives), func(i int) bool { return r.incs[lives[i]].events[0] > event })
 	for n--; n >= 0; n-- {
@@ -311,6 +316,7 @@ func (r *run) before(a, b place) bool {
 
 // contains reports whether an event lies in the history of a place.
 func (r *run) contains(p place, event int32) bool {
+	r.tick()
 	return r.before(place{r.inc[event], r.at[event] + 1}, p)
 }
 
@@ -318,7 +324,14 @@ func (r *run) contains(p place, event int32) bool {
 // far as its process had said by then.
 func (r *run) usable(c, event int32) bool {
 	k := &r.ckpts[c]
-	return (k.abort == none || k.abort > event) && r.levels(c, event) > 0
+	if k.abort != none && k.abort <= event {
+		return false
+	}
+	if len(k.losses) == 0 {
+		r.tick()
+		return len(k.commits) > 0 && k.commits[0] <= event
+	}
+	return r.levels(c, event) > 0
 }
 
 // byRounds reports whether the system takes global checkpoints. Then a
@@ -329,6 +342,7 @@ func (r *run) byRounds(v *recovery) bool {
 
 // levels counts the levels that hold a checkpoint after an event.
 func (r *run) levels(c, event int32) int {
+	r.tick()
 	there := map[string]bool{}
 	k := &r.ckpts[c]
 	losses := k.losses

@@ -28,6 +28,7 @@ func (s *sweep) inTransit(m int32) bool { return s.sends[m] > 0 && s.recvs[m] ==
 
 // apply adds an event to the cut (by = 1) or takes it out (by = -1).
 func (s *sweep) apply(i, by int32) {
+	s.r.tick()
 	m := s.r.msg[i]
 	if m == none || s.r.ev[i].Kind == record.LogDelete {
 		return

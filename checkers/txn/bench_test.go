@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/cputime"
 	"github.com/cleancut/cleancut/harness/rng"
 )
 
@@ -88,7 +89,7 @@ func run1(b *testing.B, h *History, m Model) {
 	b.ReportAllocs()
 	runtime.GC()
 	var a *Analysis
-	before := cpuTime()
+	before := cputime.Used()
 	for b.Loop() {
 		a = Analyze(context.Background(), h, Options{Workload: h.Workload, Models: []Model{m}, Memory: 1 << 40})
 	}
@@ -96,7 +97,7 @@ func run1(b *testing.B, h *History, m Model) {
 		b.Fatalf("%s: %s", a.Verdict, a.Reason)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(h.Txns)), "ns/txn")
-	b.ReportMetric(float64(cpuTime()-before)/float64(b.N)/1e6, "cpu-ms/op") // tells on a machine that others use, too
+	b.ReportMetric(float64(cputime.Used()-before)/float64(b.N)/1e6, "cpu-ms/op") // tells on a machine that others use, too
 }
 
 func BenchmarkLists(b *testing.B) {
@@ -151,13 +152,13 @@ func BenchmarkOneStaleRead(b *testing.B) {
 		stale(h)
 		b.Run(fmt.Sprintf("txns=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
-			before := cpuTime()
+			before := cputime.Used()
 			for b.Loop() {
 				if a := Analyze(context.Background(), h, Options{Models: []Model{StrictSerializable}, Memory: 1 << 40}); a.Verdict != checkers.Invalid {
 					b.Fatal(a.Reason)
 				}
 			}
-			b.ReportMetric(float64(cpuTime()-before)/float64(b.N)/1e6, "cpu-ms/op")
+			b.ReportMetric(float64(cputime.Used()-before)/float64(b.N)/1e6, "cpu-ms/op")
 		})
 	}
 }

@@ -196,6 +196,13 @@ func FuzzDecoderAcceptsOnlyWhatItCanWriteAgain(f *testing.F) {
 	})
 }
 
+// withoutValues is for comparing operations by reflection: values compare by
+// Equal.
+func withoutValues(o Operation) Operation {
+	o.Input, o.Output = Nil, Nil
+	return o
+}
+
 func TestOperationSurvivesJSON(t *testing.T) {
 	for _, o := range []Operation{
 		{Process: 3, F: "cas", Key: "x", Input: List(Int(1), Int(2)), Output: Bool(true), Outcome: OK, Invoked: 5, Completed: 7, Call: 1, Return: 2, Node: "n1"},
@@ -206,7 +213,7 @@ func TestOperationSurvivesJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got Operation
-		if err := json.Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, o) {
+		if err := json.Unmarshal(b, &got); err != nil || !got.Input.Equal(o.Input) || !got.Output.Equal(o.Output) || !reflect.DeepEqual(withoutValues(got), withoutValues(o)) {
 			t.Fatalf("%+v became %+v by %s (%v)", o, got, b, err)
 		}
 	}

@@ -109,18 +109,18 @@ func (v Value) AppendJSON(b []byte) []byte {
 	case KindFloat:
 		return appendFloat(b, math.Float64frombits(uint64(v.n)))
 	case KindString:
-		if strings.HasPrefix(v.s, ":") {
-			return appendMarked(b, v.s)
+		if strings.HasPrefix(v.text(), ":") {
+			return appendMarked(b, v.text())
 		}
-		return appendString(b, v.s)
+		return appendString(b, v.text())
 	case KindKeyword:
-		return appendString(b, ":"+v.s)
+		return appendString(b, ":"+v.text())
 	case KindSet:
-		return append(appendList(append(b, `{"#":`...), v.list), '}')
+		return append(appendList(append(b, `{"#":`...), v.list()), '}')
 	case KindMap:
 		return v.appendMap(b)
 	}
-	return appendList(b, v.list)
+	return appendList(b, v.list())
 }
 
 func appendList(b []byte, list []Value) []byte {
@@ -136,21 +136,21 @@ func appendList(b []byte, list []Value) []byte {
 
 func (v Value) appendMap(b []byte) []byte {
 	b = append(b, '{')
-	for i := 0; i < len(v.list); i += 2 {
+	for i := 0; i < len(v.list()); i += 2 {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		switch k := v.list[i]; {
+		switch k := v.list()[i]; {
 		case k.kind == KindKeyword:
-			b = appendString(b, ":"+k.s)
+			b = appendString(b, ":"+k.text())
 		case k.kind != KindString:
 			b = appendString(b, string(k.AppendJSON(nil)))
-		case k.s == "#" || keyOf(k.s).kind != KindString:
-			b = appendMarked(b, k.s)
+		case k.text() == "#" || keyOf(k.text()).kind != KindString:
+			b = appendMarked(b, k.text())
 		default:
-			b = appendString(b, k.s)
+			b = appendString(b, k.text())
 		}
-		b = v.list[i+1].AppendJSON(append(b, ':'))
+		b = v.list()[i+1].AppendJSON(append(b, ':'))
 	}
 	return append(b, '}')
 }

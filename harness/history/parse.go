@@ -347,7 +347,7 @@ func (p *parser) object(depth int) (Value, error) {
 		pairs = append(pairs, Pair{key, v})
 	}
 	if set && len(pairs) == 1 && pairs[0].Value.kind == KindList {
-		return Set(pairs[0].Value.list...), nil
+		return Set(pairs[0].Value.list()...), nil
 	}
 	v, ok := Map(pairs...)
 	if !ok {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // ValueKind tells the forms of a Value apart.
@@ -30,11 +31,39 @@ const (
 // integer, a finite float, a string, a keyword, a list, a set or a map. It is
 // immutable and prints, encodes and compares by content. The zero Value is
 // nil.
+//
+// A history is mostly values, and checkers read all of them, far apart: so a
+// value is three words and not the seven of a struct with a string and a slice.
 type Value struct {
+	_    [0]func() // two values are not to be compared by ==
 	kind ValueKind
-	n    int64   // boolean, integer, or the bits of a float
-	s    string  // string or keyword
-	list []Value // list; set in order; map as key, value, key, value in order of keys
+	n    int64          // boolean, integer, or the bits of a float; else the length
+	p    unsafe.Pointer // the bytes of a string or keyword, the elements of what has some
+}
+
+// text is the string or keyword.
+func (v Value) text() string {
+	if v.kind != KindString && v.kind != KindKeyword {
+		return ""
+	}
+	return unsafe.String((*byte)(v.p), v.n)
+}
+
+// list is the list; the set in order; the map as key, value, key, value in
+// order of keys.
+func (v Value) list() []Value {
+	if v.kind != KindList && v.kind != KindSet && v.kind != KindMap {
+		return nil
+	}
+	return unsafe.Slice((*Value)(v.p), v.n)
+}
+
+func ofText(kind ValueKind, s string) Value {
+	return Value{kind: kind, n: int64(len(s)), p: unsafe.Pointer(unsafe.StringData(s))}
+}
+
+func ofList(kind ValueKind, vs []Value) Value {
+	return Value{kind: kind, n: int64(len(vs)), p: unsafe.Pointer(unsafe.SliceData(vs))}
 }
 
 // Nil is the absent value, what a read of a key that was never written
@@ -55,17 +84,17 @@ func Int(n int64) Value { return Value{kind: KindInt, n: n} }
 // String returns a string value. Bytes that are not UTF-8 become U+FFFD, so
 // that every value survives being written and read.
 func String(s string) Value {
-	return Value{kind: KindString, s: strings.ToValidUTF8(s, "\uFFFD")}
+	return ofText(KindString, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // List returns a list value. It keeps vs, which must not be changed
 // afterwards.
-func List(vs ...Value) Value { return Value{kind: KindList, list: vs} }
+func List(vs ...Value) Value { return ofList(KindList, vs) }
 
 // Keyword returns a keyword, an identifier as in Clojure; name is without the
 // colon.
 func Keyword(name string) Value {
-	return Value{kind: KindKeyword, s: strings.ToValidUTF8(name, "\uFFFD")}
+	return ofText(KindKeyword, strings.ToValidUTF8(name, "\uFFFD"))
 }
 
 // Float returns a floating-point value. It reports false for what is not a
@@ -82,7 +111,7 @@ func Float(x float64) (Value, bool) {
 // there twice.
 func Set(vs ...Value) Value {
 	slices.SortFunc(vs, Value.Compare)
-	return Value{kind: KindSet, list: slices.CompactFunc(vs, Value.Equal)}
+	return ofList(KindSet, slices.CompactFunc(vs, Value.Equal))
 }
 
 // Pair is an entry of a map.
@@ -99,7 +128,7 @@ func Map(pairs ...Pair) (Value, bool) {
 		}
 		flat = append(flat, p.Key, p.Value)
 	}
-	return Value{kind: KindMap, list: flat}, true
+	return ofList(KindMap, flat), true
 }
 
 // Kind returns the form of v.
@@ -118,14 +147,14 @@ func (v Value) AsBool() (value, ok bool) { return v.n != 0, v.kind == KindBool }
 // and whether it holds either: what one tool writes as a keyword, another
 // writes as a string.
 func (v Value) AsString() (string, bool) {
-	return v.s, v.kind == KindString || v.kind == KindKeyword
+	return v.text(), v.kind == KindString || v.kind == KindKeyword
 }
 
 // AsList returns the list that v holds, or the elements of the set in their
 // order, and whether it holds either. The list must not be changed.
 func (v Value) AsList() ([]Value, bool) {
 	if v.kind == KindList || v.kind == KindSet {
-		return v.list, true
+		return v.list(), true
 	}
 	return nil, false
 }
@@ -145,9 +174,9 @@ func (v Value) AsMap() ([]Pair, bool) {
 	if v.kind != KindMap {
 		return nil, false
 	}
-	pairs := make([]Pair, len(v.list)/2)
+	pairs := make([]Pair, len(v.list())/2)
 	for i := range pairs {
-		pairs[i] = Pair{v.list[2*i], v.list[2*i+1]}
+		pairs[i] = Pair{v.list()[2*i], v.list()[2*i+1]}
 	}
 	return pairs, true
 }
@@ -158,9 +187,9 @@ func (v Value) Get(name string) (Value, bool) {
 	if v.kind != KindMap {
 		return Nil, false
 	}
-	for i := 0; i < len(v.list); i += 2 {
-		if s, ok := v.list[i].AsString(); ok && s == name {
-			return v.list[i+1], true
+	for i := 0; i < len(v.list()); i += 2 {
+		if s, ok := v.list()[i].AsString(); ok && s == name {
+			return v.list()[i+1], true
 		}
 	}
 	return Nil, false
@@ -169,16 +198,23 @@ func (v Value) Get(name string) (Value, bool) {
 // Compare orders values: by form, then by content. It is a total order in
 // which only equal values compare as 0.
 func (v Value) Compare(w Value) int {
-	if v.kind == KindFloat && w.kind == KindFloat {
-		return cmp.Compare(math.Float64frombits(uint64(v.n)), math.Float64frombits(uint64(w.n)))
+	if v.kind != w.kind {
+		return cmp.Compare(v.kind, w.kind)
 	}
-	return cmp.Or(cmp.Compare(v.kind, w.kind), cmp.Compare(v.n, w.n), strings.Compare(v.s, w.s),
-		slices.CompareFunc(v.list, w.list, Value.Compare))
+	switch v.kind {
+	case KindFloat:
+		return cmp.Compare(math.Float64frombits(uint64(v.n)), math.Float64frombits(uint64(w.n)))
+	case KindString, KindKeyword:
+		return strings.Compare(v.text(), w.text())
+	case KindList, KindSet, KindMap:
+		return slices.CompareFunc(v.list(), w.list(), Value.Compare)
+	}
+	return cmp.Compare(v.n, w.n)
 }
 
 // Equal reports whether v and w have the same form and content.
 func (v Value) Equal(w Value) bool {
-	return v.kind == w.kind && v.n == w.n && v.s == w.s && slices.EqualFunc(v.list, w.list, Value.Equal)
+	return v.kind == w.kind && v.n == w.n && v.text() == w.text() && slices.EqualFunc(v.list(), w.list(), Value.Equal)
 }
 
 // String prints v as JSON does, except that the nil value is "nil" and that
@@ -194,12 +230,12 @@ func (v Value) String() string {
 	case KindFloat:
 		return string(appendFloat(nil, math.Float64frombits(uint64(v.n))))
 	case KindString:
-		return strconv.Quote(v.s)
+		return strconv.Quote(v.text())
 	case KindKeyword:
-		return ":" + v.s
+		return ":" + v.text()
 	}
-	parts := make([]string, len(v.list))
-	for i, e := range v.list {
+	parts := make([]string, len(v.list()))
+	for i, e := range v.list() {
 		parts[i] = e.String()
 	}
 	all := strings.Join(parts, " ")

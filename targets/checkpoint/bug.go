@@ -1,9 +1,6 @@
 package checkpoint
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/cleancut/cleancut/harness/cluster"
 )
 
@@ -53,7 +50,7 @@ var catalog = []cluster.Bug{
 		Doc: "a worker reports its part as durable when it begins to write it"},
 	{ID: noChannelState, Code: "K3", Where: everywhere,
 		Doc: "messages in transit are left out of the checkpoint, as some buffers were of Flink's unaligned ones (FLINK-20645)"},
-	{ID: channelNotReplayed, Code: "K4", Where: shown,
+	{ID: channelNotReplayed, Code: "K4", Where: everywhere,
 		Doc: "messages in transit are saved, and a restore forgets to deliver them"},
 	{ID: lateRecord, Code: "K5", Where: everywhere,
 		Doc: "the state is captured after the next message, although the markers have been sent before"},
@@ -73,7 +70,7 @@ var catalog = []cluster.Bug{
 		Doc: "checkpoints are loaded without a look at their checksum, as VeloC does by default"},
 	{ID: outputBeforeCommit, Code: "K15", Where: everywhere,
 		Doc: "output becomes visible when it is produced, and not when its round is committed"},
-	{ID: commitLost, Code: "K16", Where: shown,
+	{ID: commitLost, Code: "K16", Where: everywhere,
 		Doc: "a restore forgets the output of committed rounds that was not visible yet"},
 	{ID: restoreNotIdempotent, Code: "K17", Where: everywhere,
 		Doc: "a worker that is told to restore the round that it restored last skips it, although it has computed since"},
@@ -95,25 +92,13 @@ var catalog = []cluster.Bug{
 		Doc: "with cic, messages do not carry the index of their sender, and force nothing"},
 	{ID: fallbackDup, Code: "K14", Where: shown,
 		Doc: "the job falls back behind output that is visible and puts it out again, as with FLINK-20441"},
-	{ID: sinkForgets, Code: "K14", Where: shown,
+	{ID: sinkForgets, Code: "K14", Where: everywhere,
 		Doc: "a sink that should take each output once takes it as often as it comes"},
 	{ID: wrongLevelOrder, Code: "K20", Where: shown,
 		Doc: "a worker restores the newest round that the store has, although a newer one is at its partner or on its disk"},
-	{ID: wedgeOnDead, Code: "K30", Where: shown,
+	{ID: wedgeOnDead, Code: "K30", Where: everywhere,
 		Doc: "the coordinator waits for all parts of a round, for ever, also for that of a worker that has died"},
 }
 
 // checkBug says which bugs there are if id is none of them.
-func checkBug(id string) error {
-	if id == "" {
-		return nil
-	}
-	known := make([]string, len(catalog))
-	for i, b := range catalog {
-		if b.ID == id {
-			return nil
-		}
-		known[i] = b.ID
-	}
-	return fmt.Errorf("checkpoint: no planted bug is called %q; there are: %s", id, strings.Join(known, ", "))
-}
+func checkBug(id string) error { return cluster.CheckBug("checkpoint", catalog, id) }

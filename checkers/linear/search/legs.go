@@ -40,7 +40,7 @@ func (s *searcher) decide() Answer {
 		if l.next == len(l.starts) {
 			back, o := s.comeBack(k)
 			if o != crossed {
-				return answerOf(o)
+				return s.answerOf(o)
 			}
 			k = back
 			continue
@@ -48,15 +48,18 @@ func (s *searcher) decide() Answer {
 		at := l.next
 		l.next++
 		switch o := s.explore(k, at, false); o {
-		case succeeded, gaveUp:
-			return answerOf(o)
+		case succeeded, gaveUp, settled:
+			return s.answerOf(o)
 		case crossed:
 			k++
 		}
 	}
 }
 
-func answerOf(o outcome) Answer {
+func (s *searcher) answerOf(o outcome) Answer {
+	if o == settled {
+		o = s.rivals
+	}
 	return map[outcome]Answer{failed: Illegal, succeeded: Legal, gaveUp: Undecided}[o]
 }
 
@@ -137,6 +140,9 @@ func (s *searcher) path() []int32 {
 
 // order returns the operations in the order that was found.
 func (s *searcher) order() []int32 {
+	if s.rivals == succeeded {
+		return s.rival.order()
+	}
 	parts := [][]int32{s.path()}
 	n := len(parts[0])
 	for k, at := s.leg, s.at; k > 0; k-- {

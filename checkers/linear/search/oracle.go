@@ -76,6 +76,9 @@ func Operations(p *Problem) []porcupine.Operation {
 	return ops
 }
 
+// ticksMax is how many steps lie between two looks at the context.
+const ticksMax = 1 << 12
+
 // Meter counts what porcupine uses. When the budget is exhausted, it makes
 // every further step illegal, which ends the search soon: each operation
 // placed so far is taken back once.

@@ -13,7 +13,9 @@
 // distinct hashes: with m of them, a mistake has probability m²/2¹²⁹.
 //
 // The search is exponential in the number of operations that are open at
-// once. It is deterministic and bounded in configurations and in bytes.
+// once. It is deterministic and bounded in configurations and in bytes. A
+// search that does not end soon goes on in porcupine's order, too, by turns,
+// so that it never takes many more steps than porcupine (see rival.go).
 // Oracle decides the same problems by porcupine, independently.
 package search
 
@@ -66,8 +68,8 @@ type Problem struct {
 // Budget bounds a search. Both bounds are counted, not measured, so that the
 // same problem always gets the same answer.
 type Budget struct {
-	// Configurations is how many may be visited; each costs 16 to 43 bytes
-	// and, typically, 50 to 200 ns.
+	// Configurations is how many the search may visit; each costs 16 to 43
+	// bytes and, typically, 50 to 200 ns. Its rival may take as many steps more.
 	Configurations int
 	// Memory is how many bytes the search may hold at once.
 	Memory int64
@@ -92,8 +94,11 @@ type Result struct {
 	// Order is a linearization if the answer is Legal: indices of Ops, in
 	// which those that are maybe can be missing.
 	Order []int32
-	// Configurations is how many were visited.
+	// Configurations is how many were visited, without those of a rival.
 	Configurations int
+	// Steps is how much was looked at: configurations and all that led there.
+	// Porcupine's are those of its model.
+	Steps int64
 	// Stuck is the return that no order got past, if the answer is Illegal:
 	// what was known then is illegal already.
 	Stuck int64
@@ -108,7 +113,7 @@ type Result struct {
 func Decide(ctx context.Context, p *Problem, b Budget) Result {
 	s := newSearcher(ctx, p, b)
 	answer := s.decide()
-	r := Result{Answer: answer, Configurations: b.Configurations - max(0, s.left), Bytes: max(s.peak, s.held())}
+	r := Result{Answer: answer, Configurations: b.Configurations - max(0, s.left), Steps: s.steps(), Bytes: max(s.peak, s.held())}
 	if answer == Illegal {
 		r.Stuck = s.stuckAt()
 	}

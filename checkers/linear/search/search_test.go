@@ -218,9 +218,9 @@ func TestReplayRefusesWhatIsNoLinearization(t *testing.T) {
 	}
 }
 
-func TestBudgetsMakeTheAnswerUndecided(t *testing.T) {
-	// Writes of n values, all at once, and then a read of none of them.
-	n := int32(16)
+// scattered is writes of n values, all at once, and then a read of none of
+// them.
+func scattered(n int32) *Problem {
 	m := &tiny{}
 	p := &Problem{Model: m}
 	for i := range n {
@@ -234,6 +234,11 @@ func TestBudgetsMakeTheAnswerUndecided(t *testing.T) {
 	last := slices.Repeat([]int32{-1}, int(n)+1)
 	m.table, m.kind = append(m.table, last), append(m.kind, n)
 	p.Ops = append(p.Ops, Op{Call: 200, Return: 201, Pure: true})
+	return p
+}
+
+func TestBudgetsMakeTheAnswerUndecided(t *testing.T) {
+	p := scattered(16)
 	if got := Decide(t.Context(), p, plenty); got.Answer != Illegal {
 		t.Fatalf("with plenty: %+v", got)
 	}

@@ -15,8 +15,9 @@ type searcher struct {
 	ctx    context.Context
 	p      *Problem
 	budget Budget
-	left   int // configurations
-	ticks  int // steps since the last look at the context
+	left   int   // configurations
+	work   int64 // steps
+	due    int64 // work at which to look at the context and the rival
 
 	op         []int32 // node → operation if it is a call, its complement if a return
 	call, ret  []int32 // operation → its nodes, noReturn if it has none
@@ -32,12 +33,18 @@ type searcher struct {
 	stuck    int32 // the last node of a return that stood in the way
 	gone     int32 // operations placed or left out, and those of earlier legs
 	required int32 // operations that must still be placed
+	all      int32 // operations that must be placed
 	stack    []frame
 	legs     []leg
 	leg, at  int   // the leg explored last, and from which start
 	base     int64 // bytes of what does not grow
 	paths    int64 // bytes of the paths in legs
 	peak     int64
+
+	rival  *rival
+	alone  bool    // there is no rival, and there will be none
+	rivals outcome // of the rival, if it came to an end
+	given  int64   // steps of a rival that there was no memory for
 }
 
 // frame is a placed operation: what to go back to.
@@ -64,9 +71,12 @@ func newSearcher(ctx context.Context, p *Problem, b Budget) *searcher {
 			returns = append(returns, int32(i))
 		}
 		if !p.Ops[i].Maybe {
-			s.required++
+			s.all++
+		} else if p.Ops[i].Return != Never {
+			s.alone = true // porcupine does not know such
 		}
 	}
+	s.required, s.due = s.all, soon(n)
 	nearlySorted(calls, func(i int32) int64 { return p.Ops[i].Call })
 	nearlySorted(returns, func(i int32) int64 { return p.Ops[i].Return })
 	nodes := n + len(returns) + 2
@@ -201,6 +211,7 @@ func (s *searcher) enter(reached func() bool) (o outcome, stop bool) {
 		if op < 0 {
 			return succeeded, s.required == 0
 		}
+		s.work++
 		if s.p.Ops[op].Pure {
 			if _, ok := s.p.Model.Step(s.state, op); ok {
 				s.place(e, op, s.state, ^e)
@@ -224,6 +235,7 @@ func (s *searcher) dominated(e int32) bool {
 	maybe := s.p.Ops[op].Maybe
 	for f := s.next[0]; s.op[f] >= 0; f = s.next[f] {
 		other := s.op[f]
+		s.work++
 		if f == e || s.p.Ops[other].Class != class || s.p.Ops[other].Maybe && !maybe || s.ret[other] > s.ret[op] {
 			continue
 		}
@@ -234,23 +246,29 @@ func (s *searcher) dominated(e int32) bool {
 	return false
 }
 
-// ticksMax is how many steps lie between two looks at the context.
-const ticksMax = 1 << 12
-
 // afford reports whether another configuration may be added to the memo.
 func (s *searcher) afford() bool {
 	if s.left--; s.left < 0 {
 		return false
 	}
-	if !s.memo.full() {
+	if !s.memo.full() || s.grow(&s.memo) {
 		return true
 	}
-	held := s.held()
-	s.peak = max(s.peak, held+s.memo.grown()-s.memo.bytes())
-	if held+s.memo.grown()-s.memo.bytes() > s.budget.Memory {
+	if s.rival != nil { // it goes first
+		s.dismiss()
+		return s.grow(&s.memo)
+	}
+	return false
+}
+
+// grow makes room in a memo if there is memory.
+func (s *searcher) grow(m *memo) bool {
+	need := s.held() + m.grown() - m.bytes()
+	if need > s.budget.Memory {
 		return false
 	}
-	s.memo.grow()
+	s.peak = max(s.peak, need)
+	m.grow()
 	return true
 }
 
@@ -260,25 +278,33 @@ func (s *searcher) held() int64 {
 	if m, ok := s.p.Model.(Sizer); ok {
 		bytes += m.Bytes()
 	}
+	if s.rival != nil {
+		bytes += s.rival.bytes()
+	}
 	return bytes
 }
 
 // stuckAt returns the time of the last return that stood in the way.
 func (s *searcher) stuckAt() int64 {
-	if s.stuck == 0 {
+	last := s.stuck
+	if s.rivals == failed && s.rival != nil {
+		last = s.rival.stuck
+	}
+	if last == 0 {
 		return Never
 	}
-	return s.p.Ops[^s.op[s.stuck]].Return
+	return s.p.Ops[^s.op[last]].Return
 }
 
 // outcome is how the exploration of a leg ended.
 type outcome uint8
 
 const (
-	failed    outcome = iota // nothing more to find
-	succeeded                // everything that must be placed is placed
-	crossed                  // the end of the leg, or a cut, was reached
-	gaveUp                   // the budget or the context ended
+	failed    outcome = iota + 1 // nothing more to find
+	succeeded                    // everything that must be placed is placed
+	crossed                      // the end of the leg, or a cut, was reached
+	gaveUp                       // the budget or the context ended
+	settled                      // the rival came to an end
 )
 
 // run goes on from the current configuration, beginning with the call entry,
@@ -292,8 +318,10 @@ func (s *searcher) run(entry int32, fresh bool, reached func() bool) outcome {
 			}
 			entry, fresh = s.next[0], false
 		}
-		if s.ticks++; s.ticks%ticksMax == 0 && s.ctx.Err() != nil {
-			return gaveUp
+		if s.work++; s.work >= s.due {
+			if o := s.look(); o != crossed {
+				return o
+			}
 		}
 		op := s.op[entry]
 		if op < 0 {
@@ -334,6 +362,7 @@ func (s *searcher) run(entry int32, fresh bool, reached func() bool) outcome {
 // visit notes the configuration in which op comes next, or is left out, and
 // reports whether it is new. It reports false as ok if it cannot be afforded.
 func (s *searcher) visit(op, state int32) (isNew, ok bool) {
+	s.work += visitWork
 	if !s.afford() {
 		return false, false
 	}

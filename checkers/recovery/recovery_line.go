@@ -11,6 +11,7 @@ import (
 // situation is what a recovery found: the pattern of the histories before it,
 // with the checkpoints that could be restored.
 type situation struct {
+	w      *walk // there
 	p      *pattern
 	failed []bool
 	until  int32 // the event by which checkpoints had been found to be usable or not
@@ -60,10 +61,13 @@ func (r *run) restoredBy(v *recovery) int32 {
 // situation takes a walk to what a recovery found.
 func (w *walk) situation(v *recovery) *situation {
 	r, until := w.r, w.r.restoredBy(v)
-	return &situation{
-		p:      w.to(r.now(v.event)).keeping(until, v.event, func(c int32) bool { return r.usable(c, v.event) && r.usable(c, until) }),
-		failed: r.deadAt(v), until: until,
+	// That a part of the line is damaged may show only when it is to be
+	// restored: then the decision was right, and the next one has to do better.
+	keep := func(c int32) bool {
+		took, named := v.line[r.ckpts[c].proc]
+		return r.usable(c, v.event) && (r.usable(c, until) || named && took == c)
 	}
+	return &situation{w: w, p: w.to(r.now(v.event)).keeping(until, v.event, keep), failed: r.deadAt(v), until: until}
 }
 
 // chosen is the state to which the recovery set a process back, as line counts
@@ -245,7 +249,12 @@ func (s *situation) rollbacks(v *recovery, needUseless bool) (list []rollback) {
 		return list
 	}
 	useless := map[int32]bool{}
-	bad, _ := s.p.useless()
+	// Also what was lost or let go since counts: that a checkpoint became
+	// useless by the loss of another is no fault of who took it.
+	taken := s.w.pattern(func(c int32) bool {
+		return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= v.event
+	})
+	bad, _ := taken.useless()
 	for _, c := range bad {
 		useless[c] = true
 	}

@@ -205,7 +205,8 @@ func (r *run) corrupt() (n int) {
 //     includes it, for a recovery may have to take the oldest of them.
 //   - In a recovery without rounds, the latest consistent line of what was left
 //     is not behind that of all that had been committed, but for the
-//     checkpoints found bad.
+//     checkpoints found bad, and those that were deleted while a later one,
+//     found bad since, was there.
 //
 // Not checked: that anything is ever deleted.
 func gcSafety(r *run, _ Options) checkers.Verdict {
@@ -396,6 +397,12 @@ func (l *logs) taken(p, event int32) int32 {
 
 func (r *run) lineKept() *checkers.Verdict {
 	w := newWalk(r)
+	var damaged []int32
+	for c := range int32(len(r.ckpts)) {
+		if slices.ContainsFunc(r.ckpts[c].losses, func(l int32) bool { return r.ev[l].Kind == record.CheckpointBad }) {
+			damaged = append(damaged, c)
+		}
+	}
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
 		if r.byRounds(v) || v.replayed {
@@ -406,7 +413,7 @@ func (r *run) lineKept() *checkers.Verdict {
 		all := w.pattern(func(c int32) bool {
 			k := &r.ckpts[c]
 			bad := slices.ContainsFunc(k.losses, func(l int32) bool { return l <= s.until && r.ev[l].Kind == record.CheckpointBad })
-			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.event
+			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.event && !r.deletedInFaith(c, damaged)
 		})
 		best := all.line(s.failed)
 		// If the line is behind, one of its checkpoints was deleted: processes
@@ -420,4 +427,29 @@ func (r *run) lineKept() *checkers.Verdict {
 		}
 	}
 	return nil
+}
+
+// deletedInFaith reports whether a checkpoint was deleted while a later one of
+// its process was there that was found bad only afterwards: one of the damaged.
+func (r *run) deletedInFaith(c int32, damaged []int32) bool {
+	k := &r.ckpts[c]
+	deleted := none
+	for _, l := range k.losses {
+		if r.ev[l].Kind == record.CheckpointDelete {
+			deleted = l
+		}
+	}
+	if deleted == none {
+		return false
+	}
+	for _, o := range damaged {
+		later := &r.ckpts[o]
+		if later.proc != k.proc || later.begin <= k.begin || len(later.commits) == 0 || later.commits[0] > deleted {
+			continue
+		}
+		if i := slices.IndexFunc(later.losses, func(l int32) bool { return r.ev[l].Kind == record.CheckpointBad }); i >= 0 && later.losses[i] > deleted {
+			return true
+		}
+	}
+	return false
 }

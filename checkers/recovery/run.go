@@ -245,7 +245,7 @@ func (r *run) finish(v *recovery) {
 	}
 	// A recovery may be cut short by the next before any replay has ended: how
 	// a system recovers is told by the record as a whole.
-	v.replayed = r.kinds[record.ReplayEnd] > 0
+	v.replayed = r.replays()
 	restored := map[int32]bool{}
 	for _, k := range v.restores {
 		in, last, crashed := &r.incs[k], int32(0), false
@@ -269,6 +269,12 @@ func (r *run) finish(v *recovery) {
 	if len(restored) < len(v.line) {
 		v.done = none
 	}
+}
+
+// replays reports whether processes recover by a log: they say so or, where
+// there are no rounds to go back to, that they write one.
+func (r *run) replays() bool {
+	return r.kinds[record.ReplayEnd] > 0 || r.kinds[record.LogStable] > 0 && r.kinds[record.RoundBegin] == 0
 }
 
 // first is the first event of a kind in an incarnation.

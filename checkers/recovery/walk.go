@@ -21,6 +21,7 @@ type walk struct {
 	posOf  []int32 // of each checkpoint: of its last mark, or none
 	kept   []kept
 	told   int32 // the event up to which what is kept knows of checkpoints
+	seen   int32 // the event up to which it looked ahead
 }
 
 // kept are the checkpoints of a process that are kept, of its first marks.
@@ -150,7 +151,8 @@ func (w *walk) forget(p int32, from int) {
 // up to an event. It asks for those only that are new or have such events since
 // the moment before, which began with the event since.
 func (w *walk) keeping(until, since int32, keep func(c int32) bool) *pattern {
-	for i := w.told + 1; i <= until; i++ {
+	// The moment before may have looked further ahead than this one does.
+	for i := w.told + 1; i <= max(until, w.seen); i++ {
 		w.r.tick()
 		switch e := &w.r.ev[i]; e.Kind {
 		case record.CheckpointCommit, record.CheckpointAbort, record.CheckpointDelete, record.CheckpointBad:
@@ -160,7 +162,7 @@ func (w *walk) keeping(until, since int32, keep func(c int32) bool) *pattern {
 			}
 		}
 	}
-	w.told = since
+	w.told, w.seen = since, until
 	n := len(w.events)
 	p := &pattern{r: w.r, events: w.events, sent: w.sent, recv: w.recv, ckpts: make([][]int32, n), at: make([][]int32, n)}
 	for q := range w.kept {

@@ -74,8 +74,8 @@ type segment struct {
 type determinants struct {
 	env      node.Env
 	all      map[uint64]determinant // by position; those that may be needed
-	next     uint64        // position of the next one
-	stable   uint64        // up to here everything is on stable storage
+	next     uint64                 // position of the next one
+	stable   uint64                 // up to here everything is on stable storage
 	segments []segment
 	number   int // of the newest segment
 	file     node.File

@@ -180,6 +180,7 @@ type beat struct {
 	value   int64  // share of the conserved quantity, once it is final
 	counts         // of its state, if the protocol has no rounds
 	broken  bool   // it cannot do again what it did
+	bad     []int  // checkpoints of its own that it knows to be lost, ascending
 }
 
 func (t beat) append(b []byte) []byte {
@@ -193,7 +194,8 @@ func (t beat) append(b []byte) []byte {
 	b = binary.AppendVarint(b, t.units)
 	b = appendBool(appendBool(b, t.final), t.hidden)
 	b = appendString(b, t.digest)
-	return appendBool(t.counts.append(binary.AppendVarint(b, t.value)), t.broken)
+	b = appendBool(t.counts.append(binary.AppendVarint(b, t.value)), t.broken)
+	return appendNames(b, t.bad)
 }
 
 func decodeBeat(b []byte) (beat, error) {
@@ -201,7 +203,7 @@ func decodeBeat(b []byte) (beat, error) {
 	t := beat{boot: r.uvarint(), number: r.uvarint(), state: workerState(r.byte()), version: r.uvarint()}
 	t.epoch, t.target, t.done, t.failed = r.number(), r.number(), r.number(), r.number()
 	t.units, t.final, t.hidden = r.varint(), r.bool(), r.bool()
-	t.digest, t.value, t.counts, t.broken = r.string(), r.varint(), r.counts(), r.bool()
+	t.digest, t.value, t.counts, t.broken, t.bad = r.string(), r.varint(), r.counts(), r.bool(), r.ascending()
 	if !r.done() || t.state > frozen {
 		return beat{}, errMessage
 	}
@@ -251,12 +253,7 @@ func (o order) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(o.target))
 	b = binary.AppendUvarint(b, uint64(o.pending))
 	b = binary.AppendUvarint(b, uint64(o.begun))
-	for _, list := range [...][]int{o.committed, o.ward} {
-		b = binary.AppendUvarint(b, uint64(len(list)))
-		for _, n := range list {
-			b = binary.AppendUvarint(b, uint64(n))
-		}
-	}
+	b = appendNames(appendNames(b, o.committed), o.ward)
 	b = binary.AppendUvarint(appendBool(appendBool(b, o.stay), o.lost), o.boot)
 	return appendNumbers(appendNumbers(binary.AppendUvarint(b, uint64(o.shown)), o.covered), o.owed)
 }

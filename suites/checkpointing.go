@@ -90,6 +90,19 @@ const rotAndCrash = "at 4s rot(ckpt-*,8,n5); at 4s kill(n5) for 500ms; at 4s kil
 	"at 8s rot(ckpt-*,8,n7); at 8s kill(n7) for 500ms; at 8s kill(n4) for 500ms; " +
 	"at 12s truncate(ckpt-*,n4); at 12s kill(n4) for 500ms; at 12s kill(n5) for 500ms"
 
+// rotAlone damages checkpoints that are nowhere else, so that recoveries have
+// to do without the newest.
+const rotAlone = "at 3s rot(ckpt-*,1,n7); at 3s kill(n7) for 300ms; at 5s rot(ckpt-*,1,n6); at 5s kill(n6) for 300ms; " +
+	"at 7s rot(ckpt-*,1,n5); at 7s kill(n5) for 300ms; at 9s rot(ckpt-*,1,n4); at 9s kill(n4) for 300ms"
+
+// damage is for protocols that can do without any one checkpoint of a worker
+// as long as an older one is there; others have to give up sooner.
+func damage() ordeal {
+	return ordeal{name: "damage", doc: "checkpoints are damaged that are nowhere else, and an older one of that worker is taken; simulator only",
+		labels: []string{Full, SimOnly, "fault:rot", "fault:kill"}, plan: rotAlone,
+		settings: map[string]string{"store-every": "0", "partner-every": "0", "retain": "4", "full-every": "1"}}
+}
+
 // ordeals lists what every protocol goes through with every job.
 func ordeals() []ordeal {
 	var own []string
@@ -143,7 +156,11 @@ func checkpointing() (all []harness.Scenario) {
 				maps.Copy(set, map[string]string{"step": "100ms", "interval": "150ms", "size": "100"})
 			}
 			pair := protocol + "-" + job.Name()
-			for _, o := range ordeals() {
+			trouble := ordeals()
+			if pair == "cic-transfer" || pair == "msglog-transfer" {
+				trouble = append(trouble, damage())
+			}
+			for _, o := range trouble {
 				force := maps.Clone(set)
 				maps.Copy(force, o.settings)
 				var plan faults.Plan

@@ -220,12 +220,15 @@ func legalUnder(m Model, e *checkers.Evidence, inTime func([]history.Operation, 
 	return false
 }
 
-func (t toy) judge(tb testing.TB, m Model, e *checkers.Evidence, o Options) checkers.Verdict {
+// judge asks the checker of a model; bare verdicts have no witness.
+func (t toy) judge(tb testing.TB, m Model, e *checkers.Evidence, o Options, bare bool) checkers.Verdict {
 	c, err := ForModel(m, t.workload, Object{Initial: t.initial}, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return c.Check(tb.Context(), e)
+	d := c.(durable)
+	d.inner.bare = bare
+	return d.Check(tb.Context(), e)
 }
 
 // balanced reports a generator whose histories are nearly all alike.
@@ -237,8 +240,75 @@ func balanced(t *testing.T, counts map[string]int, all int) {
 	}
 }
 
+// limiting are the models that limit in time what was open at a crash, each of
+// which allows all that those before it allow: the response that it gives an
+// operation is no earlier.
+var limiting = []Model{StrictLinearizable, PersistentAtomic, RecoverableLinearizable, DurableLinearizable}
+
+// legalUnderEach is legalUnder for all limiting models. Most histories are
+// legal under all of them or under none, which two questions tell.
+func legalUnderEach(e *checkers.Evidence, inTime func([]history.Operation, map[int]int64) bool) (legal [4]bool) {
+	last := len(limiting) - 1
+	if !legalUnder(limiting[last], e, inTime) {
+		return legal
+	}
+	for i, m := range limiting[:last] {
+		if legalUnder(m, e, inTime) {
+			for ; i < last; i++ {
+				legal[i] = true
+			}
+			break
+		}
+	}
+	legal[last] = true
+	return legal
+}
+
+// onTwoKeys is two histories at once, so that persistent atomicity, which looks
+// at all invocations of a node, differs from what looks at one key.
+func onTwoKeys(a, b []history.Operation) []history.Operation {
+	move := func(ops []history.Operation, key string, by int) (moved []history.Operation) {
+		for _, o := range ops {
+			o.Key, o.Process = key, o.Process+100*by
+			o.Call, o.Return = 2*o.Call+int64(by), 2*o.Return+int64(by)
+			o.Invoked, o.Completed = time.Duration(o.Call)*time.Millisecond, time.Duration(o.Return)*time.Millisecond
+			moved = append(moved, o)
+		}
+		return moved
+	}
+	ops := append(move(a, "a", 0), move(b, "b", 1)...)
+	slices.SortFunc(ops, func(a, b history.Operation) int { return int(a.Call - b.Call) })
+	return ops
+}
+
+// byKey asks about the operations of each key alone, as each model is defined
+// for one object.
+func byKey(inTime func([]history.Operation, map[int]int64) bool) func([]history.Operation, map[int]int64) bool {
+	return func(ops []history.Operation, response map[int]int64) bool {
+		if len(ops) == 0 || !slices.ContainsFunc(ops, func(o history.Operation) bool { return o.Key != ops[0].Key }) {
+			return inTime(ops, response)
+		}
+		for _, key := range []string{"a", "b"} {
+			var part []history.Operation
+			limits := map[int]int64{}
+			for i, o := range ops {
+				if o.Key != key {
+					continue
+				}
+				if at, there := response[i]; there {
+					limits[len(part)] = at
+				}
+				part = append(part, o)
+			}
+			if !inTime(part, limits) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
 func TestWhatWasOpenAtACrashIsJudgedAsTheDefinitionsSay(t *testing.T) {
-	models := []Model{StrictLinearizable, PersistentAtomic, RecoverableLinearizable, DurableLinearizable}
 	objects := map[string]toy{"queue": toys["queue"], "counter": toys["counter by one"], "members": toys["set with removes"], "mutex": toys["mutex"], "log": logToy, "register with values that come again": crashToys["register"]}
 	for name, toy := range crashToys {
 		objects[name] = toy
@@ -251,51 +321,50 @@ func TestWhatWasOpenAtACrashIsJudgedAsTheDefinitionsSay(t *testing.T) {
 	for name, toy := range objects {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n, inTime := rounds(8_000), toy.inTime
+			n, inTime := rounds(100_000), byKey(toy.inTime)
 			if name == "log" {
-				n, inTime = rounds(3_000), logInTime
-			}
-			if _, often := crashToys[name]; often {
-				n = rounds(34_000)
+				inTime = byKey(logInTime)
 			}
 			r := rand.New(rand.NewPCG(61+*seed, uint64(len(name))))
-			counts, differ := map[string]int{}, 0
+			counts, differ, byKeyOnly := map[string]int{}, 0, 0
 			for round := range n {
-				k := chaos{4 + r.IntN(3), 2 + r.IntN(2), r.IntN(15), r.IntN(10), r.IntN(30)}
-				e := crashing(r, toy.history(r, k))
-				m := models[r.IntN(len(models))]
-				if m == PersistentAtomic && r.IntN(2) == 0 {
-					for i := range e.Operations { // on two keys, so that it differs from recoverable
-						e.Operations[i].Key = "k"
+				ops := toy.history(r, chaos{4 + r.IntN(3), 2 + r.IntN(2), r.IntN(15), r.IntN(10), r.IntN(30)})
+				if r.IntN(2) == 0 {
+					ops = onTwoKeys(toy.history(r, chaos{4, 2, 0, 0, r.IntN(15)}), toy.history(r, chaos{2, 2, 0, 0, 0}))
+				}
+				e := crashing(r, ops)
+				legal := legalUnderEach(e, inTime)
+				for i, m := range limiting {
+					a := Automatic
+					if round%10 == i {
+						a = []Algorithm{Search, Porcupine}[round/10%2]
 					}
-				}
-				want := want(legalUnder(m, e, inTime))
-				a := Automatic
-				if round%5 == 0 {
-					a = []Algorithm{Search, Porcupine}[round/5%2]
-				}
-				v := toy.judge(t, m, e, Options{Algorithm: a, Workers: 1})
-				if len(e.Events) == 0 && want == checkers.Valid && m != DurableLinearizable {
-					want = checkers.Unknown
-				}
-				if strings.Contains(v.Reason, "acknowledged without an offset") && want == checkers.Valid {
-					continue
-				}
-				if v.Verdict != want {
-					t.Fatalf("%s (%s) says %s (%s), the definition of %s %s:\n%s%v", v.Algorithm, a, v.Verdict, v.Reason, m, want, show(e.Operations), e.Events)
-				}
-				if counts[string(v.Verdict)]++; want == checkers.Invalid {
-					if legalUnder(DurableLinearizable, e, inTime) {
+					v := toy.judge(t, m, e, Options{Algorithm: a, Workers: 1}, round%16 != 0)
+					want := want(legal[i])
+					if len(e.Events) == 0 && legal[i] && m != DurableLinearizable || strings.Contains(v.Reason, "acknowledged without an offset") {
+						want = checkers.Unknown
+					}
+					if v.Verdict != want {
+						t.Fatalf("%s (%s) says %s (%s), the definition of %s %s:\n%s%v", v.Algorithm, a, v.Verdict, v.Reason, m, want, show(e.Operations), e.Events)
+					}
+					if limiting[i] == PersistentAtomic && legal[i+1] && !legal[i] {
+						byKeyOnly++
+					}
+					if counts[string(v.Verdict)]++; !legal[i] && legal[len(limiting)-1] {
 						differ++
 					}
-					if small := (&checkers.Evidence{Events: e.Events, Operations: v.Witness.Operations}); m == StrictLinearizable && legalUnder(m, small, inTime) {
+					if v.Witness == nil || m != StrictLinearizable {
+						continue
+					}
+					if small := (&checkers.Evidence{Events: e.Events, Operations: v.Witness.Operations}); legalUnder(m, small, inTime) {
 						t.Fatalf("the witness %q is legal by itself:\n%s\nof\n%s%v", v.Witness.Summary, show(small.Operations), show(e.Operations), e.Events)
 					}
 				}
 			}
-			balanced(t, counts, n)
-			if differ < n/2000 && name != "mutex" {
-				t.Errorf("only %d histories are invalid because of a crash", differ)
+			balanced(t, counts, len(limiting)*n)
+			t.Log(differ, byKeyOnly)
+			if (differ < n/500 || byKeyOnly < n/50_000) && name != "mutex" {
+				t.Errorf("only %d histories are invalid because of a crash, %d because of another key", differ, byKeyOnly)
 			}
 		})
 	}
@@ -386,13 +455,13 @@ func TestBufferedDurabilityIsJudgedAsTheDefinitionSays(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(62+*seed, uint64(len(name))))
 			counts, lost := map[string]int{}, 0
-			n, legal := rounds(34_000), toy.legalByBruteForce
+			n, legal := rounds(100_000), toy.legalByBruteForce
 			if name == "log" {
 				n, legal = rounds(500), legalLog
 			}
 			for range n {
 				e := toy.forgetful(r, chaos{0, 1 + r.IntN(3), r.IntN(25), r.IntN(10), r.IntN(40)})
-				v := toy.judge(t, BufferedDurableLinearizable, e, Options{Workers: 1})
+				v := toy.judge(t, BufferedDurableLinearizable, e, Options{Workers: 1}, true)
 				counts[string(v.Verdict)]++
 				if v.Verdict == checkers.Unknown {
 					continue

@@ -32,6 +32,9 @@ type checker struct {
 	// prepare brings the operations into the form that the object knows; nil
 	// if they have it.
 	prepare func([]history.Operation) ([]history.Operation, error)
+	// bare leaves out explanations: an invalid has no witness then, and nobody
+	// confirms it.
+	bare bool
 }
 
 // object is a sequential object, or a family of independent ones by key.
@@ -127,7 +130,11 @@ func (c checker) conclude(ctx context.Context, e *checkers.Evidence, all []verdi
 		}
 	}
 	delete(t.by, "")
-	best, names := c.plainest(ctx, &t)
+	var best *explained
+	var names []string
+	if !c.bare {
+		best, names = c.plainest(ctx, &t)
+	}
 	v := checkers.Verdict{
 		Verdict:   checkers.Valid,
 		Algorithm: algorithm(t.by),
@@ -137,6 +144,8 @@ func (c checker) conclude(ctx context.Context, e *checkers.Evidence, all []verdi
 		},
 	}
 	switch {
+	case c.bare && len(t.violations) > 0:
+		v.Verdict = checkers.Invalid
 	case best != nil:
 		v.Verdict = checkers.Invalid
 		v.Reason = fmt.Sprintf("%d of %d keys cannot be linearized: %s", len(names), len(all), list(names))

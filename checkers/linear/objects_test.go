@@ -427,6 +427,7 @@ func (t toy) check(tb testing.TB, ops []history.Operation, o Options) checkers.V
 func TestObjectsAreJudgedAsBruteForceDoes(t *testing.T) {
 	for name, toy := range toys {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := rand.New(rand.NewPCG(11+*seed, uint64(len(name))))
 			counts := map[string]int{}
 			for round := range rounds(100_000) {

@@ -1,25 +1,29 @@
 package linear
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
-// Stream judges registers while their history is read, event by event, by the
-// zones of Gibbons and Korach in the online form of Golab, Li and Shah (PODC
-// 2011). It holds what is open, the values that may still be read, and for
-// each other value that was written a bit or, if it is not an integer, 16
-// bytes, to verify that values are unique. It says the same as Checker, with
-// two differences: it does not know cas, nor values that were written twice or
-// were there at first (so no delete where keys begin absent), and is unknown
-// then; and an invalid verdict names the read by which the history was beyond
-// repair, and what contradicts it, but has no minimal witness.
+// Stream judges a history while it is read, event by event. It holds what is
+// open and what may still matter, and for each other value that was written a
+// bit or, if it is not an integer, 16 bytes, to verify that values are unique.
+// It says the same as Checker, with two differences: where the preconditions of
+// the exact algorithm do not hold it does not search, but is unknown; and what
+// contradicts the operation by which the history was beyond repair may be
+// forgotten by then, so that the witness lacks it.
 type Stream struct {
-	spec    Spec
+	begin   func() streamed // a key
+	kind    streamKind
 	memory  int64
-	keys    map[string]*streamKey
+	keys    map[string]streamed
 	open    map[int]*streamOp
 	free    []*streamOp // to be used again
 	retired numbers     // processes
@@ -30,27 +34,101 @@ type Stream struct {
 	bad              *streamBad
 }
 
+// streamed is the state of one key.
+type streamed interface {
+	// invoke takes the begin of an operation, complete its end. The reason says
+	// why nothing can be decided, "" if it can.
+	invoke(o *streamOp) (reason string)
+	complete(o *streamOp, e *history.Event) (found *finding, reason string)
+	// pending says why nothing can be decided if o is never completed.
+	pending(o *streamOp) (reason string)
+	// bytes is what is held, apart from what is open.
+	bytes() int64
+}
+
 // streamOp is an operation that is open.
 type streamOp struct {
 	f     string
-	key   *streamKey
-	value cell
+	key   streamed
 	call  int64
 	begun history.Event
+
+	value   cell         // that a register is set to
+	hold    *hold        // that a release gives back
+	newest  *tokened     // the greatest token known when it began
+	element *listElement // that it appends
+	least   int          // elements that a read must find, or more
+	longest *streamRead  // the longest read that was over when it began
+}
+
+// finding is a violation: what is wrong with an operation, what the witness
+// says that it returned, and the others that contradict it.
+type finding struct {
+	class, why string
+	shown      *history.Value
+	with       []history.Operation
+	aside      bool // the operation itself is no part of the witness, or is among the others
 }
 
 // streamBad is a violation.
 type streamBad struct {
 	key, class, summary string
-	operation           history.Operation
+	operations          []history.Operation
+	to                  time.Duration
+	complete            bool // the operations are all that is needed
 }
 
-// NewStream returns a Stream. It panics if the options are invalid.
-func NewStream(spec Spec, o Options) *Stream {
-	if err := o.Validate(); err != nil {
-		panic(err)
+// streamKind is a workload that can be judged in a stream.
+type streamKind struct {
+	algorithm string
+	functions []string
+	begin     func(Object) (func() streamed, error)
+}
+
+var (
+	streamRegister = streamKind{"zones", []string{Read, Write, Delete}, func(o Object) (func() streamed, error) {
+		return func() streamed { return newStreamKey(Spec(o)) }, nil
+	}}
+	streamLocks = streamKind{"holding times", []string{Acquire, Release}, func(o Object) (func() streamed, error) {
+		n, ok := o.Initial.AsInt()
+		if !ok {
+			n = 1
+		}
+		return func() streamed { return &streamLock{permits: n, holders: map[int][]*hold{}} }, nil
+	}}
+	streamLists = streamKind{"ordered groups", []string{Append, Read}, func(Object) (func() streamed, error) {
+		return func() streamed { return newStreamList() }, nil
+	}}
+	streamKinds = map[string]streamKind{
+		"register": streamRegister, "cas-register": streamRegister, "kv": streamRegister, "mutex": streamLocks, "semaphore": streamLocks,
+		"list": streamLists, "fencing": {"ordered groups", []string{Acquire, Write, Release}, func(Object) (func() streamed, error) {
+			return func() streamed { return newStreamTokens() }, nil
+		}},
 	}
-	return &Stream{spec: spec, memory: o.withDefaults().Memory, keys: map[string]*streamKey{}, open: map[int]*streamOp{}, retired: numbers{}}
+)
+
+// StreamedWorkloads lists the names that NewStream knows.
+func StreamedWorkloads() []string { return slices.Sorted(maps.Keys(streamKinds)) }
+
+// NewStream returns a Stream for a workload: of registers, by the zones of
+// Gibbons and Korach in the online form of Golab, Li and Shah (PODC 2011),
+// without cas, nor values that were written twice or were there at first (so
+// no delete where keys begin absent); of mutex and semaphore, if processes
+// release only what they acquired; of fencing; and of lists whose elements are
+// appended once.
+func NewStream(workload string, what Object, o Options) (*Stream, error) {
+	kind, ok := streamKinds[workload]
+	if !ok {
+		return nil, fmt.Errorf("linear: the workload %q cannot be judged in a stream; %s can", workload, strings.Join(StreamedWorkloads(), ", "))
+	}
+	if _, err := For(workload, what, o); err != nil {
+		return nil, err
+	}
+	begin, err := kind.begin(what)
+	if err != nil {
+		return nil, err
+	}
+	return &Stream{begin: begin, kind: kind, memory: o.withDefaults().Memory, keys: map[string]streamed{}, open: map[int]*streamOp{}, retired: numbers{}}, nil
 }
 
 // Bytes that are counted for what is held, with room for tables that grow.
@@ -111,25 +189,17 @@ func (s *Stream) decided() bool { return s.bad != nil || s.reason != "" }
 func (s *Stream) invoke(e *history.Event) {
 	k := s.keys[e.Key]
 	if k == nil {
-		k = newStreamKey(s.spec.Initial)
+		k = s.begin()
 		s.keys[e.Key] = k
 		s.bytes += streamKeyBytes + 2*int64(len(e.Key))
 	}
 	o := reuse(&s.free)
 	*o = streamOp{f: e.F, key: k, call: e.Index, begun: *e}
 	before := k.bytes()
-	switch e.F {
-	case Read:
-		k.reads[e.Index] = struct{}{}
-	case Write, Delete:
-		if o.value = cellOf(&e.Value); e.F == Delete {
-			o.value = cell{}
-		}
-		if !k.begin(o.value, e.Index) {
-			s.reason = fmt.Sprintf("%s of %s at event %d: the value was there before, and a stream needs values that are written once", name(e.Key), e.Value, e.Index)
-		}
-	default:
-		s.reason = fmt.Sprintf("the function %q at event %d cannot be judged in a stream; expected %s, %s or %s", e.F, e.Index, Read, Write, Delete)
+	if slices.Contains(s.kind.functions, e.F) {
+		s.reason = k.invoke(o)
+	} else {
+		s.reason = fmt.Sprintf("the function %q at event %d cannot be judged in a stream; expected %s", e.F, e.Index, strings.Join(s.kind.functions, ", "))
 	}
 	s.open[e.Process] = o
 	s.bytes += k.bytes() - before
@@ -138,28 +208,12 @@ func (s *Stream) invoke(e *history.Event) {
 
 // complete takes the end of an operation.
 func (s *Stream) complete(o *streamOp, e *history.Event) {
-	k := o.key
-	before := k.bytes()
-	if o.f == Read {
-		delete(k.reads, o.call)
-		if e.Kind != history.OK || s.spec.NilReads && e.Value.IsNil() {
-			return
-		}
-		if class, why := k.read(cellOf(&e.Value), o.call, e.Index); class != "" {
-			s.fail(o, e, class, why)
-		}
-	} else {
-		switch e.Kind {
-		case history.OK:
-			k.acknowledge(o.value, e.Index)
-		case history.Fail:
-			if k.abort(o.value) {
-				s.fail(o, e, AbortedRead, "its value had been read, but it failed: it certainly did not happen")
-			}
-		}
+	before := o.key.bytes()
+	found, reason := o.key.complete(o, e)
+	if s.reason = reason; found != nil {
+		s.fail(o, e, found)
 	}
-	k.sweep(e.Index)
-	s.bytes += k.bytes() - before
+	s.bytes += o.key.bytes() - before
 	s.count()
 }
 
@@ -171,33 +225,82 @@ func (s *Stream) count() {
 	}
 }
 
-func (s *Stream) fail(o *streamOp, e *history.Event, class, why string) {
+// operation is o with its end.
+func (o *streamOp) operation(e *history.Event) history.Operation {
 	h := history.Operation{
 		Process: e.Process, F: e.F, Key: e.Key, Input: o.begun.Value, Outcome: e.Kind, Invoked: o.begun.Time,
 		Completed: e.Time, Call: o.call, Return: e.Index, Node: o.begun.Node, Error: e.Error,
 	}
-	if e.Kind == history.OK {
+	switch e.Kind {
+	case history.OK:
 		h.Output = e.Value
+	case history.Info:
+		h.Completed = history.Never
 	}
-	s.bad = &streamBad{key: e.Key, class: class, operation: h, summary: fmt.Sprintf("%s (events %d to %d): %s", h, h.Call, h.Return, why)}
+	return h
+}
+
+// begunOnly is o as long as it is open.
+func (o *streamOp) begunOnly() history.Operation {
+	return history.Operation{
+		Process: o.begun.Process, F: o.begun.F, Key: o.begun.Key, Input: o.begun.Value, Outcome: history.Info,
+		Invoked: o.begun.Time, Completed: history.Never, Call: o.call, Return: -1, Node: o.begun.Node,
+	}
+}
+
+func (s *Stream) fail(o *streamOp, e *history.Event, found *finding) {
+	h := o.operation(e)
+	summary := fmt.Sprintf("%s (events %d to %d): %s", h, h.Call, h.Return, found.why)
+	if found.shown != nil {
+		h.Output = *found.shown
+	}
+	s.bad = &streamBad{
+		key: e.Key, class: found.class, summary: summary, complete: found.shown != nil || found.with != nil,
+		operations: found.with, to: e.Time,
+	}
+	if !found.aside {
+		s.bad.operations = append(s.bad.operations, h)
+	}
+}
+
+// witness shows the violation.
+func (b *streamBad) witness() *checkers.Witness {
+	w := &checkers.Witness{Class: b.class, Summary: b.summary, Key: b.key, Operations: slices.Clone(b.operations)}
+	slices.SortFunc(w.Operations, func(x, y history.Operation) int { return cmp.Compare(x.Call, y.Call) })
+	w.From, w.To = w.Operations[0].Invoked, b.to
+	if !b.complete {
+		w.Lines = []string{"This was found in a stream, which keeps no other operations. A check of the history up to here says which ones contradict it."}
+	}
+	return w
+}
+
+// undecided says why nothing can be decided of what is open at the end.
+func (s *Stream) undecided() string {
+	reason, first := "", int64(0)
+	for _, o := range s.open {
+		if r := o.key.pending(o); r != "" && (reason == "" || o.call < first) {
+			reason, first = r, o.call
+		}
+	}
+	return reason
 }
 
 // Verdict says what is known so far.
 func (s *Stream) Verdict() checkers.Verdict {
-	v := checkers.Verdict{Verdict: checkers.Valid, Algorithm: "zones, streaming", Measures: map[string]float64{
+	v := checkers.Verdict{Verdict: checkers.Valid, Algorithm: s.kind.algorithm + ", streaming", Measures: map[string]float64{
 		"keys": float64(len(s.keys)), "operations": float64(s.operations), "stream_bytes": float64(s.peak),
 	}}
+	reason := s.reason
+	if reason == "" && s.bad == nil {
+		reason = s.undecided()
+	}
 	switch {
 	case s.bad != nil:
 		v.Verdict = checkers.Invalid
 		v.Reason = fmt.Sprintf("%s cannot be linearized: %s", name(s.bad.key), s.bad.summary)
-		v.Witness = &checkers.Witness{
-			Class: s.bad.class, Summary: s.bad.summary, Key: s.bad.key, Operations: []history.Operation{s.bad.operation},
-			From: s.bad.operation.Invoked, To: s.bad.operation.Completed,
-			Lines: []string{"This was found in a stream, which keeps no other operations. A check of the history up to here says which ones contradict it."},
-		}
-	case s.reason != "":
-		v.Verdict, v.Reason = checkers.Unknown, s.reason
+		v.Witness = s.bad.witness()
+	case reason != "":
+		v.Verdict, v.Reason = checkers.Unknown, reason
 	case s.operations == 0 && len(s.open) == 0:
 		v.Verdict, v.Reason = checkers.Unknown, "the history has no operations"
 	default:

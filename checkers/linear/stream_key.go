@@ -68,24 +68,61 @@ type live struct {
 // more when v is over and f(v) < low, too: whatever has f(w) < s(v) is over
 // then, because of v, and what has no f yet gets one that is greater than s(v).
 type streamKey struct {
-	reads   map[int64]struct{} // calls of reads that are open
-	values  map[cell]*live
-	free    []*live // to be used again
-	zones   []*live // those with an f, in order of it
-	swept   int     // zones that were left by the last sweep
-	written numbers // integers that were written and are over
-	others  map[[16]byte]struct{}
-	texts   int64
-	initial cell
+	nilReads bool
+	reads    map[int64]struct{} // calls of reads that are open
+	values   map[cell]*live
+	free     []*live // to be used again
+	zones    []*live // those with an f, in order of it
+	swept    int     // zones that were left by the last sweep
+	written  numbers // integers that were written and are over
+	others   map[[16]byte]struct{}
+	texts    int64
+	initial  cell
 }
 
-func newStreamKey(initial history.Value) *streamKey {
-	k := &streamKey{reads: map[int64]struct{}{}, values: map[cell]*live{}, written: numbers{}, others: map[[16]byte]struct{}{}, initial: cellOf(&initial)}
+func newStreamKey(spec Spec) *streamKey {
+	k := &streamKey{nilReads: spec.NilReads, reads: map[int64]struct{}{}, values: map[cell]*live{}, written: numbers{}, others: map[[16]byte]struct{}{}, initial: cellOf(&spec.Initial)}
 	first := &live{value: k.initial, f: always, s: always}
 	k.values[k.initial] = first
 	k.zones = append(k.zones, first)
 	return k
 }
+
+func (k *streamKey) invoke(o *streamOp) (reason string) {
+	e := &o.begun
+	if e.F == Read {
+		k.reads[e.Index] = struct{}{}
+		return ""
+	}
+	if o.value = cellOf(&e.Value); e.F == Delete {
+		o.value = cell{}
+	}
+	if !k.begin(o.value, e.Index) {
+		return fmt.Sprintf("%s of %s at event %d: the value was there before, and a stream needs values that are written once", name(e.Key), e.Value, e.Index)
+	}
+	return ""
+}
+
+func (k *streamKey) complete(o *streamOp, e *history.Event) (found *finding, reason string) {
+	switch {
+	case o.f == Read:
+		delete(k.reads, o.call)
+		if e.Kind != history.OK || k.nilReads && e.Value.IsNil() {
+			return nil, ""
+		}
+		if class, why := k.read(cellOf(&e.Value), o.call, e.Index); class != "" {
+			found = &finding{class: class, why: why}
+		}
+	case e.Kind == history.OK:
+		k.acknowledge(o.value, e.Index)
+	case e.Kind == history.Fail && k.abort(o.value):
+		found = &finding{class: AbortedRead, why: "its value had been read, but it failed: it certainly did not happen"}
+	}
+	k.sweep(e.Index)
+	return found, ""
+}
+
+func (*streamKey) pending(*streamOp) string { return "" }
 
 func (k *streamKey) bytes() int64 {
 	return streamLiveBytes*int64(len(k.values)+len(k.zones)) + 2*k.texts + streamWordBytes*int64(len(k.written)+len(k.others))

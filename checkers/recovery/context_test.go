@@ -87,10 +87,30 @@ func TestTheBoundOfMemoryIsOne(t *testing.T) {
 	}
 }
 
+// lose loses a checkpoint, or commits one late.
+func (c *chaos) lose() {
+	p := c.rng.IntN(len(c.procs))
+	a := c.procs[p]
+	if len(a.saved) == 0 {
+		return
+	}
+	k := c.rng.IntN(len(a.saved))
+	switch {
+	case !a.saved[k].committed:
+		a.saved[k].committed = true
+		c.add(p, record.Event{Kind: record.CheckpointCommit, Ckpt: a.saved[k].name})
+	case c.rng.IntN(2) == 0:
+		c.add(p, record.Event{Kind: record.CheckpointDelete, Ckpt: a.saved[k].name})
+	default:
+		c.add(p, record.Event{Kind: record.CheckpointBad, Ckpt: a.saved[k].name, Level: "local", Reason: "corrupt"})
+	}
+}
+
 // withRecoveries has some recoveries, to lines at random, one after the other.
 func (c *chaos) withRecoveries(n int) {
 	for range n {
 		c.steps(3+c.rng.IntN(12), false)
+		c.lose()
 		line := map[string]string{}
 		for _, a := range c.procs {
 			if len(a.saved) > 0 && c.rng.IntN(4) > 0 {
@@ -130,6 +150,10 @@ func TestManyRecoveriesAreJudgedAsEachAlone(t *testing.T) {
 			}
 			if !reflect.DeepEqual(now.sent, fresh.sent) || !reflect.DeepEqual(now.recv, fresh.recv) {
 				return fmt.Errorf("messages at event %d: %v %v; afresh %v %v", i, now.sent, now.recv, fresh.sent, fresh.recv)
+			}
+			is := func(k int32) bool { return keep(k) && r.usable(k, i) }
+			if a, b := now.keeping(i, i, is), fresh.pattern(is); fmt.Sprint(a.ckpts, a.at) != fmt.Sprint(b.ckpts, b.at) {
+				return fmt.Errorf("checkpoints at event %d: %v %v; afresh %v %v", i, a.ckpts, a.at, b.ckpts, b.at)
 			}
 			list, _ := fresh.pattern(func(k int32) bool { return keep(k) && r.ckpts[k].commits[0] <= i }).useless()
 			for _, k := range list {

@@ -11,6 +11,7 @@ import (
 // situation is what a recovery found: the pattern of the histories before it,
 // with the checkpoints that could be restored.
 type situation struct {
+	w      *walk // there
 	p      *pattern
 	failed []bool
 	until  int32 // the event by which checkpoints had been found to be usable or not
@@ -60,10 +61,13 @@ func (r *run) restoredBy(v *recovery) int32 {
 // situation takes a walk to what a recovery found.
 func (w *walk) situation(v *recovery) *situation {
 	r, until := w.r, w.r.restoredBy(v)
-	return &situation{
-		p:      w.to(r.now(v.event)).pattern(func(c int32) bool { return r.usable(c, v.event) && r.usable(c, until) }),
-		failed: r.deadAt(v), until: until,
+	// That a part of the line is damaged may show only when it is to be
+	// restored: then the decision was right, and the next one has to do better.
+	keep := func(c int32) bool {
+		took, named := v.line[r.ckpts[c].proc]
+		return r.usable(c, v.event) && (r.usable(c, until) || named && took == c)
 	}
+	return &situation{w: w, p: w.to(r.now(v.event)).keeping(until, v.event, keep), failed: r.deadAt(v), until: until}
 }
 
 // chosen is the state to which the recovery set a process back, as line counts
@@ -186,7 +190,9 @@ func (r *run) latestLine(s *situation, v *recovery) *checkers.Verdict {
 }
 
 // members lists the processes that take checkpoints or exchange messages.
-func (r *run) members() (list []int32) {
+func (r *run) members() []int32 { return r.taking }
+
+func (r *run) findMembers() (list []int32) {
 	in := make([]bool, len(r.procs))
 	for c := range r.ckpts {
 		in[r.ckpts[c].proc] = true
@@ -243,7 +249,12 @@ func (s *situation) rollbacks(v *recovery, needUseless bool) (list []rollback) {
 		return list
 	}
 	useless := map[int32]bool{}
-	bad, _ := s.p.useless()
+	// Also what was lost or let go since counts: that a checkpoint became
+	// useless by the loss of another is no fault of who took it.
+	taken := s.w.pattern(func(c int32) bool {
+		return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= v.event
+	})
+	bad, _ := taken.useless()
 	for _, c := range bad {
 		useless[c] = true
 	}
@@ -338,23 +349,17 @@ func noUseless(r *run, _ Options) checkers.Verdict {
 	var first *checkers.Verdict
 	w := newWalk(r)
 	for k, i := range moments {
-		p := w.to(r.now(i)).pattern(func(c int32) bool { return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= i })
-		for q := range p.ckpts {
-			for _, c := range p.ckpts[q] {
-				if !total[c] {
-					total[c] = true
-					count++
-				}
+		p := w.to(r.now(i)).keeping(i, i, func(c int32) bool {
+			is := len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= i
+			if is && !total[c] {
+				total[c] = true
+				count++
 			}
-		}
-		cut := make([]int32, len(p.events)) // what comes before is in the next pattern, too
+			return is
+		})
+		cut := make([]int32, len(p.events))
 		if k+1 < len(moments) {
-			for q, next := range r.now(moments[k+1]) {
-				cut[q] = r.distance(initial, r.meet(w.at[q], next))
-			}
-			if !p.closed(cut) {
-				clear(cut)
-			}
+			cut = w.undone(p, i, moments[k+1])
 		}
 		list, g := p.uselessAfter(cut)
 		for _, c := range list {
@@ -373,6 +378,28 @@ func noUseless(r *run, _ Options) checkers.Verdict {
 	v := valid("none of %d checkpoints lies on a Z-cycle", count)
 	v.Measures = measures
 	return v
+}
+
+// undone is where what follows a moment and is undone before the next one
+// begins; what comes before is in the next pattern, too, and judged with that.
+// It is the beginning if a message leads back over it, or if a checkpoint
+// before it is committed in between, which splits an interval.
+func (w *walk) undone(p *pattern, moment, next int32) []int32 {
+	r, cut := w.r, make([]int32, len(p.events))
+	for q, at := range r.now(next) {
+		cut[q] = r.distance(initial, r.meet(w.at[q], at))
+	}
+	late := false
+	for i := moment + 1; i <= next; i++ {
+		if e := &r.ev[i]; e.Kind == record.CheckpointCommit {
+			c := r.ckptOf[r.proc[i]][e.Ckpt]
+			late = late || r.ckpts[c].commits[0] == i && w.posOf[c] != none && w.posOf[c] < cut[r.proc[i]]
+		}
+	}
+	if late || !p.closed(cut) {
+		clear(cut)
+	}
+	return cut
 }
 
 // cycle explains why a checkpoint is useless.

@@ -78,7 +78,8 @@ type run struct {
 	rounds     []int32       // events of kind round_commit, in order
 	until      time.Duration // the end of the evidence
 	kinds      map[record.Kind]int
-	clock      *clock // of the check that looks at it; nil where none does
+	taking     []int32 // see members
+	clock      *clock  // of the check that looks at it; nil where none does
 }
 
 // newRun indexes a record that is free of contradictions.
@@ -119,6 +120,7 @@ func newRun(ctx context.Context, events []record.Event) *run {
 	for i := range r.recoveries {
 		r.finish(&r.recoveries[i])
 	}
+	r.taking, r.clock = r.findMembers(), nil
 	return r
 }
 
@@ -243,7 +245,7 @@ func (r *run) finish(v *recovery) {
 	}
 	// A recovery may be cut short by the next before any replay has ended: how
 	// a system recovers is told by the record as a whole.
-	v.replayed = r.kinds[record.ReplayEnd] > 0
+	v.replayed = r.replays()
 	restored := map[int32]bool{}
 	for _, k := range v.restores {
 		in, last, crashed := &r.incs[k], int32(0), false
@@ -267,6 +269,12 @@ func (r *run) finish(v *recovery) {
 	if len(restored) < len(v.line) {
 		v.done = none
 	}
+}
+
+// replays reports whether processes recover by a log: they say so or, where
+// there are no rounds to go back to, that they write one.
+func (r *run) replays() bool {
+	return r.kinds[record.ReplayEnd] > 0 || r.kinds[record.LogStable] > 0 && r.kinds[record.RoundBegin] == 0
 }
 
 // first is the first event of a kind in an incarnation.

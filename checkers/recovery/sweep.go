@@ -152,7 +152,7 @@ func (r *run) replaysOver(event int32) int32 {
 	over := event
 	for p := range int32(len(r.procs)) {
 		k := r.present(p, event).inc
-		if r.kinds[record.ReplayEnd] == 0 || k == none || r.ev[r.incs[k].events[0]].Kind != record.Restore {
+		if !r.replays() || k == none || r.ev[r.incs[k].events[0]].Kind != record.Restore {
 			continue
 		}
 		end, ok := r.first(&r.incs[k], record.ReplayEnd)

@@ -1,6 +1,11 @@
 package recovery
 
-import "github.com/cleancut/cleancut/harness/record"
+import (
+	"slices"
+	"sort"
+
+	"github.com/cleancut/cleancut/harness/record"
+)
 
 // walk holds the history of each process up to a place, as a list, and moves
 // from place to place at the cost of what lies between. So the patterns before
@@ -13,6 +18,16 @@ type walk struct {
 	marks  [][]mark  // of each process: its checkpoints, in order
 	sent   []int32   // position of each message's first sending, or none
 	recv   []int32
+	posOf  []int32 // of each checkpoint: of its last mark, or none
+	kept   []kept
+	told   int32 // the event up to which what is kept knows of checkpoints
+	seen   int32 // the event up to which it looked ahead
+}
+
+// kept are the checkpoints of a process that are kept, of its first marks.
+type kept struct {
+	ckpts, at []int32
+	marks     int
 }
 
 // mark is where a checkpoint was taken, or restored.
@@ -20,11 +35,9 @@ type mark struct{ ckpt, pos int32 }
 
 func newWalk(r *run) *walk {
 	n := len(r.procs)
-	w := &walk{r: r, at: make([]place, n), events: make([][]int32, n), marks: make([][]mark, n)}
-	w.sent, w.recv = make([]int32, len(r.msgs)), make([]int32, len(r.msgs))
-	for m := range w.sent {
-		w.sent[m], w.recv[m] = none, none
-	}
+	w := &walk{r: r, at: make([]place, n), events: make([][]int32, n), marks: make([][]mark, n), kept: make([]kept, n)}
+	w.sent, w.recv = slices.Repeat([]int32{none}, len(r.msgs)), slices.Repeat([]int32{none}, len(r.msgs))
+	w.posOf = slices.Repeat([]int32{none}, len(r.ckpts))
 	for p := range w.at {
 		w.at[p] = initial
 	}
@@ -86,7 +99,8 @@ func (w *walk) follow(p int32, events []int32) {
 		e := &w.r.ev[i]
 		switch m := w.r.msg[i]; {
 		case e.Kind == record.CheckpointBegin || e.Kind == record.Restore && e.Ckpt != "":
-			w.marks[p] = append(w.marks[p], mark{w.r.ckptOf[p][e.Ckpt], pos})
+			c := w.r.ckptOf[p][e.Ckpt]
+			w.marks[p], w.posOf[c] = append(w.marks[p], mark{c, pos}), pos
 		case e.Kind == record.Send && w.sent[m] == none:
 			w.sent[m] = pos
 		case e.Kind == record.Recv && w.recv[m] == none:
@@ -108,8 +122,65 @@ func (w *walk) pop(p int32) {
 		w.recv[m] = none
 	}
 	if n := len(w.marks[p]); n > 0 && w.marks[p][n-1].pos == pos {
+		w.posOf[w.marks[p][n-1].ckpt] = none
 		w.marks[p] = w.marks[p][:n-1]
+		w.forget(p, n-1)
 	}
+}
+
+// forget considers the marks of a process from one on anew.
+func (w *walk) forget(p int32, from int) {
+	k := &w.kept[p]
+	if from >= k.marks {
+		return
+	}
+	k.marks = from
+	pos := int32(0)
+	if from > 0 {
+		pos = w.marks[p][from-1].pos + 1
+	}
+	n := len(k.at)
+	for n > 0 && k.at[n-1] >= pos {
+		n--
+	}
+	k.ckpts, k.at = k.ckpts[:n], k.at[:n]
+}
+
+// keeping is pattern for the same rule at one moment after the other, where
+// what the rule says of a checkpoint changes only by events of that checkpoint
+// up to an event. It asks for those only that are new or have such events since
+// the moment before, which began with the event since.
+func (w *walk) keeping(until, since int32, keep func(c int32) bool) *pattern {
+	// The moment before may have looked further ahead than this one does.
+	for i := w.told + 1; i <= max(until, w.seen); i++ {
+		w.r.tick()
+		switch e := &w.r.ev[i]; e.Kind {
+		case record.CheckpointCommit, record.CheckpointAbort, record.CheckpointDelete, record.CheckpointBad:
+			p := w.r.proc[i]
+			if pos := w.posOf[w.r.ckptOf[p][e.Ckpt]]; pos != none {
+				w.forget(p, sort.Search(len(w.marks[p]), func(x int) bool { return w.marks[p][x].pos >= pos }))
+			}
+		}
+	}
+	w.told, w.seen = since, until
+	n := len(w.events)
+	p := &pattern{r: w.r, events: w.events, sent: w.sent, recv: w.recv, ckpts: make([][]int32, n), at: make([][]int32, n)}
+	for q := range w.kept {
+		k := &w.kept[q]
+		for _, m := range w.marks[q][k.marks:] {
+			k.add(m, keep)
+		}
+		k.marks = len(w.marks[q])
+		p.ckpts[q], p.at[q] = k.ckpts, k.at
+	}
+	return p
+}
+
+func (k *kept) add(m mark, keep func(c int32) bool) {
+	if n := len(k.ckpts); n > 0 && k.ckpts[n-1] == m.ckpt || !keep(m.ckpt) {
+		return
+	}
+	k.ckpts, k.at = append(k.ckpts, m.ckpt), append(k.at, m.pos)
 }
 
 // pattern is what the walk has reached, with the checkpoints that keep says. It
@@ -118,12 +189,11 @@ func (w *walk) pattern(keep func(c int32) bool) *pattern {
 	n := len(w.events)
 	p := &pattern{r: w.r, events: w.events, sent: w.sent, recv: w.recv, ckpts: make([][]int32, n), at: make([][]int32, n)}
 	for q, marks := range w.marks {
+		var k kept
 		for _, m := range marks {
-			if k := len(p.ckpts[q]); k > 0 && p.ckpts[q][k-1] == m.ckpt || !keep(m.ckpt) {
-				continue
-			}
-			p.ckpts[q], p.at[q] = append(p.ckpts[q], m.ckpt), append(p.at[q], m.pos)
+			k.add(m, keep)
 		}
+		p.ckpts[q], p.at[q] = k.ckpts, k.at
 	}
 	return p
 }

@@ -37,6 +37,7 @@ var _ = Describe("What is not claimed is missed", func() {
 const (
 	independent = "checkpointing/independent-transfer-"
 	cic         = "checkpointing/cic-transfer-"
+	msglog      = "checkpointing/msglog-transfer-"
 	transfer    = "checkpointing/chandy-lamport-transfer-"
 	pipeline    = "checkpointing/coordinated-pipeline-"
 )
@@ -63,6 +64,10 @@ var _ = Describe("Planted bugs are found", func() {
 		specs.Plant{Bug: "replay-no-dedup", Scenario: independent + "crashes", Checker: "channel-state", Seeds: 20},
 		specs.Plant{Bug: "forced-after-delivery", Scenario: cic + "crashes", Checker: "index", Seeds: 20},
 		specs.Plant{Bug: "index-not-carried", Scenario: cic + "crashes", Checker: "no-useless-checkpoints", Seeds: 20},
+		specs.Plant{Bug: "async-determinant", Scenario: msglog + "crashes", Checker: "no-orphans", Seeds: 20},
+		specs.Plant{Bug: "replay-order", Scenario: msglog + "crashes", Checker: "replay", Seeds: 20},
+		specs.Plant{Bug: "replay-no-dedup", Scenario: msglog + "crashes", Checker: "channel-state", Seeds: 20},
+		specs.Plant{Bug: "log-gc-early", Scenario: msglog + "crashes", Checker: "gc-safety", Seeds: 20},
 		specs.Plant{Bug: "fallback-dup", Scenario: pipeline + "fallback", Checker: "exactly-once", Seeds: 50},
 		specs.Plant{Bug: "sink-forgets", Scenario: pipeline + "idempotent", Checker: "exactly-once", Seeds: 50},
 		specs.Plant{Bug: "wrong-level-order", Scenario: transfer + "crashes", Checker: "atomic-rounds", Seeds: 50},

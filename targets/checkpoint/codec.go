@@ -25,6 +25,15 @@ func (r *reader) numbers() (list []uint64) {
 	return list
 }
 
+// appendNames appends names of checkpoints.
+func appendNames(b []byte, list []int) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, n := range list {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	return b
+}
+
 // ascending reads names of checkpoints, each higher than the one before.
 func (r *reader) ascending() (list []int) {
 	for range r.Count(1) {

@@ -14,7 +14,7 @@ func samples() []Message {
 		{kind: frameAck, epoch: 2, seq: 7},
 		{kind: beatMessage, body: beat{boot: 1 << 60, number: 2, state: running, epoch: 3, units: -1, digest: "d", value: 9}.append(nil)},
 		{kind: orderMessage, body: order{version: 9, epoch: 3, phase: computing, pending: 5, begun: 5, committed: []int{3, 4}}.append(nil)},
-		{kind: beatMessage, body: beat{boot: 1, number: 2, state: frozen, epoch: 3, counts: counts{[]uint64{4}, []uint64{5, 6}}}.append(nil)},
+		{kind: beatMessage, body: beat{boot: 1, number: 2, state: frozen, epoch: 3, counts: counts{[]uint64{4}, []uint64{5, 6}}, broken: true, bad: []int{7, 8}}.append(nil)},
 		{kind: orderMessage, body: order{version: 9, phase: gathering, ward: []int{2}, stay: true, lost: true, boot: 1 << 60, shown: 3, covered: []uint64{0, 7}}.append(nil)},
 		{kind: callMessage, seq: 5, body: call{op: callList, epoch: 1, round: 2, data: []byte("x")}.append(nil)},
 		{kind: partnerPut, epoch: 1, round: 2, body: []byte("part")},

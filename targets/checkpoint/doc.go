@@ -1,7 +1,7 @@
 // Package checkpoint is the reference checkpointing service: workers that
 // compute together and exchange messages, a coordinator that has their states
-// saved consistently and sets them back after failures, and stable storage in
-// levels. It is written once as a deterministic node program (harness/node)
+// saved consistently, or finds out how those fit together that they saved on
+// their own, and sets them back after failures, and stable storage in levels. It is written once as a deterministic node program (harness/node)
 // for the simulator and for containers.
 //
 // The first nodes of a cluster are control nodes: each holds a replica of the

@@ -105,6 +105,15 @@ func (c *control) watchGathering() {
 	if !c.all(func(t beat) bool { return t.state == frozen || t.state == fresh }) {
 		return
 	}
+	if lost := c.lost(); len(lost) > 0 {
+		c.decide(func(l *ledger) {
+			for _, g := range lost {
+				i := slices.Index(c.workers, g.worker)
+				l.Stable[i] = slices.DeleteFunc(l.Stable[i], func(e entry) bool { return e.number == g.round })
+			}
+		}, func() {})
+		return
+	}
 	c.env.Point("line.compute")
 	l := &c.ledger
 	all := make([][]counts, len(c.workers))
@@ -142,11 +151,31 @@ func (c *control) watchGathering() {
 		}
 		line[i] = e.number
 	}
-	c.decideLine(line)
+	var failed []string
+	for i, m := range c.members {
+		if m.beat.state == fresh {
+			failed = append(failed, c.workers[i])
+		}
+	}
+	c.decideLine(line, failed)
 }
 
-// decideLine has everybody restored to a line.
-func (c *control) decideLine(line []int) {
+// lost lists the checkpoints in the catalogue that workers know to be lost.
+func (c *control) lost() (list []garbage) {
+	for i, m := range c.members {
+		for _, number := range m.beat.bad {
+			if contains(c.ledger.numbers(i), number) {
+				list = append(list, garbage{c.workers[i], number})
+			}
+		}
+	}
+	return list
+}
+
+// decideLine has everybody restored to a line, which was computed with some
+// that had failed. Others may do so while it is being decided; they are for the
+// next one.
+func (c *control) decideLine(line []int, failed []string) {
 	var dropped []garbage
 	var owed [][]uint64
 	if replays(c.cfg.Protocol) {
@@ -168,13 +197,10 @@ func (c *control) decideLine(line []int) {
 		if c.ledger.Epoch == firstEpoch {
 			return // the workers begin: nothing is set back
 		}
-		e := record.Event{Kind: record.Recovery, Line: map[string]string{}}
+		e := record.Event{Kind: record.Recovery, Line: map[string]string{}, Failed: failed}
 		for i, w := range c.workers {
 			if line[i] != stays {
 				e.Line[w] = checkpointID(w, line[i])
-			}
-			if c.members[i].beat.state == fresh {
-				e.Failed = append(e.Failed, w)
 			}
 		}
 		if len(e.Line) > 0 {

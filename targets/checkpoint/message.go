@@ -181,6 +181,7 @@ type beat struct {
 	value   int64  // share of the conserved quantity, once it is final
 	counts         // of its state, if the protocol has no rounds
 	broken  bool   // it cannot do again what it did
+	bad     []int  // checkpoints of its own that it knows to be lost, ascending
 }
 
 func (t beat) append(b []byte) []byte {
@@ -194,7 +195,8 @@ func (t beat) append(b []byte) []byte {
 	b = binary.AppendVarint(b, t.units)
 	b = wire.AppendBool(wire.AppendBool(b, t.final), t.hidden)
 	b = wire.AppendString(b, t.digest)
-	return wire.AppendBool(t.counts.append(binary.AppendVarint(b, t.value)), t.broken)
+	b = wire.AppendBool(t.counts.append(binary.AppendVarint(b, t.value)), t.broken)
+	return appendNames(b, t.bad)
 }
 
 func decodeBeat(b []byte) (beat, error) {
@@ -202,7 +204,7 @@ func decodeBeat(b []byte) (beat, error) {
 	t := beat{boot: r.Uvarint(), number: r.Uvarint(), state: workerState(r.Byte()), version: r.Uvarint()}
 	t.epoch, t.target, t.done, t.failed = r.Number(), r.Number(), r.Number(), r.Number()
 	t.units, t.final, t.hidden = r.Varint(), r.Bool(), r.Bool()
-	t.digest, t.value, t.counts, t.broken = r.Text(), r.Varint(), r.counts(), r.Bool()
+	t.digest, t.value, t.counts, t.broken, t.bad = r.Text(), r.Varint(), r.counts(), r.Bool(), r.ascending()
 	if !r.Done() || t.state > frozen {
 		return beat{}, errMessage
 	}
@@ -252,12 +254,7 @@ func (o order) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(o.target))
 	b = binary.AppendUvarint(b, uint64(o.pending))
 	b = binary.AppendUvarint(b, uint64(o.begun))
-	for _, list := range [...][]int{o.committed, o.ward} {
-		b = binary.AppendUvarint(b, uint64(len(list)))
-		for _, n := range list {
-			b = binary.AppendUvarint(b, uint64(n))
-		}
-	}
+	b = appendNames(appendNames(b, o.committed), o.ward)
 	b = binary.AppendUvarint(wire.AppendBool(wire.AppendBool(b, o.stay), o.lost), o.boot)
 	return appendNumbers(appendNumbers(binary.AppendUvarint(b, uint64(o.shown)), o.covered), o.owed)
 }

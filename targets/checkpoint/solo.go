@@ -208,6 +208,18 @@ func (s *soloist) tell(numbers []int) {
 	}
 }
 
+// lost lists the checkpoints in the catalogue that were nowhere but on this
+// worker's disk, and were found damaged there at the start.
+func (s *soloist) lost() (list []int) {
+	w := s.w
+	for _, number := range w.order.committed {
+		if contains(w.local.damaged, number) && slices.Equal(w.cfg.levelsOf(number), []string{levelLocal}) {
+			list = append(list, number)
+		}
+	}
+	return list
+}
+
 // follow does what the coordinator wants.
 func (s *soloist) follow(o order) {
 	w := s.w

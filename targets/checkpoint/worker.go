@@ -177,7 +177,9 @@ func (w *worker) beat() {
 	if w.state == frozen {
 		t.counts = w.counts()
 	}
-	t.broken = w.solo != nil && w.solo.failing()
+	if w.solo != nil {
+		t.broken, t.bad = w.solo.failing(), w.soloist.lost()
+	}
 	body := t.append(nil)
 	for _, c := range w.control {
 		w.env.Send(c, Message{kind: beatMessage, body: body})

@@ -9,8 +9,8 @@ type hash struct{ a, b uint64 }
 
 func (h hash) xor(g hash) hash { return hash{h.a ^ g.a, h.b ^ g.b} }
 
-// mix is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-func mix(x uint64) uint64 {
+// Mix is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+func Mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
@@ -19,12 +19,12 @@ func mix(x uint64) uint64 {
 // ofOp and ofState are the random numbers of operations and states.
 func ofOp(op int32) hash {
 	x := uint64(uint32(op))
-	return hash{mix(x*0x9e3779b97f4a7c15 + 0x632be59bd9b4e019), mix(x*0xd1342543de82ef95 + 0x2545f4914f6cdd1d)}
+	return hash{Mix(x*0x9e3779b97f4a7c15 + 0x632be59bd9b4e019), Mix(x*0xd1342543de82ef95 + 0x2545f4914f6cdd1d)}
 }
 
 func ofState(state int32) hash {
 	x := uint64(uint32(state)) | 1<<40
-	return hash{mix(x*0x9e3779b97f4a7c15 + 0x8cb92ba72f3d8dd7), mix(x*0xd1342543de82ef95 + 0xa0761d6478bd642f)}
+	return hash{Mix(x*0x9e3779b97f4a7c15 + 0x8cb92ba72f3d8dd7), Mix(x*0xd1342543de82ef95 + 0xa0761d6478bd642f)}
 }
 
 // memo is a set of hashes with open addressing, at most three quarters full.

@@ -50,13 +50,13 @@ func (f *checkFlags) checkRecord(cmd *cobra.Command, path string, names []string
 	if f.format != "" && f.format != formatJSONL {
 		return usage(fmt.Errorf("--format %s: a record of events is %s", f.format, formatJSONL))
 	}
-	list, err := recovery.Checkers(recovery.Options{}, names...)
-	if err != nil {
-		return usage(fmt.Errorf("--model: %w", err))
-	}
 	events, torn, err := readRecord(path, f.memory)
 	if err != nil {
 		return usage(fmt.Errorf("%s: %w", path, err))
+	}
+	list, err := recovery.Checkers(recovery.Options{Read: true, Memory: f.memory}, names...)
+	if err != nil {
+		return usage(fmt.Errorf("--model: %w", err))
 	}
 	verdicts := checkers.Check(cmd.Context(), &checkers.Evidence{Record: events}, list, checkers.Options{Timeout: f.timeout})
 	r := &rundir.Result{

@@ -21,12 +21,15 @@ import (
 )
 
 // streams says whether a history that does not fit into memory can be judged
-// while it is read: cleancut's own format, which is in order of time, of
-// registers that are to be linearizable.
+// while it is read: cleancut's own format, which is in order of time, of an
+// object that can be judged so and is to be linearizable.
 func (f *checkFlags) streams(path string) bool {
-	ofRegisters := slices.Contains([]string{"register", "cas-register", "kv"}, f.workload)
+	model := f.model
+	if model == "" {
+		model, _ = defaultModel(f.workload)
+	}
 	own := f.format == formatJSONL || f.format == "" && strings.HasSuffix(strings.TrimSuffix(strings.ToLower(path), ".gz"), "."+formatJSONL)
-	return own && ofRegisters && (f.model == "" || f.model == "linearizable") && len(f.assume) == 0
+	return own && slices.Contains(linear.StreamedWorkloads(), f.workload) && model == "linearizable" && len(f.assume) == 0
 }
 
 // large says whether a history will hardly fit into memory, by the length of
@@ -41,8 +44,12 @@ func (f *checkFlags) large(path string) bool {
 	return err == nil && st.Size() > memory/3
 }
 
-// stream judges a history of registers while it is read.
+// stream judges a history while it is read.
 func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (*rundir.Result, error) {
+	s, err := linear.NewStream(f.workload, linear.Object{Initial: o.initialOr(history.Nil)}, linear.Options{Memory: f.memory})
+	if err != nil {
+		return nil, err
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -63,7 +70,7 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 		defer cancel()
 	}
 	begun := time.Now()
-	v, err := streamEvents(ctx, r, linear.NewStream(linear.Spec{Initial: o.initialOr(history.Nil)}, linear.Options{Memory: f.memory}), &result.Operations)
+	v, err := streamEvents(ctx, r, s, &result.Operations)
 	if err != nil {
 		return nil, fmt.Errorf("%s: as %s: %w", path, formatJSONL, err)
 	}

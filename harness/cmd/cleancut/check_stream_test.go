@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestALongHistoryOfARegisterIsJudgedWhileItIsRead judges histories that do
+// TestALongHistoryIsJudgedWhileItIsRead judges histories that do
 // not fit into the memory allowed.
-func TestALongHistoryOfARegisterIsJudgedWhileItIsRead(t *testing.T) {
+func TestALongHistoryIsJudgedWhileItIsRead(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write := func(name string, n int, last string) {
 		t.Helper()
@@ -40,6 +40,23 @@ func TestALongHistoryOfARegisterIsJudgedWhileItIsRead(t *testing.T) {
 	const n = 20_000
 	write("fresh.jsonl", n, fmt.Sprint(n-2))
 	write("stale.jsonl", n, "100")
+	locks := func(name string, n int, last string) {
+		t.Helper()
+		var b strings.Builder
+		for i := range n {
+			f := []string{"acquire", "release"}[i%2]
+			if i == n-1 {
+				f = last
+			}
+			fmt.Fprintf(&b, `{"index":%d,"time":%d,"type":"invoke","process":0,"f":%q,"value":null}`+"\n", 2*i, i, f)
+			fmt.Fprintf(&b, `{"index":%d,"time":%d,"type":"ok","process":0,"f":%q,"value":null}`+"\n", 2*i+1, i, f)
+		}
+		if err := os.WriteFile(name, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	locks("locked.jsonl", n, "release")
+	locks("twice.jsonl", n, "acquire")
 	for _, c := range []struct {
 		args string
 		code int
@@ -50,6 +67,9 @@ func TestALongHistoryOfARegisterIsJudgedWhileItIsRead(t *testing.T) {
 		{"stale.jsonl --workload register --memory 2000000", exitInvalid, "had certainly replaced this one"},
 		{"fresh.jsonl --workload register --memory 500", exitInconclusive, "are allowed"},
 		{"fresh.jsonl --workload register --memory 2000000 --model sequential", exitUsage, ""},
+		{"locked.jsonl --workload mutex --memory 2000000", exitValid, "judged while it was read"},
+		{"twice.jsonl --workload mutex --memory 2000000", exitInvalid, "both had succeeded"},
+		{"twice.jsonl --workload semaphore --initial 2 --memory 2000000", exitValid, "judged while it was read"},
 		{"fresh.jsonl --workload queue --memory 2000000", exitUsage, ""},
 	} {
 		got := cleancut(t, append([]string{"check"}, strings.Split(c.args, " ")...)...)

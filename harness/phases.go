@@ -160,27 +160,15 @@ func (t *trial) impossible(chain []faults.Step) error {
 		if s.When.Point == "" {
 			continue
 		}
-		if _, ok := t.cluster.(cluster.Tripper); !ok {
+		tripper, ok := t.cluster.(cluster.Tripper)
+		if !ok {
 			return fmt.Errorf("%s: the %s runtime cannot trigger faults on points of a program: %w", s, t.cluster.Runtime(), cluster.ErrUnavailable)
 		}
-		if err := knownPoint(t.scenario.Target, s.When.Point); err != nil {
+		if err := tripper.CanTrip(s.When.Point); err != nil {
 			return fmt.Errorf("%s: %w", s, err)
 		}
 	}
 	return nil
-}
-
-func knownPoint(target cluster.Target, point string) error {
-	s, ok := target.(cluster.Simulated)
-	if !ok {
-		return fmt.Errorf("%s names no points: %w", target.Name(), cluster.ErrUnavailable)
-	}
-	for _, p := range s.Points() {
-		if p == point {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s has no point %q; there are: %s", target.Name(), point, strings.Join(s.Points(), ", "))
 }
 
 // warmUp starts the clients and waits until each of them was served.

@@ -71,7 +71,11 @@ func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
+	given := s.Settings
 	s, err := s.configured()
+	if err == nil {
+		s, err = s.seeded(o.Seed, given)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -19,12 +19,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/rng"
 	"github.com/cleancut/cleancut/workloads"
 )
 
@@ -169,6 +171,17 @@ func (s Scenario) configured() (Scenario, error) {
 	}
 	s.Target, s.Settings = target, force
 	return s, nil
+}
+
+// seeded returns s, which is configured, with a job of its own for each seed,
+// unless given says that the scenario sets that.
+func (s Scenario) seeded(seed uint64, given map[string]string) (Scenario, error) {
+	if _, has := s.Settings[cluster.JobSeedSetting]; !has || given[cluster.JobSeedSetting] != "" {
+		return s, nil
+	}
+	s.Settings = maps.Clone(s.Settings)
+	s.Settings[cluster.JobSeedSetting] = strconv.FormatUint(rng.Derive(seed, "job")%1_000_000_000, 10)
+	return s.configured()
 }
 
 func (s Scenario) validateBug(refuse func(string, ...any) error) error {

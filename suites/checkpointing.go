@@ -15,29 +15,63 @@ import (
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/targets/checkpoint"
 	"github.com/cleancut/cleancut/workloads"
+	"github.com/cleancut/cleancut/workloads/jobs"
 )
 
+// atLeastOnce is the sink that claims less than the others.
+const atLeastOnce = "at-least-once"
+
+// stallMax is how long a job may do nothing before it counts as stalled: less
+// than the final reads of a job that has not ended are tried for.
+const stallMax = 15 * time.Second
+
 // recovered lists what a checkpointing service that runs a job is judged by.
-func recovered(job workloads.Workload) []checkers.Checker {
+func recovered(protocol string, job workloads.Workload, settings map[string]string) []checkers.Checker {
+	repeats := settings["sink"] == atLeastOnce
 	all := []checkers.Checker{jobresult.Result()}
 	if slices.Contains(job.Functions(), workloads.Outputs) {
-		all = append(all, jobresult.Outputs(false))
+		all = append(all, jobresult.Outputs(repeats))
 	}
-	models := []string{"consistent-cut", "channel-state", "atomic-rounds", "recovery-line", "restorable",
-		"gc-safety", "fencing", "terminates", "measures"}
+	models := []string{"consistent-cut", "channel-state", "recovery-line", "restorable",
+		"gc-safety", "fencing", "terminates", "progress", "measures"}
+	if checkpoint.Rounds(protocol) {
+		models = append(models, "atomic-rounds")
+	} else {
+		models = append(models, "domino")
+	}
+	if protocol == "cic" {
+		models = append(models, "index", "no-useless-checkpoints", "no-domino")
+	}
+	if protocol == "msglog" {
+		models = append(models, "no-orphans", "no-domino")
+		if job.Name() == "transfer" || job.Name() == "montecarlo" {
+			models = append(models, "replay")
+		}
+	}
 	switch job.Name() {
 	case "transfer": // whose messages depend on the order of those received
 		models = append(models, "conservation")
 	case "stencil":
 		models = append(models, "replay")
 	case "pipeline":
-		models = append(models, "replay", "output-commit", "exactly-once")
+		models = append(models, "replay", "output-commit")
+		if repeats {
+			models = append(models, "at-least-once")
+		} else {
+			models = append(models, "exactly-once")
+		}
 	}
-	of, err := recovery.Checkers(recovery.Options{}, models...)
+	of, err := recovery.Checkers(recovery.Options{RecoveryMax: stallMax, TellsEnd: true}, models...)
 	if err != nil {
 		panic("models that the catalog of recovery should have: " + err.Error())
 	}
 	return append(append(all, of...), checkers.Liveness(checkers.LivenessBounds{}), checkers.Crashes())
+}
+
+// acyclic tells that the channels of a job form no cycle.
+func acyclic(w workloads.Workload) bool {
+	job, err := jobs.Lookup(w.Name())
+	return err == nil && job.Acyclic()
 }
 
 // ordeal is a kind of trouble for the checkpointing service.
@@ -72,8 +106,8 @@ func ordeals() []ordeal {
 		{name: "zombies", doc: "nodes that were paused or cut off come back after the others have gone on without them",
 			labels:  []string{Full, "fault:pause", "fault:partition"},
 			drawing: faults.Drawing{Kinds: []string{"pause", "partition"}, Every: 1500 * time.Millisecond, ForMin: 2 * time.Second, ForMax: 4 * time.Second}},
-		{name: "points", doc: "nodes die at named points of the protocol; simulator only",
-			labels:  []string{Full, SimOnly, "fault:kill", "fault:power-loss"},
+		{name: "points", doc: "nodes die at named points of the protocol",
+			labels:  []string{Full, "fault:kill", "fault:power-loss"},
 			drawing: faults.Drawing{Kinds: []string{"kill", "power-loss"}, Points: own, Pairs: true, Every: 1200 * time.Millisecond, ForMax: 1500 * time.Millisecond}},
 		{name: "rot", doc: "files of checkpoints are damaged, and their owner and its partner die; simulator only",
 			labels: []string{Full, SimOnly, "fault:rot", "fault:truncate", "fault:kill"}, plan: rotAndCrash,
@@ -88,7 +122,8 @@ func ordeals() []ordeal {
 // protocol by job by ordeal.
 func checkpointing() (all []harness.Scenario) {
 	watched := []workloads.Workload{workloads.Transfer(), workloads.Stencil(), workloads.Pipeline(), workloads.MonteCarlo()}
-	quick := []string{"coordinated-stencil", "chandy-lamport-transfer", "aligned-pipeline", "unaligned-pipeline"}
+	quick := []string{"coordinated-stencil", "chandy-lamport-transfer", "aligned-pipeline", "unaligned-pipeline",
+		"independent-transfer", "cic-transfer", "msglog-transfer"}
 	for _, protocol := range checkpoint.Protocols() {
 		for _, job := range watched {
 			set := map[string]string{"protocol": protocol, "interval": "500ms"}
@@ -100,6 +135,12 @@ func checkpointing() (all []harness.Scenario) {
 				// Its units take as long as a message travels: fewer of them
 				// are done as soon as those of the others.
 				set["size"] = "300"
+			}
+			if protocol == "independent" && !acyclic(job) {
+				// At the usual pace there are so many messages between two
+				// checkpoints that all of them are useless, and every failure
+				// leads back to the beginning.
+				maps.Copy(set, map[string]string{"step": "100ms", "interval": "150ms", "size": "100"})
 			}
 			pair := protocol + "-" + job.Name()
 			for _, o := range ordeals() {
@@ -124,10 +165,73 @@ func checkpointing() (all []harness.Scenario) {
 					Name:   "checkpointing/" + pair + "-" + o.name,
 					Doc:    fmt.Sprintf("%s, %s checkpoints: %s", job.Name(), protocol, o.doc),
 					Target: checkpoint.New(), Workload: job, Settings: force,
-					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(job), Plan: plan, Drawing: o.drawing, Labels: labels,
+					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(protocol, job, force), Plan: plan, Drawing: o.drawing, Labels: labels,
 				})
 			}
 		}
 	}
+	return slices.Concat(all, sinks(), []harness.Scenario{interval()})
+}
+
+// rotAndFall damages one file of a worker's checkpoints that are nowhere else,
+// and kills the worker: where it is the newest, the job must fall back.
+const rotAndFall = "at 3s rot(ckpt-*,1,n7); at 3s kill(n7) for 300ms; at 5s rot(ckpt-*,1,n6); at 5s kill(n6) for 300ms; " +
+	"at 7s rot(ckpt-*,1,n7); at 7s kill(n7) for 300ms; at 9s rot(ckpt-*,1,n6); at 9s kill(n6) for 300ms; " +
+	"at 11s rot(ckpt-*,1,n7); at 11s kill(n7) for 300ms"
+
+// sinks lists the scenarios of the ways in which output reaches the outside
+// world, other than the transactional one, which all others have.
+func sinks() (all []harness.Scenario) {
+	job := workloads.Pipeline()
+	add := func(name, doc, protocol string, o ordeal) {
+		set := map[string]string{"protocol": protocol, "interval": "500ms"}
+		maps.Copy(set, o.settings)
+		s := harness.Scenario{
+			Name: "checkpointing/" + protocol + "-pipeline-" + name, Doc: "pipeline, " + protocol + " checkpoints: " + doc,
+			Target: checkpoint.New(), Workload: job, Settings: set,
+			Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(protocol, job, set), Drawing: o.drawing,
+			Labels: append([]string{"target:checkpoint", "mode:" + protocol}, o.labels...),
+		}
+		if o.plan != "" {
+			var err error
+			if s.Plan, err = faults.Parse(o.plan); err != nil {
+				panic("a plan of the catalog: " + err.Error())
+			}
+		}
+		all = append(all, s)
+	}
+	for _, protocol := range []string{"coordinated", "aligned"} {
+		tier := Full
+		if protocol == "coordinated" {
+			tier = Quick
+		}
+		crashes := ordeals()[0]
+		crashes.labels = append([]string{tier}, crashes.labels...)
+		crashes.settings = map[string]string{"sink": "idempotent"}
+		add("idempotent", "a sink that takes each output at once, and once; crashes", protocol, crashes)
+		crashes.settings = map[string]string{"sink": atLeastOnce}
+		add(atLeastOnce, "a sink that takes each output at once, as often as it comes, and claims no more; crashes", protocol, crashes)
+		add("fallback", "the newest round is damaged after its output was seen; the job falls back, and the sink deduplicates; simulator only", protocol, ordeal{
+			labels: []string{Full, SimOnly, "fault:rot", "fault:kill"}, plan: rotAndFall,
+			settings: map[string]string{"fallback": "deduplicate", "retain": "4", "partner-every": "0", "store-every": "0", "full-every": "1"},
+		})
+	}
 	return all
+}
+
+// interval is the scenario by which the best interval between checkpoints is
+// looked for: a job long enough for many failures, which come one at a time
+// and at exponentially distributed times, and protocols and faults that stop
+// all workers alike.
+func interval() harness.Scenario {
+	job := workloads.MonteCarlo()
+	return harness.Scenario{
+		Name:   "checkpointing/coordinated-montecarlo-interval",
+		Doc:    "montecarlo, coordinated checkpoints: a long job whose workers die at exponentially distributed times, for cleancut interval; simulator only",
+		Target: checkpoint.New(), Workload: job,
+		Settings: map[string]string{"protocol": "coordinated", "interval": "1s", "size": "6000"},
+		Nodes:    7, Rate: 1, Clients: 1, Time: 5 * time.Minute, Checkers: recovered("coordinated", job, nil),
+		Drawing: faults.Drawing{Kinds: []string{"kill"}, MTBF: 10 * time.Second, Groups: []string{"workers"}, ForMin: 100 * time.Millisecond, ForMax: 300 * time.Millisecond},
+		Labels:  []string{"target:checkpoint", "mode:coordinated", Soak, SimOnly, "fault:kill"},
+	}
 }

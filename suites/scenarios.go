@@ -58,8 +58,8 @@ func replication() []harness.Scenario {
 			[]string{Full, "fault:kill", "fault:partition"},
 			harness.Scenario{Rate: 150, Workload: workloads.KV(), Drawing: faults.Drawing{
 				Kinds: []string{"kill", "partition"}, Every: 3 * time.Second, ForMin: 2 * time.Second, ForMax: 5 * time.Second}}),
-		raft("votes", "nodes die at the very moment at which they granted a vote; simulator only",
-			[]string{Full, SimOnly, "fault:kill"},
+		raft("votes", "nodes die at the very moment at which they granted a vote",
+			[]string{Full, "fault:kill"},
 			harness.Scenario{Drawing: faults.Drawing{
 				Kinds: []string{"kill", "power-loss"}, Points: []string{"vote.granted"},
 				Every: 700 * time.Millisecond, ForMax: 1500 * time.Millisecond}}),

@@ -28,15 +28,16 @@ func replicated(n, sessions, keys int) []history.Operation {
 	return ops
 }
 
+// BenchmarkSessions names operations, sessions and keys.
 func BenchmarkSessions(b *testing.B) {
 	zero := history.Int(0)
-	for _, n := range []int{100_000, 1_000_000} {
-		ops := replicated(n, 10, 100)
+	for _, size := range []struct{ n, sessions, keys int }{{100_000, 10, 100}, {1_000_000, 10, 100}, {1_000_000, 50, 10}, {1_000_000, 50, 1000}} {
+		ops := replicated(size.n, size.sessions, size.keys)
 		for _, c := range []checkers.Checker{
 			Session(Causal, zero), Session(CausalConvergent, zero), Session(MonotonicReads, zero), Session(MonotonicWrites, zero),
 			Session(WritesFollowReads, zero), Session(ReadYourWrites, zero), PRAM(zero), Sequential(zero), Staleness(StalenessOptions{Initial: zero}),
 		} {
-			b.Run(fmt.Sprintf("%s/%d", c.Name(), n), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%d/%d/%d/%s", size.n, size.sessions, size.keys, c.Name()), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					if v := run(c, ops); v.Verdict == checkers.Invalid {

@@ -66,7 +66,7 @@ func (s *sessions) likely(write, read int32) int64 {
 	if write < 0 {
 		return -1
 	}
-	w, r := s.ops[write].op, s.ops[read].op
+	w, r := s.operation(write), s.operation(read)
 	if w.Call > r.Return {
 		return -w.Call
 	}

@@ -29,7 +29,7 @@ func SessionList(g Guarantee) checkers.Checker {
 			return v
 		}
 		if g == ReadYourWrites {
-			return s.readYourAppends()
+			return s.readYourAppends(ctx)
 		}
 		return s.judge(ctx, g)
 	})
@@ -38,6 +38,7 @@ func SessionList(g Guarantee) checkers.Checker {
 // micro is an append to a list or a read of one.
 type micro struct {
 	op       *history.Operation
+	number   int32 // of the operation in the history
 	at       int32 // position in the transaction
 	key      history.Value
 	value    history.Value // appended
@@ -50,7 +51,7 @@ func microOperations(ops []history.Operation) ([]micro, judged) {
 	var list []micro
 	for i := range ops {
 		o := &ops[i]
-		m := micro{op: o, key: history.String(o.Key)}
+		m := micro{op: o, number: int32(i), key: history.String(o.Key)}
 		switch o.F {
 		case Append:
 			m.value = o.Input
@@ -66,7 +67,7 @@ func microOperations(ops []history.Operation) ([]micro, judged) {
 			m.read, m.elements = true, elements
 			list = append(list, m)
 		case Txn:
-			more, bad := transactionMicros(o)
+			more, bad := transactionMicros(o, int32(i))
 			if bad.Verdict != "" {
 				return nil, bad
 			}
@@ -78,7 +79,7 @@ func microOperations(ops []history.Operation) ([]micro, judged) {
 	return list, judged{}
 }
 
-func transactionMicros(o *history.Operation) (list []micro, bad judged) {
+func transactionMicros(o *history.Operation, number int32) (list []micro, bad judged) {
 	mops, ok := content(o).AsList()
 	if !ok {
 		return nil, unknown("the transaction %s; expected a list of micro-operations", content(o))
@@ -92,16 +93,19 @@ func transactionMicros(o *history.Operation) (list []micro, bad judged) {
 		elements, isList := mop[2].AsList()
 		switch {
 		case f == Append:
-			list = append(list, micro{op: o, at: int32(at), key: mop[1], value: mop[2]})
+			list = append(list, micro{op: o, number: number, at: int32(at), key: mop[1], value: mop[2]})
 		case f == "r" && o.Outcome != history.OK:
 		case f == "r" && (isList || mop[2].IsNil()):
-			list = append(list, micro{op: o, at: int32(at), key: mop[1], elements: elements, read: true})
+			list = append(list, micro{op: o, number: number, at: int32(at), key: mop[1], elements: elements, read: true})
 		default:
 			return nil, unknown("the micro-operation %s; expected [append key value] or [r key list]", v)
 		}
 	}
 	return list, judged{}
 }
+
+// place is a value of a key, both as numbers.
+type place struct{ key, value int32 }
 
 // listReader builds sessions from micro-operations on lists.
 type listReader struct {
@@ -117,6 +121,21 @@ type listReader struct {
 // readLists builds sessions of lists. Failed appends, and those of unknown
 // outcome that nobody saw, are left out.
 func readLists(ops []history.Operation) (*sessions, judged) {
+	b, bad := newListReader(ops)
+	if b == nil {
+		return nil, bad
+	}
+	s := b.sessions(ops)
+	if len(s.ops) == 0 {
+		return nil, unknown("the history has no appends and no reads that happened")
+	}
+	return s, judged{}
+}
+
+// newListReader finds which appends each read saw. Without a reader there is a
+// verdict: values from nowhere or of failed appends and doubled ones are
+// invalid, other operations and values that are appended twice unknown.
+func newListReader(ops []history.Operation) (*listReader, judged) {
 	micros, bad := microOperations(ops)
 	if bad.Verdict != "" {
 		return nil, bad
@@ -147,11 +166,21 @@ func readLists(ops []history.Operation) (*sessions, judged) {
 			return nil, bad
 		}
 	}
-	s := b.sessions()
-	if len(s.ops) == 0 {
-		return nil, unknown("the history has no appends and no reads that happened")
+	return b, judged{}
+}
+
+// byKey lists the micro-operations of each key.
+func (b *listReader) byKey() [][]int {
+	list := make([][]int, len(b.keys.values))
+	for i, m := range b.micros {
+		key, ok := b.keys.find(m.key)
+		if !ok {
+			key = b.keys.id(m.key) // read only, and empty
+			list = append(list, nil)
+		}
+		list[key] = append(list[key], i)
 	}
-	return s, judged{}
+	return list
 }
 
 func (b *listReader) place(key, value history.Value) place {
@@ -179,20 +208,21 @@ func (b *listReader) read(i int, m micro) judged {
 	return judged{}
 }
 
-func (b *listReader) sessions() *sessions {
-	s, number := &sessions{lists: true}, map[int]int32{}
+func (b *listReader) sessions(ops []history.Operation) *sessions {
+	s, number := &sessions{history: ops, lists: true}, map[int]int32{}
 	at := make([]int32, len(b.micros))
 	var origin []int
 	for i, m := range b.micros {
 		if m.op.Outcome == history.Fail || m.op.Outcome == history.Info && !b.observed[i] {
 			continue
 		}
-		at[i] = s.begin(number, access{op: m.op, key: int32(b.keys.id(m.key)), micro: m.at, from: -1, read: m.read, write: !m.read})
+		at[i] = s.begin(number, access{op: m.number, key: int32(b.keys.id(m.key)), micro: m.at, from: -1, read: m.read, write: !m.read})
 		origin = append(origin, i)
 	}
+	s.saw = make([][]int32, len(s.ops))
 	for v, i := range origin {
 		for _, w := range b.saw[i] {
-			s.ops[v].saw = append(s.ops[v].saw, at[w])
+			s.saw[v] = append(s.saw[v], at[w])
 		}
 	}
 	return s
@@ -200,18 +230,22 @@ func (b *listReader) sessions() *sessions {
 
 // readList compares what a read of a list returned with what is visible to it.
 func (c *clocks) readList(v int32, a *access, clock []int32) judged {
-	in := make(map[int32]bool, len(a.saw))
-	for _, w := range a.saw {
+	saw := c.s.saw[v]
+	in := make(map[int32]bool, len(saw))
+	for _, w := range saw {
 		in[w] = true
 	}
 	missing := func(w int32) judged {
-		return c.s.explain(c.order, "missing append", fmt.Sprintf("%s lacks what %s added, which was visible to it", c.s.name(v), c.s.name(w)), w, c.order.path(w, v))
+		b := c.graph()
+		return c.s.explain(b, "missing append", fmt.Sprintf("%s lacks what %s added, which was visible to it", c.s.name(v), c.s.name(w)), w, b.path(w, v))
 	}
-	for _, h := range c.seen[a.key] {
+	seen := c.seen[a.key]
+	for i := range seen {
+		h := &seen[i]
 		if c.byReads() {
 			// The last read that is visible has all that those before it have.
-			if i, ok := lastBefore(h.list, clock[h.session]); ok {
-				for _, w := range c.s.ops[c.s.of[h.session][i]].saw {
+			if at, ok := h.before(clock[h.session]); ok {
+				for _, w := range c.s.saw[c.s.of[h.session][at]] {
 					if !in[w] {
 						return missing(w)
 					}
@@ -219,38 +253,39 @@ func (c *clocks) readList(v int32, a *access, clock []int32) judged {
 			}
 			continue
 		}
-		for _, i := range h.list {
-			if i >= clock[h.session] {
+		for _, at := range h.list {
+			if at >= clock[h.session] {
 				break
 			}
-			if w := c.s.of[h.session][i]; !in[w] {
+			if w := c.s.of[h.session][at]; !in[w] {
 				return missing(w)
 			}
 		}
 	}
 	if c.g == Causal {
-		return c.keepsCauses(v, a)
+		return c.keepsCauses(v, saw)
 	}
-	for i := 1; i < len(a.saw); i++ {
-		c.order.conclude(a.saw[i-1], a.saw[i], v)
+	for i := 1; i < len(saw); i++ {
+		c.add(saw[i-1], saw[i], v)
 	}
 	return judged{}
 }
 
 // keepsCauses judges that no element of a list stands before one on which it
 // depends.
-func (c *clocks) keepsCauses(v int32, a *access) judged {
+func (c *clocks) keepsCauses(v int32, saw []int32) judged {
 	earlier := make([]int32, len(c.s.of)) // clock of the elements so far
-	for i, w := range a.saw {
+	for i, w := range saw {
 		x := &c.s.ops[w]
 		if earlier[x.session] <= x.index {
-			join(earlier, c.at[w])
+			c.join(earlier, w)
 			continue
 		}
-		for _, before := range a.saw[:i] {
-			if c.at[before][x.session] > x.index {
-				way := append(c.order.path(w, before), edge{v, becauseRead})
-				return c.s.explain(c.order, "reordered", fmt.Sprintf("%s has %s before %s, on which it depends", c.s.name(v), c.s.name(before), c.s.name(w)), w, way)
+		for _, before := range saw[:i] {
+			if c.knows(before, x.session, x.index) {
+				b := c.graph()
+				way := append(b.path(w, before), edge{v, becauseRead, -1})
+				return c.s.explain(b, "reordered", fmt.Sprintf("%s has %s before %s, on which it depends", c.s.name(v), c.s.name(before), c.s.name(w)), w, way)
 			}
 		}
 	}
@@ -259,29 +294,40 @@ func (c *clocks) keepsCauses(v int32, a *access) judged {
 
 // readYourAppends judges that each read has the appends of its own session,
 // and that all reads agree on an order.
-func (s *sessions) readYourAppends() judged {
-	b := newBefore(s)
+func (s *sessions) readYourAppends(ctx context.Context) judged {
+	c := newConclusions(len(s.ops))
+	own := newOwned(s)
 	for _, list := range s.of {
-		own := map[int32][]int32{} // key → own appends
-		for _, v := range list {
+		own.begin()
+		for i, v := range list {
 			a := &s.ops[v]
+			if i%often == 0 && ctx.Err() != nil {
+				return unknown("time ran out while reads were compared with the appends of their sessions")
+			}
 			if a.write {
-				own[a.key] = append(own[a.key], v)
+				own.add(a.key, v)
 				continue
 			}
-			in := make(map[int32]bool, len(a.saw))
-			for _, w := range a.saw {
+			in := make(map[int32]bool, len(s.saw[v]))
+			for _, w := range s.saw[v] {
 				in[w] = true
 			}
-			for _, w := range own[a.key] {
+			for _, w := range own.of[a.key] {
 				if !in[w] {
-					return s.explain(b, "missing append", fmt.Sprintf("%s lacks what %s added before", s.name(v), s.name(w)), w, []edge{{v, becauseSession}})
+					return s.explain(newBefore(len(s.ops)), "missing append", fmt.Sprintf("%s lacks what %s added before", s.name(v), s.name(w)), w, []edge{{v, becauseSession, -1}})
 				}
 			}
-			for i := 1; i < len(a.saw); i++ {
-				b.conclude(a.saw[i-1], a.saw[i], v)
+			for i := 1; i < len(s.saw[v]); i++ {
+				c.add(s.saw[v][i-1], s.saw[v][i], v)
 			}
 		}
+	}
+	if c.forward(nil) {
+		return valid("%s of %s: each read its own appends", plural(len(s.ops), "operation"), plural(len(s.of), "session"))
+	}
+	b := newBefore(len(s.ops))
+	for _, e := range c.list {
+		b.conclude(e.from, e.to, e.because)
 	}
 	if b.order() == nil {
 		way := b.cycle()

@@ -112,17 +112,17 @@ func backwards(levels []level) (a, b *history.Operation) {
 // none. For each name and for real time there is a chain of auxiliary nodes: a
 // read leads to the node of its value, and that to the reads of the next value.
 func contradiction(reads []*history.Operation, names []string, byName map[string][]level) []history.Operation {
-	b := &before{out: make([][]edge, len(reads)), known: map[[2]int32]int{}}
+	b := newBefore(len(reads))
 	node := make(map[*history.Operation]int32, len(reads))
 	for i, o := range reads {
 		node[o] = int32(i)
 	}
 	aux := func(last int32) int32 {
-		b.out = append(b.out, nil)
+		next := b.auxiliary()
 		if last >= 0 {
-			b.add(last, int32(len(b.out)-1), becauseSession)
+			b.add(last, next, becauseSession)
 		}
-		return int32(len(b.out) - 1)
+		return next
 	}
 	for _, name := range names {
 		list := byName[name]

@@ -373,24 +373,67 @@ func finalRegistersOracle(ops []history.Operation) checkers.Validity {
 	if !ok {
 		return checkers.Invalid
 	}
-	verdict, first := checkers.Unknown, history.Nil
+	list = slices.DeleteFunc(list, func(x sight) bool {
+		return slices.ContainsFunc(ops, func(w history.Operation) bool {
+			return w.F != Read && w.Outcome != history.Fail && max(w.Call, w.Return) > x.op.Call
+		})
+	})
+	if len(list) == 0 {
+		return checkers.Unknown
+	}
 	for _, x := range list {
-		final := true
-		for i := range ops {
-			w := &ops[i]
-			final = final && (w.F == Read || w.Outcome == history.Fail || max(w.Call, w.Return) < x.op.Call)
-		}
-		if !final {
-			continue
-		}
-		if verdict == checkers.Unknown {
-			verdict, first = checkers.Valid, x.value
-		}
-		if versions, _ := x.least(ops); versions > 0 || !x.value.Equal(first) {
+		if versions, _ := x.least(ops); versions > 0 {
 			return checkers.Invalid
 		}
 	}
-	return verdict
+	for _, x := range list { // which the register holds in the beginning
+		if settles(ops, list, make([]bool, len(list)), []history.Value{x.value}) {
+			return checkers.Valid
+		}
+	}
+	return checkers.Invalid
+}
+
+// settles tries to go on from the values that the register held so far, the
+// last one now.
+func settles(ops []history.Operation, list []sight, done []bool, held []history.Value) bool {
+	all := true
+	for i, x := range list {
+		if done[i] {
+			continue
+		}
+		all = false
+		first := !slices.ContainsFunc(list, func(y sight) bool {
+			return precedes(y.op, x.op) && !done[slices.IndexFunc(list, func(z sight) bool { return z.op == y.op })]
+		})
+		if !first || !x.value.Equal(held[len(held)-1]) {
+			continue
+		}
+		done[i] = true
+		ok := settles(ops, list, done, held)
+		if done[i] = false; ok {
+			return true
+		}
+	}
+	for i, w := range ops {
+		if w.F == Read || w.Outcome != history.Info || written(&ops[i]).Equal(held[len(held)-1]) {
+			continue
+		}
+		v := written(&ops[i])
+		deletes := 0
+		for j := range ops {
+			if ops[j].F != Read && ops[j].Outcome != history.Fail && written(&ops[j]).IsNil() {
+				deletes++
+			}
+		}
+		if (!v.IsNil() || deletes < 2) && slices.ContainsFunc(held, v.Equal) || len(held) > 2*len(list) {
+			continue
+		}
+		if settles(ops, list, done, append(slices.Clone(held), v)) {
+			return true
+		}
+	}
+	return all
 }
 
 // finalSetOracle takes the ok read that no other one was invoked after.

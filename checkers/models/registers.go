@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/cleancut/cleancut/harness/history"
@@ -10,15 +11,27 @@ import (
 // effect is what an operation did to a register, with key and values as
 // numbers.
 type effect struct {
-	key, returned, wrote int32
-	reads, writes        bool
-	nilRead, nilWrite    bool
+	returned, wrote   int64
+	key               int32
+	reads, writes     bool
+	nilRead, nilWrite bool
+}
+
+// codes gives numbers to values, the same to equal ones: to most integers twice
+// what they are, to all else odd ones.
+type codes struct{ others *interner }
+
+func (c *codes) of(v history.Value) int64 {
+	if n, ok := v.AsInt(); ok && n == n<<1>>1 {
+		return n << 1
+	}
+	return int64(c.others.id(v))<<1 | 1
 }
 
 // effectsOf tells what each operation did or, if it failed, would have done;
 // a failed cas did no more than read what it found, if that is known.
-func effectsOf(ops []history.Operation) ([]effect, judged) {
-	keys, vals := map[string]int32{}, newInterner()
+func effectsOf(ops []history.Operation, vals *codes) ([]effect, judged) {
+	keys := map[string]int32{}
 	effects := make([]effect, len(ops))
 	for i := range ops {
 		o := &ops[i]
@@ -54,32 +67,62 @@ func effectsOf(ops []history.Operation) ([]effect, judged) {
 			return nil, unknown("the operation %s; only read, write, cas and delete of registers can be judged by this model", o.F)
 		}
 		if e.reads {
-			e.returned, e.nilRead = int32(vals.id(returned)), returned.IsNil()
+			e.returned, e.nilRead = vals.of(returned), returned.IsNil()
 		}
 		if e.writes {
-			e.wrote, e.nilWrite = int32(vals.id(wrote)), wrote.IsNil()
+			e.wrote, e.nilWrite = vals.of(wrote), wrote.IsNil()
 		}
 		effects[i] = e
 	}
 	return effects, judged{}
 }
 
-// place is a value of a key, both as numbers.
-type place struct{ key, value int32 }
-
 // registerReader builds sessions from operations on registers.
 type registerReader struct {
 	ops      []history.Operation
 	effects  []effect
 	initial  history.Value
-	writers  map[place]int
-	failed   map[place]int
-	removals map[int32][]int // key → writes of nil
-	from     []int           // of a read: index of its write, -1 the initial value, inDoubt
-	reader   []int           // of a write of unknown outcome: an operation that read it, -1 none
+	unread   int64 // the number of the initial value
+	writers  writers
+	failed   []int32
+	removals map[int32][]int32 // key → writes of nil
+	from     []int32           // of a read: index of its write, -1 the initial value, inDoubt
+	reader   []int32           // of a write of unknown outcome: an operation that read it, -1 none
 }
 
 const inDoubt = -2
+
+// writers finds writes by key and value: a hash table of their indices and 1,
+// at least half empty, with the next place taken where one is.
+type writers struct {
+	effects []effect
+	table   []int32
+}
+
+func newWriters(effects []effect) writers {
+	n := 0
+	for i := range effects {
+		if effects[i].writes {
+			n++
+		}
+	}
+	return writers{effects, make([]int32, 1<<bits.Len(uint(2*n)))}
+}
+
+// place is where the write of a value stands or would stand.
+func (w *writers) place(key int32, value int64) *int32 {
+	h := (uint64(value) + uint64(key)*0x9e3779b97f4a7c15) * 0xd6e8feb86659fd93
+	mask := uint64(len(w.table) - 1)
+	for i := (h ^ h>>32) & mask; ; i = (i + 1) & mask {
+		at := &w.table[i]
+		if *at == 0 {
+			return at
+		}
+		if e := &w.effects[*at-1]; e.key == key && e.wrote == value {
+			return at
+		}
+	}
+}
 
 // readSessions builds sessions. A cas that succeeded is a read and then a
 // write, or both at once if whole is set. One that was refused is a read where
@@ -89,25 +132,24 @@ const inDoubt = -2
 // is invalid at once; another function, or a value written twice, unknown.
 // Deletes write nil, and need not be unique.
 func readSessions(ops []history.Operation, initial history.Value, whole bool) (*sessions, judged) {
-	effects, bad := effectsOf(ops)
+	vals := &codes{newInterner()}
+	effects, bad := effectsOf(ops, vals)
 	if bad.Verdict != "" {
 		return nil, bad
 	}
 	b := &registerReader{
-		ops: ops, effects: effects, initial: initial, writers: map[place]int{}, failed: map[place]int{}, removals: map[int32][]int{},
-		from: make([]int, len(ops)), reader: slices.Repeat([]int{-1}, len(ops)),
+		ops: ops, effects: effects, initial: initial, unread: vals.of(initial), writers: newWriters(effects), removals: map[int32][]int32{},
+		from: make([]int32, len(ops)), reader: slices.Repeat([]int32{-1}, len(ops)),
 	}
 	if bad := b.write(); bad.Verdict != "" {
 		return nil, bad
 	}
-	var certain []int
 	for i := range ops {
 		if ops[i].Outcome != history.Info {
-			certain = append(certain, i)
+			if bad := b.read(int32(i)); bad.Verdict != "" {
+				return nil, bad
+			}
 		}
-	}
-	if bad := b.read(certain); bad.Verdict != "" {
-		return nil, bad
 	}
 	s := b.sessions(whole)
 	if len(s.ops) == 0 {
@@ -120,22 +162,21 @@ func readSessions(ops []history.Operation, initial history.Value, whole bool) (*
 func (b *registerReader) write() judged {
 	for i := range b.ops {
 		o, e := &b.ops[i], &b.effects[i]
-		p := place{e.key, e.wrote}
 		switch {
 		case !e.writes:
 		case o.Outcome == history.Fail:
-			b.failed[p] = i
+			b.failed = append(b.failed, int32(i))
 		case e.nilWrite:
-			b.removals[e.key] = append(b.removals[e.key], i)
+			b.removals[e.key] = append(b.removals[e.key], int32(i))
 		default:
-			v := written(o)
-			if _, ok := b.writers[p]; ok {
-				return unknown("%s is written to key %q twice; written values must be unique", v, o.Key)
+			at := b.writers.place(e.key, e.wrote)
+			if *at != 0 {
+				return unknown("%s is written to key %q twice; written values must be unique", written(o), o.Key)
 			}
-			if v.Equal(b.initial) {
-				return unknown("the initial value %s is written to key %q; written values must be unique", v, o.Key)
+			if e.wrote == b.unread {
+				return unknown("the initial value %s is written to key %q; written values must be unique", b.initial, o.Key)
 			}
-			b.writers[p] = i
+			*at = int32(i) + 1
 		}
 	}
 	return judged{}
@@ -162,43 +203,44 @@ func found(o *history.Operation) history.Value {
 	return o.Output
 }
 
-// read finds what was read by operations, and by the cas of unknown outcome
-// which must have happened because of it.
-func (b *registerReader) read(todo []int) judged {
-	for len(todo) > 0 {
-		i := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		o, e := &b.ops[i], &b.effects[i]
+// read finds what was read by an operation and, if that was written by a cas of
+// unknown outcome, by this one, which must have happened because of it.
+func (b *registerReader) read(i int32) judged {
+	for {
+		e := &b.effects[i]
 		b.from[i] = -1
 		if !e.reads {
-			continue
+			return judged{}
 		}
-		nils := b.removals[e.key]
-		initial := found(o).Equal(b.initial)
-		switch {
-		case e.nilRead && (len(nils) > 1 || len(nils) == 1 && initial):
-			b.from[i] = inDoubt
-			continue
-		case e.nilRead && len(nils) == 1:
-			b.from[i] = nils[0]
-			continue
-		case initial:
-			continue
+		initial := e.returned == b.unread
+		if e.nilRead {
+			switch nils := b.removals[e.key]; {
+			case len(nils) > 1 || len(nils) == 1 && initial:
+				b.from[i] = inDoubt
+				return judged{}
+			case len(nils) == 1:
+				b.from[i] = nils[0]
+				return judged{}
+			}
 		}
-		w, ok := b.writers[place{e.key, e.returned}]
-		if !ok {
+		if initial {
+			return judged{}
+		}
+		w := *b.writers.place(e.key, e.returned) - 1
+		if w < 0 {
 			return b.stranger(i)
 		}
 		b.from[i] = w
-		if b.ops[w].Outcome == history.Info && b.reader[w] < 0 {
-			b.reader[w] = i
-			todo = append(todo, w)
+		if b.ops[w].Outcome != history.Info || b.reader[w] >= 0 {
+			return judged{}
 		}
+		b.reader[w] = i
+		i = w
 	}
-	return judged{}
 }
 
-func (b *registerReader) stranger(i int) judged {
+// stranger explains a read of what no write that may have happened wrote.
+func (b *registerReader) stranger(i int32) judged {
 	o, e := &b.ops[i], &b.effects[i]
 	verb := "a " + o.F + " found"
 	if o.F == Read {
@@ -208,24 +250,37 @@ func (b *registerReader) stranger(i int) judged {
 	for r := b.reader[i]; r >= 0; r = b.reader[r] {
 		evidence = append(evidence, b.ops[r])
 	}
-	if f, ok := b.failed[place{e.key, e.returned}]; ok {
-		return invalid("aborted read", fmt.Sprintf("%s %s, whose %s failed", verb, found(o), b.ops[f].F), append(evidence, b.ops[f])...)
+	for _, f := range b.failed {
+		if w := &b.effects[f]; w.key == e.key && w.wrote == e.returned {
+			return invalid("aborted read", fmt.Sprintf("%s %s, whose %s failed", verb, found(o), b.ops[f].F), append(evidence, b.ops[f])...)
+		}
 	}
 	return invalid("thin-air read", fmt.Sprintf("%s %s, which nobody wrote", verb, found(o)), evidence...)
 }
 
+// sessions lists what happened.
 func (b *registerReader) sessions(whole bool) *sessions {
-	s, number := &sessions{reader: map[int32]int32{}}, map[int]int32{}
+	count := 0
+	for i := range b.ops {
+		if e := &b.effects[i]; e.reads || e.writes {
+			count++
+			if e.reads && e.writes && !whole {
+				count++
+			}
+		}
+	}
+	s, number := &sessions{history: b.ops, ops: make([]access, 0, count), reader: map[int32]int32{}}, map[int]int32{}
 	writes, reads := make([]int32, len(b.ops)), make([]int32, len(b.ops)) // the accesses of each operation
 	for i := range b.ops {
 		o, e := &b.ops[i], b.effects[i]
 		if o.Outcome == history.Fail {
 			e.writes = false
 		}
+		reads[i] = -1
 		if o.Outcome == history.Info && b.reader[i] < 0 && !e.nilWrite {
 			continue
 		}
-		a := access{op: o, key: e.key, from: -1}
+		a := access{op: int32(i), key: e.key, from: -1}
 		switch {
 		case e.reads && e.writes && whole:
 			a.read, a.write = true, true
@@ -250,16 +305,13 @@ func (b *registerReader) sessions(whole bool) *sessions {
 
 // connect tells each read which write it reads.
 func (b *registerReader) connect(s *sessions, reads, writes []int32) {
-	for i := range s.ops {
-		s.ops[i].from = -1
-	}
 	for i := range b.ops {
 		e := &b.effects[i]
 		a := reads[i]
-		if b.reader[i] >= 0 {
-			s.reader[writes[i]] = reads[b.reader[i]]
+		if r := b.reader[i]; r >= 0 {
+			s.reader[writes[i]] = reads[r]
 		}
-		if !e.reads || int(a) >= len(s.ops) || s.ops[a].op != &b.ops[i] {
+		if a < 0 {
 			continue
 		}
 		switch from := b.from[i]; {

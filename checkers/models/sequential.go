@@ -43,45 +43,19 @@ func (s *sessions) sequential(ctx context.Context) judged {
 	return valid("an order of all %s explains all reads", plural(len(s.ops), "operation"))
 }
 
-// PRAM judges pipelined random access memory (Lipton and Sandberg 1988): each
-// session sees all writes in some order of its own, which keeps the order of
-// every session, and its own operations in their place. Operations and
-// preconditions are those of Session.
-//
-// For each session the first rule of Sequential is applied to its reads and
-// all writes until nothing new follows; there is an order if and only if there
-// is no cycle (Wei, Cheng, Huang, Lu, Cao, IEEE TPDS 2013). Exact. A round
-// takes O(n·k·log n); there are k sessions and usually few rounds.
-func PRAM(initial history.Value) checkers.Checker {
-	return judge("pram", "saturation of each session", func(ctx context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial, false)
-		if s == nil {
-			return v
-		}
-		return s.decide(ctx, func(s *sessions) judged { return s.pram(ctx) })
-	})
-}
-
-func (s *sessions) pram(ctx context.Context) judged {
-	for n := range s.of {
-		if v := newSaturation(s, int32(n)).run(ctx); v.Verdict != "" {
-			return v
-		}
-	}
-	return valid("each of %s sees the writes in an order that explains its reads", plural(len(s.of), "session"))
-}
-
 // saturation applies rules until nothing new follows.
 type saturation struct {
 	*before
 	s      *sessions
 	view   int32 // the session whose reads count, -1 all and both rules
+	all    bool  // conclusions that follow from others, which make shorter cycles
 	clock  [][]int32
 	writes [][]held // by key
+	last   []int32  // write → the target of its latest conclusion, and 1
 }
 
 func newSaturation(s *sessions, view int32) *saturation {
-	f := &saturation{before: newBefore(s), s: s, view: view, writes: make([][]held, s.keys)}
+	f := &saturation{before: newBefore(len(s.ops)), s: s, view: view, writes: make([][]held, s.keys), last: make([]int32, len(s.ops))}
 	for _, list := range s.of {
 		prev := int32(-1)
 		for _, v := range list {
@@ -117,20 +91,37 @@ func (f *saturation) run(ctx context.Context) judged {
 			return f.cyclic()
 		}
 		f.clocks(order)
-		grown := false
+		already := f.concluded
 		for i, v := range order {
-			if i%1024 == 0 && ctx.Err() != nil {
+			if i%often == 0 && ctx.Err() != nil {
 				return unknown("time ran out while conclusions were drawn")
 			}
-			if a := &f.s.ops[v]; a.read && f.counts(a) {
-				grown = f.first(v, a) || grown
-				grown = f.view < 0 && f.second(v, a) || grown
-			}
+			f.consider(v)
 		}
-		if !grown {
+		if f.concluded > maxConclusions {
+			return unknown("more than %d conclusions from reads", maxConclusions)
+		}
+		if f.concluded == already {
 			return judged{}
 		}
 	}
+}
+
+// consider draws the conclusions that follow from a read.
+func (f *saturation) consider(v int32) {
+	if a := &f.s.ops[v]; a.read && f.counts(a) {
+		f.first(v, a)
+		if f.view < 0 {
+			f.second(v, a)
+		}
+	}
+}
+
+// follows reports whether one operation precedes another by what was known
+// when the round began.
+func (f *saturation) follows(from, to int32) bool {
+	a := &f.s.ops[from]
+	return f.clock[to][a.session] > a.index
 }
 
 // clocks counts for each operation how many of each session precede it, itself
@@ -156,12 +147,14 @@ func (f *saturation) clocks(order []int32) {
 
 // first: a write that precedes the read precedes the one that it returned. A
 // read of the initial value precedes every write instead.
-func (f *saturation) first(v int32, a *access) (grown bool) {
-	for _, h := range f.writes[a.key] {
-		n, list := h.session, h.list
+func (f *saturation) first(v int32, a *access) {
+	writes := f.writes[a.key]
+	for i := range writes {
+		h := &writes[i]
+		n := h.session
 		if a.from < 0 {
-			if w := f.s.of[n][list[0]]; w != v {
-				grown = f.conclude(v, w, v) || grown
+			if w := f.s.of[n][h.list[0]]; w != v && (f.all || !f.follows(v, w)) {
+				f.conclude(v, w, v)
 			}
 			continue
 		}
@@ -169,42 +162,55 @@ func (f *saturation) first(v int32, a *access) (grown bool) {
 		if n == a.session {
 			bound = a.index
 		}
-		if i, ok := lastBefore(list, bound); ok {
-			if w := f.s.of[n][i]; w != a.from {
-				grown = f.conclude(w, a.from, v) || grown
-			}
+		at, ok := h.before(bound)
+		if !ok {
+			continue
+		}
+		w := f.s.of[n][at]
+		if w != a.from && f.last[w] != a.from+1 && (f.all || !f.follows(w, a.from)) {
+			f.last[w] = a.from + 1
+			f.conclude(w, a.from, v)
 		}
 	}
-	return grown
 }
 
 // second: the read precedes the writes that follow the one that it returned.
-func (f *saturation) second(v int32, a *access) (grown bool) {
+func (f *saturation) second(v int32, a *access) {
 	if a.from < 0 {
-		return false
+		return
 	}
 	w := &f.s.ops[a.from]
-	for _, h := range f.writes[a.key] {
-		n, list := h.session, h.list
-		i, _ := slices.BinarySearchFunc(list, 0, func(x, _ int32) int {
-			if next := f.s.of[n][x]; next != a.from && f.clock[next][w.session] > w.index {
-				return 0
-			}
-			return -1
+	writes := f.writes[a.key]
+	for n := range writes {
+		h := &writes[n]
+		of := f.s.of[h.session]
+		h.next = near(len(h.list), h.next, func(i int) bool {
+			next := of[h.list[i]]
+			return next != a.from && f.clock[next][w.session] > w.index
 		})
-		if i < len(list) && f.s.of[n][list[i]] != v {
-			grown = f.conclude(v, f.s.of[n][list[i]], v) || grown
+		if h.next == len(h.list) {
+			continue
+		}
+		if next := of[h.list[h.next]]; next != v && (f.all || !f.follows(v, next)) {
+			f.conclude(v, next, v)
 		}
 	}
-	return grown
 }
 
+// cyclic explains a cycle. All that followed from what was known in the round
+// before is concluded first, for the sake of a short one.
 func (f *saturation) cyclic() judged {
+	if f.clock != nil {
+		f.all = true
+		for v := range int32(len(f.s.ops)) {
+			f.consider(v)
+		}
+	}
 	way := f.cycle()
 	from := way[len(way)-1].to
 	summary := "no order of all operations explains all reads: they would have to precede each other in a circle"
 	if f.view >= 0 {
-		reader := f.s.ops[f.s.of[f.view][0]].op.Process
+		reader := f.s.operation(f.s.of[f.view][0]).Process
 		summary = fmt.Sprintf("no order of the writes explains what process %d read: operations would have to precede each other in a circle", reader)
 	}
 	return f.s.explain(f.before, "cycle", summary, from, way)

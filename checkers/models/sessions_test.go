@@ -283,10 +283,11 @@ func guaranteeOracle(h []tiny, g Guarantee, lists bool) bool {
 	})
 }
 
-func explained(h []half, g Guarantee, lists bool, reads func(w, r int) bool) bool {
+// leads is the relation along which writes become visible.
+func leads(h []half, g Guarantee, reads func(w, r int) bool) func(a, b int) bool {
 	session := func(a, b int) bool { return a < b && h[a].process == h[b].process }
 	from := func(a, b int) bool { return h[a].write && !h[b].write && reads(a, b) }
-	leads := map[Guarantee]func(a, b int) bool{
+	return map[Guarantee]func(a, b int) bool{
 		ReadYourWrites:    func(a, b int) bool { return from(a, b) },
 		MonotonicReads:    func(a, b int) bool { return from(a, b) || session(a, b) && !h[a].write && !h[b].write },
 		MonotonicWrites:   func(a, b int) bool { return from(a, b) || session(a, b) && h[a].write == h[b].write },
@@ -294,7 +295,11 @@ func explained(h []half, g Guarantee, lists bool, reads func(w, r int) bool) boo
 		Causal:            func(a, b int) bool { return from(a, b) || session(a, b) },
 		CausalConvergent:  func(a, b int) bool { return from(a, b) || session(a, b) },
 	}[g]
-	m := reach(len(h), leads)
+}
+
+func explained(h []half, g Guarantee, lists bool, reads func(w, r int) bool) bool {
+	session := func(a, b int) bool { return a < b && h[a].process == h[b].process }
+	m := reach(len(h), leads(h, g, reads))
 	visible := func(w, r int) bool {
 		return m[w][r] || g == ReadYourWrites && session(w, r)
 	}

@@ -51,48 +51,55 @@ func staleness(ops []history.Operation, o StalenessOptions) judged {
 		return v
 	}
 	s.mostRecent()
-	byKey := map[int32][]int{}
+	byKey := make([][]int32, s.keys)
 	for i := range s.ops {
-		byKey[s.ops[i].key] = append(byKey[s.ops[i].key], i)
+		byKey[s.ops[i].key] = append(byKey[s.ops[i].key], int32(i))
 	}
 	var lags []lag
-	for _, key := range sortedKeys(byKey) {
-		lags = append(lags, s.lags(byKey[key])...)
+	for _, list := range byKey {
+		lags = append(lags, s.lags(list)...)
 	}
 	if len(lags) == 0 {
 		return unknown("nothing was read")
 	}
-	m := map[string]float64{"reads": float64(len(lags))}
-	stale := 0
-	var ages []time.Duration
-	var versions []int
-	oldest, farthest := &lags[0], &lags[0]
-	for i := range lags {
-		l := &lags[i]
-		if l.versions > 0 {
-			stale++
-		}
-		if l.age > oldest.age {
-			oldest = l
-		}
-		if l.versions > farthest.versions {
-			farthest = l
-		}
-		ages, versions = append(ages, l.age), append(versions, l.versions)
-	}
-	m["stale_share"] = float64(stale) / float64(len(lags))
-	quantiles(m, "age", ages)
-	slices.Sort(versions)
-	for _, q := range []int{50, 95, 99, 100} {
-		m[fmt.Sprintf("versions_p%d", q)] = float64(versions[min(len(versions)-1, q*len(versions)/100)])
-	}
+	m, first, last := measured(lags)
+	oldest, farthest := &lags[first], &lags[last]
 	switch {
 	case o.Time > 0 && oldest.age > o.Time:
 		return with(oldest.witness(ops, 1, fmt.Sprintf("a read returned %s, which had been replaced for at least %s; %s is allowed", found(oldest.read), oldest.age, o.Time)), m)
 	case o.Versions > 0 && farthest.versions > o.Versions:
 		return with(farthest.witness(ops, o.Versions+1, fmt.Sprintf("a read returned %s, which is at least %s behind; %d are allowed", found(farthest.read), plural(farthest.versions, "version"), o.Versions)), m)
 	}
-	return with(valid("of %s %d were stale, by up to %s and %s", plural(len(lags), "read"), stale, oldest.age, plural(farthest.versions, "version")), m)
+	return with(valid("of %s %.0f were stale, by up to %s and %s", plural(len(lags), "read"), m["stale"], oldest.age, plural(farthest.versions, "version")), m)
+}
+
+// measured tells how stale the reads are, and which are most.
+func measured(lags []lag) (m map[string]float64, oldest, farthest int) {
+	m = map[string]float64{"reads": float64(len(lags))}
+	stale := 0
+	var ages []time.Duration
+	var versions []int
+	for i := range lags {
+		l := &lags[i]
+		if l.versions > 0 {
+			stale++
+		}
+		if l.age > lags[oldest].age {
+			oldest = i
+		}
+		if l.versions > lags[farthest].versions {
+			farthest = i
+		}
+		ages, versions = append(ages, l.age), append(versions, l.versions)
+	}
+	m["stale"] = float64(stale)
+	m["stale_share"] = float64(stale) / float64(len(lags))
+	quantiles(m, "age", ages)
+	slices.Sort(versions)
+	for _, q := range []int{50, 95, 99, 100} {
+		m[fmt.Sprintf("versions_p%d", q)] = float64(versions[min(len(versions)-1, q*len(versions)/100)])
+	}
+	return m, oldest, farthest
 }
 
 // witness shows the read, its write, and as many newer ones as are too many.
@@ -123,46 +130,48 @@ func (l *lag) evidence() []history.Operation {
 // lags computes how stale the reads of one key are. Reads are taken in order
 // of the invocation of what they returned; a tree over the completions of
 // writes counts those that were invoked later.
-func (s *sessions) lags(of []int) []lag {
-	var writes, reads []*access
+func (s *sessions) lags(of []int32) []lag {
+	var writes []*history.Operation
+	var reads []int32
 	for _, i := range of {
 		if a := &s.ops[i]; a.write {
-			writes = append(writes, a)
+			writes = append(writes, s.operation(i))
 		} else if a.read {
-			reads = append(reads, a)
+			reads = append(reads, i)
 		}
 	}
-	written := func(r *access) int64 { // when the write it returned had completed
-		if r.from < 0 {
-			return -1
+	written := func(r int32) int64 { // when the write it returned had completed
+		if from := s.ops[r].from; from >= 0 {
+			return ended(s.operation(from))
 		}
-		return ended(s.ops[r.from].op)
+		return -1
 	}
-	slices.SortFunc(reads, func(a, b *access) int { return cmp.Compare(written(b), written(a)) })
-	slices.SortFunc(writes, func(a, b *access) int { return cmp.Compare(ended(a.op), ended(b.op)) })
+	slices.SortFunc(reads, func(a, b int32) int { return cmp.Compare(written(b), written(a)) })
+	slices.SortFunc(writes, func(a, b *history.Operation) int { return cmp.Compare(ended(a), ended(b)) })
 	byCall := make([]int, len(writes)) // positions in writes
 	for i := range byCall {
 		byCall[i] = i
 	}
-	slices.SortFunc(byCall, func(a, b int) int { return cmp.Compare(writes[b].op.Call, writes[a].op.Call) })
+	slices.SortFunc(byCall, func(a, b int) int { return cmp.Compare(writes[b].Call, writes[a].Call) })
 	tree := newCounter(len(writes))
 	first := len(writes) // position of the first completion among newer writes
 	var lags []lag
 	next := 0
-	for _, r := range reads {
-		for next < len(byCall) && writes[byCall[next]].op.Call > written(r) {
+	for _, i := range reads {
+		for next < len(byCall) && writes[byCall[next]].Call > written(i) {
 			tree.add(byCall[next])
 			first = min(first, byCall[next])
 			next++
 		}
-		until, _ := slices.BinarySearchFunc(writes, r.op.Call, func(w *access, at int64) int { return cmp.Compare(ended(w.op), at) })
-		l := lag{read: r.op, versions: tree.below(until)}
-		if r.from >= 0 {
-			l.from = s.ops[r.from].op
+		r := s.operation(i)
+		until, _ := slices.BinarySearchFunc(writes, r.Call, func(w *history.Operation, at int64) int { return cmp.Compare(ended(w), at) })
+		l := lag{read: r, versions: tree.below(until)}
+		if from := s.ops[i].from; from >= 0 {
+			l.from = s.operation(from)
 		}
 		if l.versions > 0 {
-			l.over = writes[first].op
-			l.age = max(0, r.op.Invoked-l.over.Completed)
+			l.over = writes[first]
+			l.age = max(0, r.Invoked-l.over.Completed)
 		}
 		lags = append(lags, l)
 	}
@@ -174,12 +183,12 @@ func (s *sessions) lags(of []int) []lag {
 // there are others.
 func (s *sessions) mostRecent() {
 	for _, d := range s.doubts {
-		r := &s.ops[d.at]
+		r := s.operation(d.at)
 		best, at := int32(-1), int64(-2)
 		for _, w := range d.from {
 			done := int64(-1)
 			if w >= 0 {
-				if done = ended(s.ops[w].op); s.ops[w].op.Call > r.op.Return {
+				if done = ended(s.operation(w)); s.operation(w).Call > r.Return {
 					continue
 				}
 			}
@@ -190,7 +199,7 @@ func (s *sessions) mostRecent() {
 		if at == -2 {
 			best = d.from[0]
 		}
-		r.from = best
+		s.ops[d.at].from = best
 	}
 }
 
@@ -211,52 +220,4 @@ func (c counter) below(i int) (n int) {
 		n += c[i]
 	}
 	return n
-}
-
-// FinalRegisters judges eventual convergence of registers: all *final* reads
-// of a key, those invoked after every write of the key had completed or will
-// never do so, must return the same value, one that was written and not
-// certainly replaced: no newer write, as Staleness defines it, had completed.
-// Without a final read the verdict is unknown. Linear but for sorting. It does
-// not check what is read before.
-func FinalRegisters(initial history.Value) checkers.Checker {
-	return judge("eventual", "final reads", func(_ context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial, false)
-		if s == nil {
-			return v
-		}
-		s.mostRecent()
-		over := map[string]int64{} // key → index of the last event of a write
-		for _, o := range ops {
-			if o.F != Read && o.Outcome != history.Fail {
-				over[o.Key] = max(over[o.Key], o.Call, o.Return)
-			}
-		}
-		byKey := map[int32][]int{}
-		for i := range s.ops {
-			a := &s.ops[i]
-			if last, ok := over[a.op.Key]; a.write || !ok || a.op.Call > last {
-				byKey[a.key] = append(byKey[a.key], i)
-			}
-		}
-		final := 0
-		for _, key := range sortedKeys(byKey) {
-			lags := s.lags(byKey[key])
-			final += len(lags)
-			for _, l := range lags {
-				first, seen := found(lags[0].read), found(l.read)
-				if !seen.Equal(first) {
-					evidence := append(l.evidence(), lags[0].evidence()...)
-					return invalid("divergence", fmt.Sprintf("after all writes were over, one read returned %s and another one %s", first, seen), evidence...)
-				}
-				if l.versions > 0 {
-					return invalid("lost write", fmt.Sprintf("after all writes were over, a read returned %s, which %s had replaced", seen, written(l.over)), l.evidence()...)
-				}
-			}
-		}
-		if final == 0 {
-			return unknown("nothing was read after all writes were over")
-		}
-		return valid("%s agree, and are of writes that nothing replaced", plural(final, "final read"))
-	})
 }

@@ -104,7 +104,7 @@ func BenchmarkModels(b *testing.B) {
 	var r *run
 	b.Run("index", func(b *testing.B) {
 		for b.Loop() {
-			r = newRun(events)
+			r = newRun(b.Context(), events)
 		}
 	})
 	b.Run("rollback-propagation", func(b *testing.B) {
@@ -112,7 +112,7 @@ func BenchmarkModels(b *testing.B) {
 		failed[1] = true
 		end := int32(len(r.ev) - 1)
 		for b.Loop() {
-			r.patternAt(r.now(end), func(c int32) bool { return r.usable(c, end) }).line(failed)
+			newWalk(r).to(r.now(end)).pattern(func(c int32) bool { return r.usable(c, end) }).line(failed)
 		}
 	})
 	for _, m := range models {

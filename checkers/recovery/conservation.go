@@ -59,7 +59,7 @@ func conservation(r *run, _ Options) checkers.Verdict {
 		}
 		if !recorded {
 			for m := range int32(len(r.msgs)) {
-				if s.inTransit(m) {
+				if r.tick(); s.inTransit(m) {
 					sum += value[m]
 				}
 			}
@@ -123,7 +123,7 @@ func (t *tally) ends(value []int64) *checkers.Verdict {
 			s := newSweep(r)
 			s.cut(r.now(int32(len(r.ev) - 1)))
 			for m := range int32(len(r.msgs)) {
-				if s.inTransit(m) {
+				if r.tick(); s.inTransit(m) {
 					sum += value[m]
 				}
 			}

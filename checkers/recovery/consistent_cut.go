@@ -16,11 +16,14 @@ import (
 //   - every line to which all its processes were restored, unless they then
 //     replayed a log, which sends again what the line lacks;
 //   - the states of all processes at the moment at which a recovery was over:
-//     the last restore, end of replay or resume of its processes, if no other
-//     recovery had begun before;
+//     the last restore, end of replay or resume of its processes, and the end
+//     of those replays of an earlier one that went on, if no other recovery had
+//     begun before;
 //   - the states at the end, unless a process is dead or waits for recovery.
 //
-// Processes that a line does not name are taken as they were at that moment.
+// Processes that a line does not name are taken as they were at that moment,
+// and for the line of a recovery as they were when it was decided: by the time
+// at which it is over they may have received what was sent after it.
 // Not checked: what was in transit (channel-state).
 func consistentCut(r *run, _ Options) checkers.Verdict {
 	if r.kinds[record.Recv] == 0 {
@@ -50,12 +53,13 @@ func consistentCut(r *run, _ Options) checkers.Verdict {
 			continue
 		}
 		if !v.replayed {
-			moments = append(moments, moment{v.done, func() []place { return r.atLine(v.line, v.done) }, fmt.Sprintf("the line of the recovery at %s", checkers.At(r.ev[v.event].T))})
+			moments = append(moments, moment{v.done, func() []place { return r.atLine(v.line, v.event) }, fmt.Sprintf("the line of the recovery at %s", checkers.At(r.ev[v.event].T))})
 		}
-		if k+1 < len(r.recoveries) && r.recoveries[k+1].event < v.done {
+		over := r.replaysOver(v.done)
+		if over == none || k+1 < len(r.recoveries) && r.recoveries[k+1].event < over {
 			continue // the next one had begun: there is no state between the two
 		}
-		moments = append(moments, moment{v.done, func() []place { return r.now(v.done) }, fmt.Sprintf("the state after the recovery at %s", checkers.At(r.ev[v.event].T))})
+		moments = append(moments, moment{over, func() []place { return r.now(over) }, fmt.Sprintf("the state after the recovery at %s", checkers.At(r.ev[v.event].T))})
 	}
 	if len(moments) == 0 {
 		return lacks("committed round and no completed recovery")

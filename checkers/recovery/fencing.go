@@ -35,6 +35,7 @@ func fencing(r *run, _ Options) checkers.Verdict {
 	}
 	f := &fence{r: r, epoch: map[int32]int{}, epochAt: map[int32]int32{}, sink: map[string]int32{}, sends: map[int32][]int32{}, decided: none, undone: map[int32][]int32{}}
 	for i := range int32(len(r.ev)) {
+		r.tick()
 		if v := f.judge(i); v != nil {
 			return *v
 		}

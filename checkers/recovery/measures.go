@@ -2,8 +2,6 @@ package recovery
 
 import (
 	"cmp"
-	"fmt"
-	"math"
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
@@ -71,31 +69,6 @@ func (r *run) unresumed(v *recovery) int32 {
 	return none
 }
 
-// Young is the interval between checkpoints that costs least, to first order:
-// √(2·C·M) for a checkpoint that costs C and a mean time M between failures
-// (Young, CACM 17(9) 1974).
-func Young(cost, mtbf time.Duration) time.Duration {
-	return time.Duration(math.Sqrt(2 * float64(cost) * float64(mtbf)))
-}
-
-// Daly is the same to higher order: √(2CM)·(1 + ⅓·√(C/2M) + C/18M) − C if
-// C < 2M, else M (Daly, FGCS 22(3) 2006, equation 37).
-func Daly(cost, mtbf time.Duration) time.Duration {
-	c, m := float64(cost), float64(mtbf)
-	if c >= 2*m {
-		return mtbf
-	}
-	x := c / (2 * m)
-	return time.Duration(math.Sqrt(2*c*m)*(1+math.Sqrt(x)/3+x/9) - c)
-}
-
-// Waste is the expected share of time that is not useful work with checkpoints
-// of that cost at that interval, and a restart that takes so long:
-// C/T + (T/2 + R)/M, to first order.
-func Waste(interval, cost, restart, mtbf time.Duration) float64 {
-	return float64(cost)/float64(interval) + (float64(interval)/2+float64(restart))/float64(mtbf)
-}
-
 // measure computes, with times in seconds:
 //
 //   - rpo_units_max, rpo_seconds_max: over recoveries, the work units that the
@@ -107,14 +80,16 @@ func Waste(interval, cost, restart, mtbf time.Duration) float64 {
 //   - recomputed_units: work units that are in no final history; useful_units:
 //     those that are; overhead_stop_share: time stopped for checkpoints as a
 //     share of the time of all processes from first to last event;
-//   - checkpoint_seconds_mean, _max: from begin to first commit;
+//   - checkpoints_committed; checkpoints_forced: those that messages induced,
+//     committed or not; checkpoint_seconds_mean, _max: from begin to first commit;
 //     round_seconds_max: from round_begin to round_commit; stop_seconds_max,
 //     stop_seconds_total: from stop to go, or to the end of the incarnation;
 //   - bytes_LEVEL: bytes committed to each level;
 //   - interval_seconds_mean: between the begins of a process's checkpoints;
 //     failures; mtbf_seconds: time of the record per crash;
 //     young_seconds, daly_seconds: the best interval for the mean cost of a
-//     checkpoint (its stop time if processes tell it, else its duration).
+//     checkpoint (its stop time if processes tell it, else its duration);
+//   - completion_*: see measureCompletion.
 //
 // Never invalid; unknown if nothing of it is recorded.
 func measure(r *run, _ Options) checkers.Verdict {
@@ -127,6 +102,7 @@ func measure(r *run, _ Options) checkers.Verdict {
 	r.measureCheckpoints(m)
 	r.measureStops(m)
 	r.measureInterval(m)
+	r.measureCompletion(m)
 	v := valid("%d checkpoints, %d crashes, %d recoveries", len(r.ckpts), r.kinds[record.Crash], len(r.recoveries))
 	v.Measures = m
 	return v
@@ -194,6 +170,9 @@ func (r *run) measureCheckpoints(m map[string]float64) {
 	committed := 0
 	for c := range r.ckpts {
 		k := &r.ckpts[c]
+		if r.ev[k.begin].Forced {
+			m["checkpoints_forced"]++
+		}
 		for x, i := range k.commits {
 			m["bytes_"+cmp.Or(r.ev[i].Level, "unnamed")] += float64(r.ev[i].Bytes)
 			if x == 0 {
@@ -280,26 +259,4 @@ func (r *run) measureInterval(m map[string]float64) {
 	m["mtbf_seconds"] = mtbf.Seconds()
 	c := time.Duration(cost * float64(time.Second))
 	m["young_seconds"], m["daly_seconds"] = Young(c, mtbf).Seconds(), Daly(c, mtbf).Seconds()
-}
-
-// Optimum is a row of the table of the best interval.
-type Optimum struct {
-	MTBF, Cost, Young, Daly time.Duration
-	WasteYoung, WasteDaly   float64
-}
-
-// Optima is the table of best intervals for some mean times between failures,
-// for a checkpoint of that cost and a restart that takes so long.
-func Optima(cost, restart time.Duration, mtbfs ...time.Duration) (table []Optimum) {
-	for _, m := range mtbfs {
-		y, d := Young(cost, m), Daly(cost, m)
-		table = append(table, Optimum{m, cost, y, d, Waste(y, cost, restart, m), Waste(d, cost, restart, m)})
-	}
-	return table
-}
-
-// String prints the row for people.
-func (o Optimum) String() string {
-	return fmt.Sprintf("MTBF %s, checkpoint %s: Young %.3f s (waste %.1f %%), Daly %.3f s (waste %.1f %%)",
-		o.MTBF, o.Cost, o.Young.Seconds(), 100*o.WasteYoung, o.Daly.Seconds(), 100*o.WasteDaly)
 }

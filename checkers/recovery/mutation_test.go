@@ -91,14 +91,3 @@ func TestTheOrderOfLinesOfDifferentProcessesDoesNotMatter(t *testing.T) {
 		}
 	}
 }
-
-func TestOptimalIntervals(t *testing.T) {
-	// C = 8 s, M = 100 s: Young √1600 = 40 s; Daly 40·(1+0.2/3+0.04/9)−8.
-	row := Optima(8e9, 0, 100e9)[0]
-	if row.Young != 40e9 || row.Daly < 34.8e9 || row.Daly > 34.9e9 {
-		t.Error(row)
-	}
-	if Daly(300e9, 100e9) != 100e9 {
-		t.Error("a checkpoint that costs more than twice the MTBF")
-	}
-}

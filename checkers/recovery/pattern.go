@@ -18,49 +18,6 @@ type pattern struct {
 	recv   []int32
 }
 
-// patternAt follows the histories of places; of the checkpoints it keeps those
-// that keep says.
-func (r *run) patternAt(places []place, keep func(c int32) bool) *pattern {
-	n := len(r.procs)
-	p := &pattern{r: r, events: make([][]int32, n), ckpts: make([][]int32, n), at: make([][]int32, n)}
-	p.sent, p.recv = slices.Repeat([]int32{none}, len(r.msgs)), slices.Repeat([]int32{none}, len(r.msgs))
-	for q, at := range places {
-		var path []place
-		for ; at.inc != none; at = r.incs[at.inc].from {
-			path = append(path, at)
-		}
-		for k := len(path) - 1; k >= 0; k-- {
-			p.follow(q, r.incs[path[k].inc].events[:path[k].at], keep)
-		}
-	}
-	return p
-}
-
-func (p *pattern) follow(q int, events []int32, keep func(int32) bool) {
-	for _, i := range events {
-		pos := int32(len(p.events[q]))
-		p.events[q] = append(p.events[q], i)
-		e := &p.r.ev[i]
-		switch {
-		case e.Kind == record.CheckpointBegin:
-			p.checkpoint(q, p.r.ckptOf[q][e.Ckpt], pos, keep)
-		case e.Kind == record.Restore && e.Ckpt != "":
-			p.checkpoint(q, p.r.ckptOf[q][e.Ckpt], pos, keep)
-		case e.Kind == record.Send && p.sent[p.r.msg[i]] == none:
-			p.sent[p.r.msg[i]] = pos
-		case e.Kind == record.Recv && p.recv[p.r.msg[i]] == none:
-			p.recv[p.r.msg[i]] = pos
-		}
-	}
-}
-
-func (p *pattern) checkpoint(q int, c, pos int32, keep func(int32) bool) {
-	if n := len(p.ckpts[q]); n > 0 && p.ckpts[q][n-1] == c || !keep(c) {
-		return
-	}
-	p.ckpts[q], p.at[q] = append(p.ckpts[q], c), append(p.at[q], pos)
-}
-
 // interval is the number of checkpoints of q up to a position.
 func (p *pattern) interval(q, pos int32) int32 {
 	return int32(sort.Search(len(p.at[q]), func(i int) bool { return p.at[q][i] > pos }))
@@ -71,7 +28,8 @@ func (p *pattern) interval(q, pos int32) int32 {
 // one more than there are for where it stands. The failed cannot stay there.
 //
 // A message that is received and no longer sent takes its receiver back to its
-// last checkpoint before the receipt. The result is the greatest consistent
+// last checkpoint before the receipt. Such messages there may be from the
+// beginning: an earlier recovery that was cut short has undone their sending. The result is the greatest consistent
 // cut, for consistent cuts form a lattice. O(events).
 func (p *pattern) line(failed []bool) []int32 {
 	n := len(p.events)
@@ -87,11 +45,17 @@ func (p *pattern) line(failed []bool) []int32 {
 			set(int32(q), cut[q]-1)
 		}
 	}
+	for m, pos := range p.recv {
+		if q := p.r.to[m]; pos != none && p.sent[m] == none && pos < p.position(q, cut[q]) {
+			set(q, p.interval(q, pos))
+		}
+	}
 	for len(work) > 0 {
 		q := work[len(work)-1]
 		work = work[:len(work)-1]
 		to := p.position(q, cut[q])
 		for pos := to; pos < end[q]; pos++ {
+			p.r.tick()
 			i := p.events[q][pos]
 			m := p.r.msg[i]
 			if p.r.ev[i].Kind != record.Send || p.sent[m] != pos || p.recv[m] == none {
@@ -124,11 +88,18 @@ func (p *pattern) position(q, x int32) int32 {
 // reaches interval x, that is, if both lie in one strongly connected
 // component. O(checkpoints + messages).
 func (p *pattern) useless() (list []int32, g *intervals) {
-	g = p.intervals()
+	return p.uselessAfter(make([]int32, len(p.events)))
+}
+
+// uselessAfter is useless for the checkpoints after a consistent cut of
+// checkpoints or ends, given by positions: no message leads from after it to
+// before it, so that a cycle lies on one side of it. O(what lies after it).
+func (p *pattern) uselessAfter(cut []int32) (list []int32, g *intervals) {
+	g = p.intervals(cut)
 	component := g.components()
 	for q := range p.ckpts {
-		for x := range p.ckpts[q] {
-			v := g.base[q] + int32(x)
+		for x := g.from[q]; int(x) < len(p.ckpts[q]); x++ {
+			v := g.node(int32(q), x)
 			if component[v] == component[v+1] {
 				list = append(list, p.ckpts[q][x])
 			}
@@ -137,41 +108,68 @@ func (p *pattern) useless() (list []int32, g *intervals) {
 	return list, g
 }
 
-// intervals is the rollback-dependency graph (Wang 1997). Interval 0 of a
-// process begins in its initial state.
+// closed reports whether a cut lies at checkpoints, beginnings and ends, and no
+// message leads from after it to before it.
+func (p *pattern) closed(cut []int32) bool {
+	for q := range p.events {
+		x := p.interval(int32(q), cut[q])
+		if cut[q] != 0 && int(cut[q]) != len(p.events[q]) && (x == 0 || p.at[q][x-1] != cut[q]) {
+			return false
+		}
+		for pos := cut[q]; int(pos) < len(p.events[q]); pos++ {
+			i := p.events[q][pos]
+			p.r.tick()
+			if m := p.r.msg[i]; p.r.ev[i].Kind == record.Send && p.sent[m] == pos && p.recv[m] != none && p.recv[m] < cut[p.r.to[m]] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// intervals is the rollback-dependency graph (Wang 1997), from a cut on.
+// Interval 0 of a process begins in its initial state.
 type intervals struct {
-	base        []int32 // first interval of each process, and the end
+	from        []int32 // the first interval of each process in the graph
+	base        []int32 // its node, and the number of nodes
 	first, next []int32 // edges by messages, compressed rows
 	msg         []int32
 }
 
-func (p *pattern) intervals() *intervals {
-	g := &intervals{base: make([]int32, len(p.ckpts)+1)}
+func (g *intervals) node(q, x int32) int32 { return g.base[q] + x - g.from[q] }
+
+func (p *pattern) intervals(cut []int32) *intervals {
+	n := len(p.ckpts)
+	g := &intervals{from: make([]int32, n), base: make([]int32, n+1)}
 	for q := range p.ckpts {
-		g.base[q+1] = g.base[q] + int32(len(p.ckpts[q])) + 1
+		if cut[q] > 0 {
+			g.from[q] = p.interval(int32(q), cut[q])
+		}
+		g.base[q+1] = g.base[q] + int32(len(p.ckpts[q])) + 1 - g.from[q]
 	}
-	nodes := g.base[len(p.ckpts)]
-	g.first = make([]int32, nodes+1)
-	from := make([]int32, len(p.sent))
-	for m := range p.sent {
-		from[m] = none
-		if p.sent[m] != none && p.recv[m] != none {
-			q := p.r.from[m]
-			from[m] = g.base[q] + p.interval(q, p.sent[m])
-			g.first[from[m]+1]++
+	g.first = make([]int32, g.base[n]+1)
+	var from, msgs []int32
+	for q := range p.events {
+		for pos := cut[q]; int(pos) < len(p.events[q]); pos++ {
+			i := p.events[q][pos]
+			p.r.tick()
+			if m := p.r.msg[i]; p.r.ev[i].Kind == record.Send && p.sent[m] == pos && p.recv[m] != none {
+				v := g.node(int32(q), p.interval(int32(q), pos))
+				from, msgs = append(from, v), append(msgs, m)
+				g.first[v+1]++
+			}
 		}
 	}
-	for v := range nodes {
+	for v := range g.base[n] {
 		g.first[v+1] += g.first[v]
 	}
 	fill := slices.Clone(g.first)
-	g.next, g.msg = make([]int32, g.first[nodes]), make([]int32, g.first[nodes])
-	for m, v := range from {
-		if v != none {
-			q := p.r.to[m]
-			g.next[fill[v]], g.msg[fill[v]] = g.base[q]+p.interval(q, p.recv[m]), int32(m)
-			fill[v]++
-		}
+	g.next, g.msg = make([]int32, len(msgs)), make([]int32, len(msgs))
+	for k, v := range from {
+		m := msgs[k]
+		q := p.r.to[m]
+		g.next[fill[v]], g.msg[fill[v]] = g.node(q, p.interval(q, p.recv[m])), m
+		fill[v]++
 	}
 	return g
 }

@@ -8,8 +8,9 @@
 // since. What was undone by a rollback is in no later history.
 //
 // A violation comes with a witness. A model whose events are not in the record
-// is unknown, never valid; so is a record that contradicts itself. All but
-// recoveries (which cost a pass over the record each) take linear time.
+// is unknown, never valid; so is a record that contradicts itself. Models take
+// about linear time, and a little more for each recovery; a check ends soon
+// after its context.
 // Nothing is checked that processes did not record: a process that lies, or a
 // message that bypasses the record, is not found out.
 package recovery
@@ -21,6 +22,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/record"
@@ -31,6 +33,15 @@ type Options struct {
 	// RecoveryMax is how long a recovery may take before one that has not
 	// ended with the record counts as hung; 0 means 30 s.
 	RecoveryMax time.Duration
+	// TellsEnd promises that processes which end tell a final state: where none
+	// does, none has ended.
+	TellsEnd bool
+	// Memory is how many bytes may be taken, besides the record; 0 means no
+	// bound. A record that may need more is unknown.
+	Memory int64
+	// Read tells that record.Read has read the record, so that it is free of
+	// contradictions, and need not be validated again.
+	Read bool
 }
 
 // Model is a property of a record.
@@ -61,6 +72,7 @@ var models = []Model{
 	{"conservation", "the values of every line and of its channels have one sum", conservation},
 	{"index", "index-based checkpointing: no message is received from a higher index", indexBased},
 	{"terminates", "every recovery ends, with all processes resumed or with a failure that is told", terminates},
+	{"progress", "the computation gets on until it has ended or a failure is told", progress},
 	{"measures", "recovery point and time, recomputed work, costs of checkpoints, the optimal interval; never invalid", measure},
 }
 
@@ -89,17 +101,44 @@ func Checkers(o Options, names ...string) ([]checkers.Checker, error) {
 			return nil, fmt.Errorf("there is no model %q of recovery; there are %s, and all", name, strings.Join(Names(), ", "))
 		}
 		m := models[i]
-		list = append(list, checkers.Func(name, func(_ context.Context, e *checkers.Evidence) checkers.Verdict {
-			r, err := shared.of(e)
+		list = append(list, checkers.Func(name, func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+			v, err := m.judge(ctx, shared, e, o)
 			if err != nil {
-				return unknown("%v", err)
+				v = unknown("%v", err)
 			}
-			v := m.check(r, o)
 			v.Algorithm = "record of events"
 			return v
 		}))
 	}
 	return list, nil
+}
+
+// judge checks a record, unless its context ends before.
+func (m *Model) judge(ctx context.Context, shared *index, e *checkers.Evidence, o Options) (v checkers.Verdict, err error) {
+	defer caught(&err)
+	r, err := shared.of(ctx, e, o)
+	if err != nil {
+		return v, err
+	}
+	return m.check(r.in(ctx), o), nil
+}
+
+// indexBytes is what a record may take when it is indexed and judged, as
+// measured (TestTheBoundOfMemoryIsOne), a little more.
+func indexBytes(events []record.Event) int64 {
+	const event, message, copied = 120, 420, int64(unsafe.Sizeof(record.Event{}))
+	messages, ordered := 0, true
+	for i := range events {
+		if events[i].Kind == record.Send {
+			messages++
+		}
+		ordered = ordered && (i == 0 || events[i-1].T <= events[i].T)
+	}
+	need := int64(len(events))*event + int64(messages)*message
+	if !ordered {
+		need += int64(len(events)) * copied
+	}
+	return need
 }
 
 // index keeps the index of the last record that was asked for.
@@ -111,7 +150,7 @@ type index struct {
 	err   error
 }
 
-func (x *index) of(e *checkers.Evidence) (*run, error) {
+func (x *index) of(ctx context.Context, e *checkers.Evidence, o Options) (*run, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(e.Record) == 0 {
@@ -120,13 +159,36 @@ func (x *index) of(e *checkers.Evidence) (*run, error) {
 	if x.first == &e.Record[0] && x.count == len(e.Record) {
 		return x.run, x.err
 	}
-	x.first, x.count, x.run = &e.Record[0], len(e.Record), nil
-	if x.err = record.Validate(e.Record); x.err != nil {
-		x.err = fmt.Errorf("the record contradicts itself: event in %w", x.err)
-		return nil, x.err
+	x.first = nil // until it is whole
+	if need := indexBytes(e.Record); o.Memory > 0 && need > o.Memory {
+		return nil, fmt.Errorf("%d events take up to %d MiB to judge; allowed are %d MiB", len(e.Record), need>>20, o.Memory>>20)
 	}
-	x.run = newRun(e.Record)
-	return x.run, nil
+	if !o.Read {
+		err := record.ValidateContext(ctx, e.Record)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("time ran out while the record was validated: %w", ctx.Err())
+		}
+		if err != nil {
+			x.err = fmt.Errorf("the record contradicts itself: event in %w", err)
+		}
+	}
+	if x.run = nil; x.err == nil {
+		x.run = newRun(ctx, e.Record)
+		x.run.until = evidenceEnd(e)
+	}
+	x.first, x.count = &e.Record[0], len(e.Record)
+	return x.run, x.err
+}
+
+// evidenceEnd is when the record ended, or the run if that was later.
+func evidenceEnd(e *checkers.Evidence) (end time.Duration) {
+	for i := range e.Record {
+		end = max(end, e.Record[i].T)
+	}
+	for _, p := range e.Phases {
+		end = max(end, p.End)
+	}
+	return end
 }
 
 func valid(format string, args ...any) checkers.Verdict {

@@ -48,13 +48,20 @@ func (r *run) restartedBy(p, inc, event int32) bool {
 	return false
 }
 
-func (r *run) situationOf(v *recovery) *situation {
+// restoredBy is the last event of a recovery and its restores.
+func (r *run) restoredBy(v *recovery) int32 {
 	until := v.event
 	for _, k := range v.restores {
 		until = max(until, r.incs[k].events[0])
 	}
+	return until
+}
+
+// situation takes a walk to what a recovery found.
+func (w *walk) situation(v *recovery) *situation {
+	r, until := w.r, w.r.restoredBy(v)
 	return &situation{
-		p:      r.patternAt(r.now(v.event), func(c int32) bool { return r.usable(c, v.event) && r.usable(c, until) }),
+		p:      w.to(r.now(v.event)).keeping(until, v.event, func(c int32) bool { return r.usable(c, v.event) && r.usable(c, until) }),
 		failed: r.deadAt(v), until: until,
 	}
 }
@@ -105,6 +112,7 @@ func recoveryLine(r *run, _ Options) checkers.Verdict {
 	if len(r.recoveries) == 0 {
 		return lacks("recovery")
 	}
+	w := newWalk(r)
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
 		var bad *checkers.Verdict
@@ -112,7 +120,7 @@ func recoveryLine(r *run, _ Options) checkers.Verdict {
 		case r.byRounds(v):
 			bad = r.newestRound(v)
 		default:
-			bad = r.latestLine(v)
+			bad = r.latestLine(w.situation(v), v)
 		}
 		if bad != nil {
 			return *bad
@@ -122,10 +130,7 @@ func recoveryLine(r *run, _ Options) checkers.Verdict {
 }
 
 func (r *run) newestRound(v *recovery) *checkers.Verdict {
-	until := v.event
-	for _, k := range v.restores {
-		until = max(until, r.incs[k].events[0])
-	}
+	until := r.restoredBy(v)
 	took := r.ev[v.event].Round
 	for _, i := range r.rounds {
 		e := &r.ev[i]
@@ -144,8 +149,7 @@ func (r *run) newestRound(v *recovery) *checkers.Verdict {
 	return nil
 }
 
-func (r *run) latestLine(v *recovery) *checkers.Verdict {
-	s := r.situationOf(v)
+func (r *run) latestLine(s *situation, v *recovery) *checkers.Verdict {
 	want := s.p.line(s.failed)
 	if v.replayed {
 		for p := range want {
@@ -182,7 +186,9 @@ func (r *run) latestLine(v *recovery) *checkers.Verdict {
 }
 
 // members lists the processes that take checkpoints or exchange messages.
-func (r *run) members() (list []int32) {
+func (r *run) members() []int32 { return r.taking }
+
+func (r *run) findMembers() (list []int32) {
 	in := make([]bool, len(r.procs))
 	for c := range r.ckpts {
 		in[r.ckpts[c].proc] = true
@@ -214,16 +220,10 @@ type rollback struct {
 	skipped, useless []int32
 }
 
-// rollbacks measures a recovery.
-func (r *run) rollbacks(v *recovery, needUseless bool) (list []rollback) {
-	s := r.situationOf(v)
-	useless := map[int32]bool{}
-	if needUseless {
-		bad, _ := s.p.useless()
-		for _, c := range bad {
-			useless[c] = true
-		}
-	}
+// rollbacks measures a recovery. If it passed over checkpoints, and only then,
+// it is found out which are useless, if that is asked for.
+func (s *situation) rollbacks(v *recovery, needUseless bool) (list []rollback) {
+	r, skipped := s.p.r, 0
 	for _, p := range sorted(v.line) {
 		got, there := s.chosen(v, p)
 		if !there {
@@ -236,15 +236,25 @@ func (r *run) rollbacks(v *recovery, needUseless bool) (list []rollback) {
 			last := s.p.events[p][len(s.p.events[p])-1]
 			b.seconds = (r.ev[last].T - r.ev[s.p.events[p][pos]].T).Seconds()
 		}
-		for x := got; int(x) < len(s.p.ckpts[p]); x++ {
-			c := s.p.ckpts[p][x]
-			b.skipped = append(b.skipped, c)
-			b.ckpts++
+		b.skipped = s.p.ckpts[p][min(int(got), len(s.p.ckpts[p])):]
+		b.ckpts = len(b.skipped)
+		skipped += b.ckpts
+		list = append(list, b)
+	}
+	if !needUseless || skipped == 0 {
+		return list
+	}
+	useless := map[int32]bool{}
+	bad, _ := s.p.useless()
+	for _, c := range bad {
+		useless[c] = true
+	}
+	for k := range list {
+		for _, c := range list[k].skipped {
 			if useless[c] {
-				b.useless = append(b.useless, c)
+				list[k].useless = append(list[k].useless, c)
 			}
 		}
-		list = append(list, b)
 	}
 	return list
 }
@@ -258,10 +268,12 @@ func domino(r *run, _ Options) checkers.Verdict {
 		return lacks("recovery")
 	}
 	m := map[string]float64{"recoveries": float64(len(r.recoveries)), "domino_depth": 0, "rollback_events_max": 0, "rollback_seconds_max": 0, "dragged_processes_max": 0, "to_initial_state": 0}
+	w := newWalk(r)
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
-		dead, dragged := r.deadAt(v), 0
-		for _, b := range r.rollbacks(v, false) {
+		s := w.situation(v)
+		dead, dragged := s.failed, 0
+		for _, b := range s.rollbacks(v, false) {
 			m["domino_depth"] = max(m["domino_depth"], float64(b.ckpts))
 			m["rollback_events_max"] = max(m["rollback_events_max"], float64(b.events))
 			m["rollback_seconds_max"] = max(m["rollback_seconds_max"], b.seconds)
@@ -288,9 +300,10 @@ func noDomino(r *run, _ Options) checkers.Verdict {
 	if len(r.recoveries) == 0 {
 		return lacks("recovery")
 	}
+	w := newWalk(r)
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
-		for _, b := range r.rollbacks(v, true) {
+		for _, b := range w.situation(v).rollbacks(v, true) {
 			if len(b.useless) == 0 {
 				continue
 			}
@@ -322,16 +335,24 @@ func noUseless(r *run, _ Options) checkers.Verdict {
 		moments = append(moments, r.recoveries[k].event)
 	}
 	moments = append(moments, int32(len(r.ev)-1))
-	useless, total := map[int32]bool{}, map[int32]bool{}
+	useless, total := map[int32]bool{}, make([]bool, len(r.ckpts))
+	count := 0
 	var first *checkers.Verdict
-	for _, i := range moments {
-		p := r.patternAt(r.now(i), func(c int32) bool { return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= i })
-		for q := range p.ckpts {
-			for _, c := range p.ckpts[q] {
+	w := newWalk(r)
+	for k, i := range moments {
+		p := w.to(r.now(i)).keeping(i, i, func(c int32) bool {
+			is := len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= i
+			if is && !total[c] {
 				total[c] = true
+				count++
 			}
+			return is
+		})
+		cut := make([]int32, len(p.events))
+		if k+1 < len(moments) {
+			cut = w.undone(p, i, moments[k+1])
 		}
-		list, g := p.useless()
+		list, g := p.uselessAfter(cut)
 		for _, c := range list {
 			useless[c] = true
 		}
@@ -340,14 +361,36 @@ func noUseless(r *run, _ Options) checkers.Verdict {
 			first = &v
 		}
 	}
-	measures := map[string]float64{"checkpoints": float64(len(total)), "useless_checkpoints": float64(len(useless))}
+	measures := map[string]float64{"checkpoints": float64(count), "useless_checkpoints": float64(len(useless))}
 	if first != nil {
 		first.Measures = measures
 		return *first
 	}
-	v := valid("none of %d checkpoints lies on a Z-cycle", len(total))
+	v := valid("none of %d checkpoints lies on a Z-cycle", count)
 	v.Measures = measures
 	return v
+}
+
+// undone is where what follows a moment and is undone before the next one
+// begins; what comes before is in the next pattern, too, and judged with that.
+// It is the beginning if a message leads back over it, or if a checkpoint
+// before it is committed in between, which splits an interval.
+func (w *walk) undone(p *pattern, moment, next int32) []int32 {
+	r, cut := w.r, make([]int32, len(p.events))
+	for q, at := range r.now(next) {
+		cut[q] = r.distance(initial, r.meet(w.at[q], at))
+	}
+	late := false
+	for i := moment + 1; i <= next; i++ {
+		if e := &r.ev[i]; e.Kind == record.CheckpointCommit {
+			c := r.ckptOf[r.proc[i]][e.Ckpt]
+			late = late || r.ckpts[c].commits[0] == i && w.posOf[c] != none && w.posOf[c] < cut[r.proc[i]]
+		}
+	}
+	if late || !p.closed(cut) {
+		clear(cut)
+	}
+	return cut
 }
 
 // cycle explains why a checkpoint is useless.
@@ -360,7 +403,7 @@ func (r *run) cycle(p *pattern, g *intervals, c int32) checkers.Verdict {
 		}
 	}
 	quoted, path := []int32{k.begin}, ""
-	for _, m := range g.path(g.base[k.proc]+x+1, g.base[k.proc]+x) {
+	for _, m := range g.path(g.node(k.proc, x+1), g.node(k.proc, x)) {
 		quoted = append(quoted, p.events[r.from[m]][p.sent[m]], p.events[r.to[m]][p.recv[m]])
 		path += " " + r.msgs[m]
 	}

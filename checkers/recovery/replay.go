@@ -21,19 +21,28 @@ import (
 // whose messages depend on the order of arrival does not make it. Without
 // anything that was done twice it is unknown.
 func replay(r *run, _ Options) checkers.Verdict {
-	f := firsts{sends: slices.Repeat([]int32{none}, len(r.msgs)), recvs: slices.Repeat([]int32{none}, len(r.msgs)), others: map[deed]int32{}}
+	digests, values := newFirsts(r), newFirsts(r)
 	again := 0
 	for i := range int32(len(r.ev)) {
-		e := &r.ev[i]
-		j := f.before(r, i)
-		if j == none {
-			continue
+		r.tick()
+		e, same := &r.ev[i], true
+		j, k := none, none
+		if e.Digest != "" {
+			if j = digests.before(r, i); j != none {
+				same = e.Digest == r.ev[j].Digest
+			}
 		}
-		o := &r.ev[j]
-		if e.Digest != "" && o.Digest != "" || e.Value != nil && o.Value != nil {
+		if e.Value != nil {
+			if k = values.before(r, i); k != none && same {
+				if same = *e.Value == *r.ev[k].Value; !same {
+					j = k
+				}
+			}
+		}
+		if j != none || k != none {
 			again++
 		}
-		if e.Digest != "" && o.Digest != "" && e.Digest != o.Digest || e.Value != nil && o.Value != nil && *e.Value != *o.Value {
+		if !same {
 			return r.violated("diverged", []int32{j, i}, "%s did %s %s%s again differently", e.Proc, e.Kind, e.Msg, e.ID)
 		}
 	}
@@ -50,10 +59,14 @@ func replay(r *run, _ Options) checkers.Verdict {
 	return valid("%d things that were done again were the same", again)
 }
 
-// firsts are the first times that things were done.
+// firsts are the first times that things were done and told of.
 type firsts struct {
 	sends, recvs []int32 // by message
 	others       map[deed]int32
+}
+
+func newFirsts(r *run) *firsts {
+	return &firsts{sends: slices.Repeat([]int32{none}, len(r.msgs)), recvs: slices.Repeat([]int32{none}, len(r.msgs)), others: map[deed]int32{}}
 }
 
 type deed struct {

@@ -197,10 +197,12 @@ func (r *run) corrupt() (n int) {
 //
 //   - A checkpoint is not deleted from its last level while a checkpoint that
 //     is still there rests on it.
-//   - From the first committed round on there is always one with all parts; a
-//     part counts as long as no event deletes it or finds it bad.
+//   - From the first committed round on no deletion leaves none with all parts;
+//     a part counts as long as no event deletes it or finds it bad.
 //   - A message is deleted from a log only after its receiver has committed a
-//     checkpoint that includes the receipt.
+//     checkpoint that includes the receipt; where there are no rounds, only
+//     when every checkpoint of the receiver's history that could be restored
+//     includes it, for a recovery may have to take the oldest of them.
 //   - In a recovery without rounds, the latest consistent line of what was left
 //     is not behind that of all that had been committed, but for the
 //     checkpoints found bad.
@@ -266,7 +268,7 @@ func (r *run) basesKept() *checkers.Verdict {
 func (r *run) roundKept() *checkers.Verdict {
 	partOf := map[int32][]int{}
 	lost, whole := make([]int, len(r.rounds)), 0
-	next, deleted := 0, none
+	next := 0
 	held := map[int32]bool{}
 	for i := range int32(len(r.ev)) {
 		e := &r.ev[i]
@@ -293,6 +295,7 @@ func (r *run) roundKept() *checkers.Verdict {
 			continue
 		}
 		held[c] = is
+		before := whole
 		for _, k := range partOf[c] {
 			switch {
 			case is:
@@ -305,10 +308,7 @@ func (r *run) roundKept() *checkers.Verdict {
 				}
 			}
 		}
-		if e.Kind == record.CheckpointDelete {
-			deleted = i
-		}
-		if whole == 0 && deleted == i {
+		if e.Kind == record.CheckpointDelete && before > 0 && whole == 0 {
 			v := r.violated("nothing-left", []int32{r.rounds[next-1], i}, "after %s deleted %s no committed round is whole any more", e.Proc, e.Ckpt)
 			return &v
 		}
@@ -326,41 +326,93 @@ func (r *run) logKept() *checkers.Verdict {
 			received[r.msg[i]] = append(received[r.msg[i]], i)
 		}
 	}
-	newest := map[int32]int32{} // committed checkpoint of each process
+	l := &logs{r: r, newest: map[int32]int32{}, of: make([][]int32, len(r.procs))}
+	for c := range r.ckpts {
+		l.of[r.ckpts[c].proc] = append(l.of[r.ckpts[c].proc], int32(c))
+	}
 	for i := range int32(len(r.ev)) {
 		e := &r.ev[i]
 		switch e.Kind {
 		case record.CheckpointCommit:
-			newest[r.proc[i]] = r.ckptOf[r.proc[i]][e.Ckpt]
+			l.newest[r.proc[i]] = r.ckptOf[r.proc[i]][e.Ckpt]
 		case record.LogDelete:
 			m := r.msg[i]
-			c, ok := newest[r.to[m]]
-			covered := ok && slices.ContainsFunc(received[m], func(j int32) bool { return r.contains(r.ckpts[c].at, j) })
-			if !covered {
-				v := r.violated("log", append(r.about(m), i), "%s deleted message %s from its log; no committed checkpoint of %s includes its receipt", e.Proc, e.Msg, r.procs[r.to[m]])
-				return &v
+			c := l.taken(r.to[m], i)
+			if c != none && slices.ContainsFunc(received[m], func(j int32) bool { return r.contains(r.ckpts[c].at, j) }) {
+				continue
 			}
+			quoted, which := append(r.about(m), i), "there is no committed checkpoint of "+r.procs[r.to[m]]
+			if c != none {
+				quoted, which = append(quoted, r.ckpts[c].begin), r.name(r.to[m], c)+", which a recovery may take, does not include its receipt"
+			}
+			v := r.violated("log", quoted, "%s deleted message %s from its log; %s", e.Proc, e.Msg, which)
+			return &v
 		}
 	}
 	return nil
 }
 
+// logs knows which checkpoints of a process need the messages after them.
+type logs struct {
+	r      *run
+	newest map[int32]int32 // committed checkpoint of each process
+	of     [][]int32       // checkpoints of each process that may still be there
+}
+
+// taken is the earliest checkpoint that a recovery after an event may take a
+// process back to, or none: with rounds that of the newest one, else the oldest
+// that could be restored.
+func (l *logs) taken(p, event int32) int32 {
+	r := l.r
+	if r.kinds[record.RoundBegin]+len(r.rounds) > 0 {
+		if c, ok := l.newest[p]; ok {
+			return c
+		}
+		return none
+	}
+	for int(event)+1 < len(r.ev) && r.ev[event+1].T == r.ev[event].T {
+		event++ // what happened at the same time may have come first
+	}
+	for len(l.of[p]) > 0 {
+		k := &r.ckpts[l.of[p][0]]
+		given := k.abort != none && k.abort <= event
+		lost := len(k.losses) > 0 && len(k.commits) > 0 && k.commits[len(k.commits)-1] <= event && r.levels(l.of[p][0], event) == 0
+		if !given && !lost {
+			break
+		}
+		l.of[p] = l.of[p][1:]
+	}
+	now := r.present(p, event)
+	for _, c := range l.of[p] {
+		if r.ckpts[c].begin > event {
+			break
+		}
+		if r.before(r.ckpts[c].at, now) && r.usable(c, event) {
+			return c
+		}
+	}
+	return none
+}
+
 func (r *run) lineKept() *checkers.Verdict {
+	w := newWalk(r)
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
 		if r.byRounds(v) || v.replayed {
 			continue
 		}
-		s := r.situationOf(v)
+		s := w.situation(v)
 		left := s.p.line(s.failed)
-		all := r.patternAt(r.now(v.event), func(c int32) bool {
+		all := w.pattern(func(c int32) bool {
 			k := &r.ckpts[c]
 			bad := slices.ContainsFunc(k.losses, func(l int32) bool { return l <= s.until && r.ev[l].Kind == record.CheckpointBad })
 			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.event
 		})
 		best := all.line(s.failed)
+		// If the line is behind, one of its checkpoints was deleted: processes
+		// that could have stayed as they are follow that.
 		for p := range best {
-			if all.position(int32(p), best[p]) > s.p.position(int32(p), left[p]) {
+			if int(best[p]) <= len(all.ckpts[p]) && all.position(int32(p), best[p]) > s.p.position(int32(p), left[p]) {
 				c := all.ckpts[p][best[p]-1]
 				bad := r.violated("needed", append([]int32{r.ckpts[c].begin, v.event}, r.ckpts[c].losses...), "the recovery at %s would have taken %s, which had been deleted", checkers.At(r.ev[v.event].T), r.name(int32(p), c))
 				return &bad

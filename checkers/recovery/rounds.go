@@ -14,11 +14,12 @@ import (
 //     level, was begun in this round, and no process that ever took part in a
 //     round is missing.
 //   - A round is committed with one line only, and is not aborted as well.
-//   - A recovery to a round takes one that was committed before, as a whole:
-//     its line has the round's parts and nothing else; and a process restores
-//     what the recovery's line says.
+//   - A recovery to a round takes one that was committed before, and of each
+//     process of the round that it sets back the round's part; and a process
+//     restores what the recovery's line says.
 //
-// Not checked: that the newest round is taken (recovery-line), nor that the
+// Not checked: that a recovery sets back all processes of the round, as some may
+// be where they were (consistent-cut judges the states), that the newest round is taken (recovery-line), nor that the
 // parts can still be loaded (restorable).
 func atomicRounds(r *run, _ Options) checkers.Verdict {
 	if len(r.rounds) == 0 && r.kinds[record.RoundAbort] == 0 {

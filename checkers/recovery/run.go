@@ -2,9 +2,11 @@ package recovery
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/record"
@@ -73,17 +75,21 @@ type run struct {
 	ckpts      []checkpoint
 	ckptOf     []map[string]int32
 	recoveries []recovery
-	rounds     []int32 // events of kind round_commit, in order
+	rounds     []int32       // events of kind round_commit, in order
+	until      time.Duration // the end of the evidence
 	kinds      map[record.Kind]int
+	taking     []int32 // see members
+	clock      *clock  // of the check that looks at it; nil where none does
 }
 
 // newRun indexes a record that is free of contradictions.
-func newRun(events []record.Event) *run {
-	r := &run{ev: inOrder(events), kinds: map[record.Kind]int{}}
+func newRun(ctx context.Context, events []record.Event) *run {
+	r := &run{ev: inOrder(events), kinds: map[record.Kind]int{}, clock: &clock{ctx: ctx}}
 	n := len(r.ev)
 	r.proc, r.inc, r.at, r.msg = make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n)
 	procs, msgs := map[string]int32{}, make(map[string]int32, n/2)
 	for i := range r.ev {
+		r.tick()
 		p, ok := procs[r.ev[i].Proc]
 		if !ok {
 			p = int32(len(r.procs))
@@ -105,6 +111,7 @@ func newRun(events []record.Event) *run {
 		}
 	}
 	for i := range r.ev {
+		r.tick()
 		r.add(int32(i), procs, msgs)
 	}
 	for i := range r.incs {
@@ -113,6 +120,7 @@ func newRun(events []record.Event) *run {
 	for i := range r.recoveries {
 		r.finish(&r.recoveries[i])
 	}
+	r.taking = r.findMembers()
 	return r
 }
 
@@ -235,6 +243,9 @@ func (r *run) finish(v *recovery) {
 			v.line[p] = r.ckptOf[p][c]
 		}
 	}
+	// A recovery may be cut short by the next before any replay has ended: how
+	// a system recovers is told by the record as a whole.
+	v.replayed = r.kinds[record.ReplayEnd] > 0
 	restored := map[int32]bool{}
 	for _, k := range v.restores {
 		in, last, crashed := &r.incs[k], int32(0), false
@@ -242,7 +253,6 @@ func (r *run) finish(v *recovery) {
 		for _, i := range in.events {
 			switch r.ev[i].Kind {
 			case record.ReplayEnd:
-				v.replayed = true
 				last = i
 			case record.Crash:
 				crashed = crashed || !resumed(r, in, i)
@@ -280,6 +290,7 @@ func resumed(r *run, in *incarnation, before int32) bool {
 // present is where process p was after the event with that number. A process
 // that has restarted and not been restored is still where it crashed.
 func (r *run) present(p, event int32) place {
+	r.tick()
 	lives := r.lives[p]
 	n := sort.Search(len(lives), func(i int) bool { return r.incs[lives[i]].events[0] > event })
 	for n--; n >= 0; n-- {
@@ -301,6 +312,7 @@ func (r *run) before(a, b place) bool {
 
 // contains reports whether an event lies in the history of a place.
 func (r *run) contains(p place, event int32) bool {
+	r.tick()
 	return r.before(place{r.inc[event], r.at[event] + 1}, p)
 }
 
@@ -308,7 +320,14 @@ func (r *run) contains(p place, event int32) bool {
 // far as its process had said by then.
 func (r *run) usable(c, event int32) bool {
 	k := &r.ckpts[c]
-	return (k.abort == none || k.abort > event) && r.levels(c, event) > 0
+	if k.abort != none && k.abort <= event {
+		return false
+	}
+	if len(k.losses) == 0 {
+		r.tick()
+		return len(k.commits) > 0 && k.commits[0] <= event
+	}
+	return r.levels(c, event) > 0
 }
 
 // byRounds reports whether the system takes global checkpoints. Then a
@@ -319,6 +338,7 @@ func (r *run) byRounds(v *recovery) bool {
 
 // levels counts the levels that hold a checkpoint after an event.
 func (r *run) levels(c, event int32) int {
+	r.tick()
 	there := map[string]bool{}
 	k := &r.ckpts[c]
 	losses := k.losses

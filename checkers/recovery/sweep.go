@@ -28,6 +28,7 @@ func (s *sweep) inTransit(m int32) bool { return s.sends[m] > 0 && s.recvs[m] ==
 
 // apply adds an event to the cut (by = 1) or takes it out (by = -1).
 func (s *sweep) apply(i, by int32) {
+	s.r.tick()
 	m := s.r.msg[i]
 	if m == none || s.r.ev[i].Kind == record.LogDelete {
 		return
@@ -144,7 +145,27 @@ func (r *run) lineOf(event int32) map[int32]int32 {
 	return line
 }
 
-// settled reports whether at the end no process waits for recovery.
+// replaysOver is the event by which all replays that were under way after an
+// event had ended, or none. What a process has not done again yet is missing
+// from its history.
+func (r *run) replaysOver(event int32) int32 {
+	over := event
+	for p := range int32(len(r.procs)) {
+		k := r.present(p, event).inc
+		if r.kinds[record.ReplayEnd] == 0 || k == none || r.ev[r.incs[k].events[0]].Kind != record.Restore {
+			continue
+		}
+		end, ok := r.first(&r.incs[k], record.ReplayEnd)
+		if !ok {
+			return none
+		}
+		over = max(over, end)
+	}
+	return over
+}
+
+// settled reports whether at the end no process waits for recovery, or does
+// again what a log has.
 func (r *run) settled() bool {
 	talks := make([]bool, len(r.procs)) // the others have nothing to restore
 	for m := range r.msgs {
@@ -158,6 +179,9 @@ func (r *run) settled() bool {
 		if in.bare || r.ev[in.events[len(in.events)-1]].Kind == record.Crash {
 			return false
 		}
+	}
+	if r.replaysOver(int32(len(r.ev)-1)) == none {
+		return false
 	}
 	for i := range r.recoveries {
 		if r.recoveries[i].done == none && i == len(r.recoveries)-1 {

@@ -145,9 +145,16 @@ type Rule interface {
 // Tripper can make something happen at the moment at which a node program
 // reaches a named point.
 type Tripper interface {
+	// CanTrip says why the programs of this cluster cannot be stopped at a
+	// point, or that they have none of that name.
+	CanTrip(point string) error
 	// Trip arms a wire.
 	Trip(ctx context.Context, w Tripwire) (Wire, error)
 }
+
+// PointsPort is the name of the port, among those of a Command, on which the
+// process of a node can be stopped at named points: see package server.
+const PointsPort = "points"
 
 // Tripwire waits for the Nth time that a node reaches Point, counted from
 // now over all Nodes.

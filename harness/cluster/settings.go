@@ -32,6 +32,11 @@ type Setting struct {
 // something of its own accord: workloads decide it.
 const JobSetting = "job"
 
+// JobSeedSetting is the setting that seeds the job of such a target. A run
+// whose scenario does not set it takes a number that derives from its own
+// seed.
+const JobSeedSetting = "job-seed"
+
 // Configure returns a target with settings, and all values that are in force
 // then. Targets that are not Configurable have none.
 func Configure(t Target, values map[string]string) (Target, map[string]string, error) {

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/cleancut/cleancut/harness/history"
@@ -59,6 +61,22 @@ type Bug struct {
 	Code string // id in the catalogue of bugs: "R1"
 	// Where tells which runtimes can show it.
 	Where []string
+}
+
+// CheckBug says which bugs the target of that name has, if id is none of them
+// and not "".
+func CheckBug(target string, bugs []Bug, id string) error {
+	if id == "" {
+		return nil
+	}
+	known := make([]string, len(bugs))
+	for i, b := range bugs {
+		if b.ID == id {
+			return nil
+		}
+		known[i] = b.ID
+	}
+	return fmt.Errorf("%s: no planted bug is called %q; there are: %s", target, id, strings.Join(known, ", "))
 }
 
 // Client is one client of a target, in blocking style. It is used by one

@@ -27,7 +27,7 @@ const statusTimeout = time.Second
 const dataDir = "/data"
 
 // Cluster is a started target in containers. It implements cluster.Cluster,
-// Crasher, Rebooter, Pauser, Linker, Disker, Grouper, Recorder and Observer; if its nodes count their
+// Crasher, Rebooter, Pauser, Linker, Disker, Grouper, Tripper, Recorder and Observer; if its nodes count their
 // unsynced bytes, the value that Run hands out is a PowerCutter too.
 type Cluster struct {
 	*executor
@@ -61,6 +61,7 @@ var (
 	_ cluster.Grouper  = (*Cluster)(nil)
 	_ cluster.Recorder = (*Cluster)(nil)
 	_ cluster.Disker   = (*Cluster)(nil)
+	_ cluster.Tripper  = (*Cluster)(nil)
 )
 
 // machine is one node's container.

@@ -48,6 +48,9 @@ func TestCrashesOfProcessesAndMachines(t *testing.T) {
 		t.Run("disks rot, are cut, slow down and are wiped", func(t *testing.T) {
 			damages(bed{t, b.ctx, b.c, b.net})
 		})
+		t.Run("a node can be stopped and killed at a point", func(t *testing.T) {
+			trips(bed{t, b.ctx, b.c, b.net})
+		})
 		if f := b.c.Findings(); len(f) > 0 {
 			t.Errorf("what the harness itself did was found: %v", f)
 		}
@@ -214,7 +217,7 @@ func unknownNodes(b bed) {
 			b.Errorf("%s of n9 says %v, want ErrNoNode", what, err)
 		}
 	}
-	if _, err := b.net.Address("n1", "telnet"); err == nil || !strings.Contains(err.Error(), "[client peer]") {
+	if _, err := b.net.Address("n1", "telnet"); err == nil || !strings.Contains(err.Error(), "[client peer points]") {
 		b.Errorf("the address of an unknown port says %v", err)
 	}
 	m := b.c.machines["n1"]

@@ -12,8 +12,7 @@
 // Sweep removes, and never anything else.
 //
 // The package does not judge what nodes do, and it makes no fault that
-// Docker's kernel lacks: Linker.CanImpair says what is missing. It has no
-// Tripper.
+// Docker's kernel lacks: Linker.CanImpair says what is missing.
 package docker
 
 import (

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
@@ -25,9 +26,16 @@ import (
 // Events of an incarnation after the next one has begun are none: they are
 // those of a zombie. A message may be received before the line that tells of
 // its sending: only the order of each process counts.
-func Validate(events []Event) error {
+func Validate(events []Event) error { return ValidateContext(context.Background(), events) }
+
+// ValidateContext is Validate, which ends early, with the error of the context,
+// when that is over.
+func ValidateContext(ctx context.Context, events []Event) error {
 	v := newValidator()
 	for i := range events {
+		if i%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err := v.add(&events[i], i+1); err != nil {
 			return &LineError{i + 1, err}
 		}

@@ -91,8 +91,11 @@ func timelineSVG(e *checkers.Evidence) (template.HTML, error) {
 	if err != nil {
 		return "", err
 	}
-	rows := []*plot.Plot{lanes, rate, latency}
-	const width, height = 11 * vg.Inch, 7 * vg.Inch
+	return stacked(11*vg.Inch, 7*vg.Inch, lanes, rate, latency)
+}
+
+// stacked draws plots above each other, with their vertical axes aligned.
+func stacked(width, height vg.Length, rows ...*plot.Plot) (template.HTML, error) {
 	c := vgsvg.New(width, height)
 	tiles := draw.Tiles{Rows: len(rows), Cols: 1, PadY: 16, PadTop: 4, PadBottom: 4, PadRight: 8, PadLeft: 2}
 	grid := make([][]*plot.Plot, len(rows))
@@ -137,27 +140,37 @@ func runEnd(e *checkers.Evidence) time.Duration {
 	return end
 }
 
-// newPlot returns an empty plot of the run's length with fault windows
-// shaded.
-func newPlot(e *checkers.Evidence, end time.Duration, title string, shaded bool) *plot.Plot {
+// blankPlot returns an empty plot in the style of the page.
+func blankPlot(title string) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = color.Transparent
 	p.Title.Text = title
 	p.Title.Padding = 6
-	for _, s := range []*draw.TextStyle{&p.Title.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.X.Label.TextStyle, &p.Y.Label.TextStyle} {
+	for _, s := range []*draw.TextStyle{&p.Title.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.Legend.TextStyle} {
 		s.Font = font.Font{Typeface: "Liberation", Variant: "Sans", Size: 9}
 	}
 	p.Title.TextStyle.Font.Size = 10.5
-	p.X.Min, p.X.Max = 0, end.Seconds()
 	p.X.Padding, p.Y.Padding = 0, 0
-	p.X.Tick.Marker = secondTicks{}
 	p.X.LineStyle.Color, p.Y.LineStyle.Color = gridColor, gridColor
 	p.X.Tick.LineStyle.Color, p.Y.Tick.LineStyle.Color = gridColor, gridColor
+	return p
+}
+
+// levelGrid is a grid of horizontal lines.
+func levelGrid() *plotter.Grid {
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = nil, gridColor
+	return grid
+}
+
+// newPlot returns an empty plot of the run's length with fault windows
+// shaded.
+func newPlot(e *checkers.Evidence, end time.Duration, title string, shaded bool) *plot.Plot {
+	p := blankPlot(title)
+	p.X.Min, p.X.Max = 0, end.Seconds()
+	p.X.Tick.Marker = secondTicks{}
 	if shaded {
-		p.Add(shade{e.Faults})
-		grid := plotter.NewGrid()
-		grid.Vertical.Color, grid.Horizontal.Color = nil, gridColor
-		p.Add(grid)
+		p.Add(shade{e.Faults}, levelGrid())
 	}
 	return p
 }

@@ -11,7 +11,7 @@ package report
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"html"
@@ -27,16 +27,18 @@ import (
 	"github.com/cleancut/cleancut/harness/rundir"
 )
 
-//go:embed page.html
-var pageText string
+//go:embed page.html style.html study.html
+var pages embed.FS
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"clock":   clock,
-	"seconds": func(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) },
-	"effect":  effect,
-	"join":    func(s []string) string { return strings.Join(s, ", ") },
-	"lower":   strings.ToLower,
-}).Parse(pageText))
+var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
+	"clock":        clock,
+	"seconds":      func(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) },
+	"effect":       effect,
+	"join":         func(s []string) string { return strings.Join(s, ", ") },
+	"lower":        strings.ToLower,
+	"percent":      func(share float64) float64 { return 100 * share },
+	"milliseconds": func(d time.Duration) float64 { return 1000 * d.Seconds() },
+}).ParseFS(pages, "*.html"))
 
 // Bounds of a report.
 const (

@@ -36,6 +36,7 @@ import (
 const (
 	ClientPort = 7000
 	PeerPort   = 7001
+	PointsPort = 7002
 )
 
 // UnsyncedPath is where Command lets a node count its unsynced bytes.
@@ -66,6 +67,9 @@ type Config struct {
 	Listen string
 	// ClientPort serves HTTP, PeerPort the other nodes.
 	ClientPort, PeerPort int
+	// PointsPort, if positive, is a port of the loopback address on which the
+	// program can be stopped at its points: see points.go.
+	PointsPort int
 	// PeerPorts overrides PeerPort for single peers: several nodes can then
 	// share an address, as they do in tests.
 	PeerPorts map[string]int
@@ -150,7 +154,7 @@ func (c Config) Validate() error {
 			return fmt.Errorf("server: peer %q has address %q, which is not an IP address", name, c.Peers[name])
 		}
 	}
-	for what, port := range map[string]int{"client": c.ClientPort, "peer": c.PeerPort} {
+	for what, port := range map[string]int{"client": c.ClientPort, "peer": c.PeerPort, "points": c.PointsPort} {
 		if port < 0 || port > 65535 {
 			return fmt.Errorf("server: %s port %d is not in 0…65535", what, port)
 		}
@@ -193,6 +197,7 @@ func Command(cfg cluster.NodeConfig) cluster.Command {
 		"--unsynced-file=" + UnsyncedPath,
 		"--record-file=" + RecordPath,
 		"--sync-delay-file=" + SyncDelayPath,
+		fmt.Sprintf("--points-port=%d", PointsPort),
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Settings)) {
 		args = append(args, "--set="+name+"="+cfg.Settings[name])
@@ -202,7 +207,7 @@ func Command(cfg cluster.NodeConfig) cluster.Command {
 	}
 	return cluster.Command{
 		Args:         args,
-		Ports:        map[string]int{"client": ClientPort, "peer": PeerPort},
+		Ports:        map[string]int{"client": ClientPort, "peer": PeerPort, cluster.PointsPort: PointsPort},
 		UnsyncedFile: UnsyncedPath,
 		RecordFile:   RecordPath,
 		FilesDir:     path.Join(cfg.DataDir, filesFolder), SyncDelayFile: SyncDelayPath,

@@ -59,6 +59,7 @@ func parse(args []string) (Config, error) {
 	flags.StringVar(&cfg.Listen, "listen", "", "IP address to listen on")
 	flags.IntVar(&cfg.ClientPort, "client-port", ClientPort, "TCP port for clients (HTTP)")
 	flags.IntVar(&cfg.PeerPort, "peer-port", PeerPort, "TCP port for other nodes")
+	flags.IntVar(&cfg.PointsPort, "points-port", 0, "TCP port of the loopback address on which the program can be stopped at points")
 	flags.StringVar(&cfg.Bug, "bug", "", "planted bug to switch on")
 	flags.Uint64Var(&cfg.Seed, "seed", 0, "seed of the run")
 	flags.StringVar(&cfg.Boot, "boot", os.Getenv(BootEnv), "id of this incarnation")

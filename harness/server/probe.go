@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,31 +14,35 @@ import (
 )
 
 // maxStatus bounds the answer of a health endpoint, in bytes.
-const maxStatus = 1 << 20
+const maxStatus = 64 << 10
 
-// Probe asks a node that was started by Command how it is. Targets call it
-// from cluster.Contained.Probe.
-func Probe(ctx context.Context, dial cluster.Dialer) (node.Status, error) {
-	var status node.Status
+// Probe asks the node of that name, which was started by Command, how it is.
+// Targets call it from cluster.Contained.Probe.
+func Probe(ctx context.Context, name string, dial cluster.Dialer) (node.Status, error) {
+	var s node.Status
 	transport := &http.Transport{
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, "client") },
 		DisableKeepAlives: true,
 	}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://node/health", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+name+"/health", nil)
 	if err != nil {
-		return status, err
+		return s, fmt.Errorf("probing %s: %w", name, err)
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return status, err
+		return s, fmt.Errorf("probing %s: %w", name, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return status, fmt.Errorf("health: status %s", resp.Status)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
+	switch {
+	case err != nil:
+		return s, fmt.Errorf("probing %s: %w", name, err)
+	case resp.StatusCode != http.StatusOK:
+		return s, fmt.Errorf("probing %s: /health answered %s: %s", name, resp.Status, bytes.TrimSpace(body))
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&status); err != nil {
-		return status, fmt.Errorf("health: %w", err)
+	if err := json.Unmarshal(body, &s); err != nil {
+		return s, fmt.Errorf("probing %s: /health: %w", name, err)
 	}
-	return status, nil
+	return s, nil
 }

@@ -86,6 +86,7 @@ type server struct {
 	timers   timers
 	disk     *disk
 	recorder *recorder
+	points   points
 	requests *requests
 	peers    map[string]*peer
 }
@@ -148,6 +149,10 @@ func (s *server) listen(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("peer port: %w", err), clients.Close())
 	}
+	stopPoints, err := s.listenPoints(ctx)
+	if err != nil {
+		return nil, errors.Join(err, clients.Close(), peers.Close())
+	}
 	for _, name := range s.cfg.Names {
 		if name == s.cfg.Name {
 			continue
@@ -171,7 +176,21 @@ func (s *server) listen(ctx context.Context) (stop func(), err error) {
 	return func() {
 		_ = web.Close()
 		_ = peers.Close()
+		stopPoints()
 	}, nil
+}
+
+// listenPoints opens the port on which the program can be stopped.
+func (s *server) listenPoints(ctx context.Context) (stop func(), err error) {
+	if s.cfg.PointsPort <= 0 {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.cfg.PointsPort)))
+	if err != nil {
+		return nil, fmt.Errorf("points port: %w", err)
+	}
+	go s.points.accept(ctx, l)
+	return func() { _ = l.Close() }, nil
 }
 
 func (s *server) address(port int) string {
@@ -190,7 +209,7 @@ func (e *env) Wall() time.Time    { return time.Now() }
 func (e *env) Rand() *rand.Rand   { return e.rand }
 func (e *env) Disk() node.Disk    { return e.disk }
 func (e *env) StopTimer(n string) { e.timers.stop(n) }
-func (e *env) Point(string)       {}
+func (e *env) Point(name string)  { e.points.reach(name) }
 func (e *env) Observe(node.Fact)  {}
 
 // Record writes an event down at once. A record that cannot be written would

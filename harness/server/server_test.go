@@ -215,7 +215,7 @@ func TestClientsAndPeersReachTheProgram(t *testing.T) {
 	ask(t, a, "GET", "/health", "")
 	runNode(t, b)
 	heard(b, "again")
-	status, err := Probe(t.Context(), func(ctx context.Context, port string) (net.Conn, error) {
+	status, err := Probe(t.Context(), "n1", func(ctx context.Context, port string) (net.Conn, error) {
 		return net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(map[string]int{"client": a.ClientPort}[port]))
 	})
 	if err != nil || status.Boot != "boot-of-a" {

@@ -70,6 +70,14 @@ func (x *wire) touch(n *machine) bool {
 	return true
 }
 
+// CanTrip implements cluster.Tripper.
+func (w *world) CanTrip(point string) error {
+	if known := w.target.Points(); !slices.Contains(known, point) {
+		return fmt.Errorf("%s has no point %q; there are: %s", w.target.Name(), point, strings.Join(known, ", "))
+	}
+	return nil
+}
+
 // Trip implements cluster.Tripper. A wire without Kill is noticed by Await as
 // soon as the program has returned from what it did at the point.
 func (w *world) Trip(ctx context.Context, t cluster.Tripwire) (cluster.Wire, error) {
@@ -79,8 +87,8 @@ func (w *world) Trip(ctx context.Context, t cluster.Tripwire) (cluster.Wire, err
 	if t.Nth < 1 {
 		return nil, fmt.Errorf("tripwire at %q: the %d-th time: want at least 1", t.Point, t.Nth)
 	}
-	if known := w.target.Points(); !slices.Contains(known, t.Point) {
-		return nil, fmt.Errorf("tripwire at %q: target %q has no such point; it has %s", t.Point, w.target.Name(), strings.Join(known, ", "))
+	if err := w.CanTrip(t.Point); err != nil {
+		return nil, fmt.Errorf("tripwire: %w", err)
 	}
 	x := &wire{w: w, what: t, left: t.Nth}
 	if t.Nodes != nil {

@@ -8,6 +8,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/recovery"
 	"github.com/cleancut/cleancut/suites"
 	"github.com/cleancut/cleancut/suites/specs"
 )
@@ -16,9 +18,27 @@ func TestCheckpointing(t *testing.T) { specs.Run(t, "Checkpointing") }
 
 var _ = Describe("Checkpointed computations recover", func() { specs.Hold("checkpointing") })
 
+// unclaimed returns the checker of a model that a protocol does not claim.
+func unclaimed(model string) checkers.Checker {
+	list, err := recovery.Checkers(recovery.Options{}, model)
+	if err != nil {
+		panic(err)
+	}
+	return list[0]
+}
+
+var _ = Describe("What is not claimed is missed", func() {
+	specs.Missed(
+		specs.Unclaimed{Scenario: independent + "crashes", Checker: unclaimed("no-domino"), Measure: "domino_depth", Least: 2, Seeds: 20},
+		specs.Unclaimed{Scenario: independent + "crashes", Checker: unclaimed("no-useless-checkpoints"), Measure: "useless_checkpoints", Least: 2, Seeds: 20},
+	)
+})
+
 const (
-	transfer = "checkpointing/chandy-lamport-transfer-"
-	pipeline = "checkpointing/coordinated-pipeline-"
+	independent = "checkpointing/independent-transfer-"
+	cic         = "checkpointing/cic-transfer-"
+	transfer    = "checkpointing/chandy-lamport-transfer-"
+	pipeline    = "checkpointing/coordinated-pipeline-"
 )
 
 var _ = Describe("Planted bugs are found", func() {
@@ -38,10 +58,27 @@ var _ = Describe("Planted bugs are found", func() {
 		specs.Plant{Bug: "output-before-commit", Scenario: pipeline + "crashes", Checker: "output-commit", Seeds: 50},
 		specs.Plant{Bug: "commit-lost", Scenario: pipeline + "crashes", Checker: "job-outputs", Seeds: 200},
 		specs.Plant{Bug: "restore-not-idempotent", Scenario: transfer + "crashes", Checker: "job-result", Seeds: 100},
+		specs.Plant{Bug: "no-dependency-vector", Scenario: independent + "crashes", Checker: "recovery-line", Seeds: 20},
+		specs.Plant{Bug: "log-gc-early", Scenario: independent + "crashes", Checker: "gc-safety", Seeds: 20},
+		specs.Plant{Bug: "replay-no-dedup", Scenario: independent + "crashes", Checker: "channel-state", Seeds: 20},
+		specs.Plant{Bug: "forced-after-delivery", Scenario: cic + "crashes", Checker: "index", Seeds: 20},
+		specs.Plant{Bug: "index-not-carried", Scenario: cic + "crashes", Checker: "no-useless-checkpoints", Seeds: 20},
+		specs.Plant{Bug: "fallback-dup", Scenario: pipeline + "fallback", Checker: "exactly-once", Seeds: 50},
+		specs.Plant{Bug: "sink-forgets", Scenario: pipeline + "idempotent", Checker: "exactly-once", Seeds: 50},
+		specs.Plant{Bug: "wrong-level-order", Scenario: transfer + "crashes", Checker: "atomic-rounds", Seeds: 50},
+		specs.Plant{Bug: "wedge-on-dead", Scenario: "checkpointing/coordinated-stencil-crashes", Checker: "progress", Seeds: 100},
+		specs.Plant{Bug: "abort-leaks-pause", Scenario: "checkpointing/coordinated-montecarlo-swarm", Checker: "progress", Seeds: 300},
 	)
 	specs.Found(suites.Docker,
 		specs.Plant{Bug: "late-record", Scenario: transfer + "crashes", Seeds: 4},
 		specs.Plant{Bug: "gc-before-complete", Scenario: transfer + "crashes", Seeds: 4},
 		specs.Plant{Bug: "no-channel-state", Scenario: transfer + "crashes", Seeds: 6},
+		specs.Plant{Bug: "output-before-commit", Scenario: pipeline + "crashes", Checker: "output-commit", Seeds: 4},
+		specs.Plant{Bug: "restore-not-idempotent", Scenario: transfer + "crashes", Seeds: 6},
+		specs.Plant{Bug: "ack-before-durable", Scenario: transfer + "crashes", Checker: "atomic-rounds", Seeds: 8},
+		specs.Plant{Bug: "sink-forgets", Scenario: pipeline + "idempotent", Seeds: 4},
+		specs.Plant{Bug: "wedge-on-dead", Scenario: "checkpointing/coordinated-stencil-points", Checker: "progress", Seeds: 6},
+		specs.Plant{Bug: "channel-not-replayed", Scenario: transfer + "points", Seeds: 6},
+		specs.Plant{Bug: "commit-lost", Scenario: pipeline + "points", Seeds: 8},
 	)
 })

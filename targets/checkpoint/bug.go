@@ -1,9 +1,6 @@
 package checkpoint
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/cleancut/cleancut/harness/cluster"
 )
 
@@ -26,6 +23,17 @@ const (
 	commitLost           = "commit-lost"
 	restoreNotIdempotent = "restore-not-idempotent"
 	abortLeaksPause      = "abort-leaks-pause"
+	noDependencyVector   = "no-dependency-vector"
+	replayNoDedup        = "replay-no-dedup"
+	logGCEarly           = "log-gc-early"
+	forcedAfterDelivery  = "forced-after-delivery"
+	indexNotCarried      = "index-not-carried"
+	asyncDeterminant     = "async-determinant"
+	replayOrder          = "replay-order"
+	fallbackDup          = "fallback-dup"
+	sinkForgets          = "sink-forgets"
+	wrongLevelOrder      = "wrong-level-order"
+	wedgeOnDead          = "wedge-on-dead"
 )
 
 // Where the bugs have been seen to show.
@@ -38,11 +46,11 @@ var (
 var catalog = []cluster.Bug{
 	{ID: manifestEarly, Code: "K1", Where: shown,
 		Doc: "a round is committed when all parts but one are durable, as Flink's _metadata was visible before it was complete (FLINK-17808)"},
-	{ID: ackBeforeDurable, Code: "K2", Where: shown,
+	{ID: ackBeforeDurable, Code: "K2", Where: everywhere,
 		Doc: "a worker reports its part as durable when it begins to write it"},
 	{ID: noChannelState, Code: "K3", Where: everywhere,
 		Doc: "messages in transit are left out of the checkpoint, as some buffers were of Flink's unaligned ones (FLINK-20645)"},
-	{ID: channelNotReplayed, Code: "K4", Where: shown,
+	{ID: channelNotReplayed, Code: "K4", Where: everywhere,
 		Doc: "messages in transit are saved, and a restore forgets to deliver them"},
 	{ID: lateRecord, Code: "K5", Where: everywhere,
 		Doc: "the state is captured after the next message, although the markers have been sent before"},
@@ -60,27 +68,37 @@ var catalog = []cluster.Bug{
 		Doc: "a worker restores the newest file that it finds, committed or not"},
 	{ID: noChecksum, Code: "K12", Where: shown,
 		Doc: "checkpoints are loaded without a look at their checksum, as VeloC does by default"},
-	{ID: outputBeforeCommit, Code: "K15", Where: shown,
+	{ID: outputBeforeCommit, Code: "K15", Where: everywhere,
 		Doc: "output becomes visible when it is produced, and not when its round is committed"},
-	{ID: commitLost, Code: "K16", Where: shown,
+	{ID: commitLost, Code: "K16", Where: everywhere,
 		Doc: "a restore forgets the output of committed rounds that was not visible yet"},
-	{ID: restoreNotIdempotent, Code: "K17", Where: shown,
+	{ID: restoreNotIdempotent, Code: "K17", Where: everywhere,
 		Doc: "a worker that is told to restore the round that it restored last skips it, although it has computed since"},
 	{ID: abortLeaksPause, Code: "K33", Where: shown,
-		Doc: "a worker that stopped for a round stays stopped when that is aborted"},
+		Doc: "a worker that stopped for a round stays stopped when that is aborted, until it is restored (CRIU: a failed dump must leave the tasks running)"},
+	{ID: noDependencyVector, Code: "K23", Where: shown,
+		Doc: "without rounds, everybody who failed restores its own latest checkpoint, and nobody looks at who depends on what was lost"},
+	{ID: logGCEarly, Code: "C24", Where: shown,
+		Doc: "a sender forgets a message when it has arrived, and not when a checkpoint that includes its receipt is sure to last"},
+	{ID: replayNoDedup, Code: "K27", Where: shown,
+		Doc: "what a sender sends again after a recovery is delivered, although it was received before"},
+	{ID: asyncDeterminant, Code: "K24", Where: shown,
+		Doc: "with msglog, messages leave before what they depend on is on stable storage"},
+	{ID: replayOrder, Code: "K26", Where: shown,
+		Doc: "with msglog, messages are delivered again as they come, and not in the order of the log"},
+	{ID: forcedAfterDelivery, Where: shown,
+		Doc: "with cic, the checkpoint that a message forces is taken after the message is delivered"},
+	{ID: indexNotCarried, Where: shown,
+		Doc: "with cic, messages do not carry the index of their sender, and force nothing"},
+	{ID: fallbackDup, Code: "K14", Where: shown,
+		Doc: "the job falls back behind output that is visible and puts it out again, as with FLINK-20441"},
+	{ID: sinkForgets, Code: "K14", Where: everywhere,
+		Doc: "a sink that should take each output once takes it as often as it comes"},
+	{ID: wrongLevelOrder, Code: "K20", Where: shown,
+		Doc: "a worker restores the newest round that the store has, although a newer one is at its partner or on its disk"},
+	{ID: wedgeOnDead, Code: "K30", Where: everywhere,
+		Doc: "the coordinator waits for all parts of a round, for ever, also for that of a worker that has died"},
 }
 
 // checkBug says which bugs there are if id is none of them.
-func checkBug(id string) error {
-	if id == "" {
-		return nil
-	}
-	known := make([]string, len(catalog))
-	for i, b := range catalog {
-		if b.ID == id {
-			return nil
-		}
-		known[i] = b.ID
-	}
-	return fmt.Errorf("checkpoint: no planted bug is called %q; there are: %s", id, strings.Join(known, ", "))
-}
+func checkBug(id string) error { return cluster.CheckBug("checkpoint", catalog, id) }

@@ -15,6 +15,10 @@ const (
 	callGet
 	// callSink makes the output of a round visible.
 	callSink
+	// callList puts a checkpoint of the worker into the catalogue.
+	callList
+	// callEmit makes outputs visible at once, in a sink without rounds.
+	callEmit
 )
 
 // call is a worker's request to the coordinator. All of them can be repeated.
@@ -36,8 +40,8 @@ func (c call) append(b []byte) []byte {
 func decodeCall(b []byte) (call, error) {
 	r := reader{b: b}
 	c := call{op: callOp(r.byte()), epoch: r.number(), round: r.number(), piece: r.number(), pieces: r.number()}
-	if r.failed || c.op < callPut || c.op > callSink || len(r.b) > pieceBytes ||
-		c.op != callGet && (c.piece >= c.pieces || c.pieces > bodyMax/pieceBytes+1) {
+	if r.failed || c.op < callPut || c.op > callEmit || len(r.b) > pieceBytes ||
+		c.op != callGet && c.op != callList && (c.piece >= c.pieces || c.pieces > bodyMax/pieceBytes+1) {
 		return call{}, errMessage
 	}
 	if len(r.b) > 0 {

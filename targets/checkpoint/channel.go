@@ -25,6 +25,9 @@ const (
 type outgoing struct {
 	to   string
 	msgs uint64 // messages of the job sent in this channel, ever
+	// log has the last of them, up to msgs, where the sender must be able to
+	// send them again.
+	log []frame
 
 	acked uint64   // frames up to this one have arrived
 	next  uint64   // first frame not yet handed to the network

@@ -107,3 +107,35 @@ func appendBool(b []byte, v bool) []byte {
 	}
 	return append(b, 0)
 }
+
+// appendNumbers appends a list with its length before it.
+func appendNumbers(b []byte, list []uint64) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, n := range list {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
+func (r *reader) numbers() (list []uint64) {
+	for range r.count(1) {
+		list = append(list, r.uvarint())
+	}
+	return list
+}
+
+// ascending reads names of checkpoints, each higher than the one before.
+func (r *reader) ascending() (list []int) {
+	for range r.count(1) {
+		n := r.number()
+		if k := len(list); n == 0 || k > 0 && n <= list[k-1] {
+			r.fail()
+		}
+		list = append(list, n)
+	}
+	return list
+}
+
+func (c counts) append(b []byte) []byte { return appendNumbers(appendNumbers(b, c.sent), c.received) }
+
+func (r *reader) counts() counts { return counts{r.numbers(), r.numbers()} }

@@ -14,6 +14,9 @@ func samples() []Message {
 		{kind: frameAck, epoch: 2, seq: 7},
 		{kind: beatMessage, body: beat{boot: 1 << 60, number: 2, state: running, epoch: 3, units: -1, digest: "d", value: 9}.append(nil)},
 		{kind: orderMessage, body: order{version: 9, epoch: 3, phase: computing, pending: 5, begun: 5, committed: []int{3, 4}}.append(nil)},
+		{kind: beatMessage, body: beat{boot: 1, number: 2, state: frozen, epoch: 3, counts: counts{[]uint64{4}, []uint64{5, 6}}}.append(nil)},
+		{kind: orderMessage, body: order{version: 9, phase: gathering, ward: []int{2}, stay: true, lost: true, boot: 1 << 60, shown: 3, covered: []uint64{0, 7}}.append(nil)},
+		{kind: callMessage, seq: 5, body: call{op: callList, epoch: 1, round: 2, data: []byte("x")}.append(nil)},
 		{kind: partnerPut, epoch: 1, round: 2, body: []byte("part")},
 		{kind: partnerPart, seq: 1, round: 2, found: true, body: []byte("part")},
 		{kind: callMessage, seq: 4, body: call{op: callPut, epoch: 1, round: 2, pieces: 1, data: []byte("x")}.append(nil)},
@@ -74,6 +77,7 @@ func samplePart() *part {
 	return &part{
 		round: 4, state: []byte("state"), outs: []uint64{1, 2}, ins: []uint64{3, 4},
 		channel: [][]frame{{{msg: 4, data: []byte("m")}}, nil},
+		closed:  3, logs: [][]frame{{{msg: 2, index: 1, data: []byte("l")}}, nil}, index: 5, steps: 6, logged: 7,
 		outputs: []output{{"o1", []byte("x")}}, txns: []txn{{round: 3, outputs: []output{{"o0", nil}}}},
 	}
 }

@@ -34,6 +34,10 @@ type Config struct {
 	// FullEvery makes every n-th local checkpoint whole and those between
 	// increments of the one before; 1 makes all of them whole.
 	FullEvery int
+	// Sink is how output reaches the outside world, and Fallback what happens
+	// where a committed round cannot be restored although output of it is
+	// visible: see sink.go and fallback.go.
+	Sink, Fallback string
 
 	// Step is the pause between two units of work of a worker.
 	Step time.Duration
@@ -64,6 +68,8 @@ func DefaultConfig() Config {
 		StoreEvery:   4,
 		Retain:       2,
 		FullEvery:    4,
+		Sink:         transactionalSink,
+		Fallback:     failLoudly,
 		Step:         20 * time.Millisecond,
 		Beat:         100 * time.Millisecond,
 		SuspectAfter: 1500 * time.Millisecond,
@@ -107,8 +113,16 @@ func (c Config) Validate() error {
 	if c.PartnerEvery != 1 && c.LocalEvery != 1 && c.StoreEvery != 1 {
 		return fmt.Errorf("checkpoint: config: one of partner-every, local-every and store-every must be 1, or some rounds would be kept nowhere")
 	}
-	if err := oneOf("protocol", c.Protocol, protocolNames); err != nil {
-		return err
+	for _, f := range []struct {
+		name, value string
+		known       []string
+	}{{"protocol", c.Protocol, protocolNames}, {"sink", c.Sink, sinkNames}, {"fallback", c.Fallback, fallbackNames}} {
+		if err := oneOf(f.name, f.value, f.known); err != nil {
+			return err
+		}
+	}
+	if solo(c.Protocol) && (c.Sink != transactionalSink || c.Fallback != failLoudly) {
+		return fmt.Errorf("checkpoint: config: the protocol %s has no rounds, and needs sink=%s and fallback=%s; they are %s and %s", c.Protocol, transactionalSink, failLoudly, c.Sink, c.Fallback)
 	}
 	switch job, err := jobs.Lookup(c.Job); {
 	case err != nil:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/record"
+	"github.com/cleancut/cleancut/workloads/jobs"
 )
 
 // controlTimer drives the coordinator.
@@ -27,6 +28,7 @@ type control struct {
 	workers []string
 	replica *replica
 	vault   vault
+	links   links
 	owner   string // this process, as an owner of the ledger
 
 	// What follows is the coordinator's, and void unless active.
@@ -42,8 +44,10 @@ type control struct {
 	settled  int           // round that began when all workers were final, 0 for none
 	finished bool          // and that was committed: results are final
 	sinks    map[string][][]byte
-	shown    map[string]bool // transactions that this process has recorded as visible
+	shown    map[string]bool     // outputs that this process has recorded as visible
+	logs     map[string]*sinkLog // by worker: what a sink without rounds has of it
 	garbage  []garbage
+	listings []listing // checkpoints that wait for the catalogue
 }
 
 // member is what the coordinator knows of a worker.
@@ -68,6 +72,11 @@ func newControl(cfg Config, env node.Env, peers, workers []string) (*control, er
 		return nil, err
 	}
 	c.vault = vault{c.replica}
+	job, err := jobs.Lookup(cfg.Job)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	c.links = linksOf(job, len(workers))
 	c.owner = env.Self() + "." + strconv.FormatUint(env.Rand().Uint64(), 16)
 	env.SetTimer(controlTimer, controlTick)
 	return c, nil
@@ -146,6 +155,8 @@ func (c *control) begin(l ledger, aborted int) {
 		c.members[i].gone = map[uint64]bool{}
 	}
 	c.settled, c.finished, c.sinks, c.shown, c.garbage = 0, false, map[string][][]byte{}, map[string]bool{}, nil
+	c.listings = nil
+	c.logs = map[string]*sinkLog{}
 	if aborted != 0 {
 		c.note(record.Event{Kind: record.RoundAbort, Round: aborted, Reason: "the coordinator was replaced"})
 	}
@@ -154,11 +165,14 @@ func (c *control) begin(l ledger, aborted int) {
 		c.note(record.Event{Kind: record.RoundCommit, Round: round, Line: c.line(round)})
 	}
 	c.env.Point("coordinator.elected")
-	if l.Phase == recovering {
+	switch {
+	case l.Phase == recovering && solo(c.cfg.Protocol):
+		c.gather(nil, garbage{})
+	case l.Phase == recovering:
 		c.recover(nil, l.Target, nil)
-		return
+	default:
+		c.broadcast()
 	}
-	c.broadcast()
 }
 
 // decide changes the ledger, and then, once that is durable, acts. There is
@@ -199,9 +213,8 @@ func (c *control) broadcast() {
 	if !c.active || c.ledger.Epoch == 0 {
 		return
 	}
-	m := Message{kind: orderMessage, body: c.ledger.order().append(nil)}
-	for _, w := range c.workers {
-		c.env.Send(w, m)
+	for i, w := range c.workers {
+		c.env.Send(w, Message{kind: orderMessage, body: c.ledger.order(c.links, i).append(nil)})
 	}
 }
 
@@ -218,7 +231,7 @@ func (c *control) receive(from string, m Message) {
 	switch m.kind {
 	case beatMessage:
 		if t, err := decodeBeat(m.body); err == nil && c.hear(i, t) && c.ledger.Epoch > 0 {
-			c.env.Send(from, Message{kind: orderMessage, body: c.ledger.order().append(nil)})
+			c.env.Send(from, Message{kind: orderMessage, body: c.ledger.order(c.links, i).append(nil)})
 		}
 	case callMessage:
 		if q, err := decodeCall(m.body); err == nil {
@@ -252,7 +265,8 @@ func (c *control) silent(i int) bool {
 // or nothing is heard of them.
 func (c *control) failed() (names []string) {
 	for i, m := range c.members {
-		lost := m.heard != 0 && (m.beat.epoch != c.ledger.Epoch || m.beat.state != running && m.beat.state != restored)
+		lost := m.heard != 0 && (m.beat.epoch != c.ledger.Epoch || m.beat.state != running && m.beat.state != restored ||
+			c.ledger.Boots != nil && m.beat.boot != c.ledger.Boots[i])
 		if lost || c.silent(i) {
 			names = append(names, c.workers[i])
 		}
@@ -282,12 +296,18 @@ func (c *control) line(round int) map[string]string {
 
 // supervise decides what is to be decided now.
 func (c *control) supervise() {
+	if solo(c.cfg.Protocol) {
+		c.superviseSolo()
+		return
+	}
 	switch c.ledger.Phase {
 	case recovering:
 		c.watchRecovery()
 	case computing:
 		failed := c.failed()
 		switch {
+		case c.cfg.Bug == wedgeOnDead && c.ledger.Pending != 0:
+			c.watchRound()
 		case len(failed) > 0:
 			c.recover(failed, c.target(), nil)
 		case c.ledger.Pending != 0:
@@ -340,7 +360,7 @@ func (c *control) watchRound() {
 		c.commit(round)
 	case failed:
 		c.abort(round, "a part could not be saved")
-	case c.env.Now()-c.began >= c.cfg.RoundTimeout:
+	case c.env.Now()-c.began >= c.cfg.RoundTimeout && c.cfg.Bug != wedgeOnDead:
 		c.abort(round, fmt.Sprintf("%d of %d parts were durable after %v", durable, len(c.workers), c.cfg.RoundTimeout))
 	}
 }
@@ -376,14 +396,22 @@ func (c *control) abort(round int, why string) {
 	})
 }
 
-// recover begins a new epoch: everybody restores a round.
-func (c *control) recover(failed []string, target int, drop []int) {
+// recover begins a new epoch: everybody restores a round. It may be the
+// outcome of falling back behind another round.
+func (c *control) recover(failed []string, target int, from *fallback) {
 	pending := c.ledger.Pending
 	c.env.Point("recovery.decide")
 	c.decide(func(l *ledger) {
 		l.Epoch++
 		l.Phase, l.Target, l.Pending = recovering, target, 0
-		l.Committed = slices.DeleteFunc(l.Committed, func(r int) bool { return contains(drop, r) })
+		if from == nil {
+			return
+		}
+		l.Committed = slices.DeleteFunc(l.Committed, func(r int) bool { return r == from.round })
+		for _, w := range from.ghosts {
+			l.Ghosts[w] = append(slices.Clone(l.Ghosts[w]), from.round)
+			slices.Sort(l.Ghosts[w])
+		}
 	}, func() {
 		if pending != 0 {
 			c.note(record.Event{Kind: record.RoundAbort, Round: pending, Reason: "recovery"})

@@ -7,6 +7,22 @@ import (
 	"github.com/cleancut/cleancut/harness/record"
 )
 
+// The policies for a round that cannot be restored although the outside world
+// has seen output of it: what comes before it would be done again, and would
+// put out the same once more.
+//
+// fail: the job is given up, loudly.
+//
+// deduplicate: the job goes back all the same, and the sink takes none of the
+// outputs that the world had seen, by producer and number. That is right where
+// work that is done again puts out the same.
+const (
+	failLoudly  = "fail"
+	deduplicate = "deduplicate"
+)
+
+var fallbackNames = []string{failLoudly, deduplicate}
+
 // voidOutput is what the sink has for a round's output that will never be
 // visible: it keeps a coordinator that was deposed from making it so.
 const voidOutput = "void"
@@ -15,16 +31,16 @@ const voidOutput = "void"
 // restored.
 type fallback struct {
 	round  int
-	worker string // that cannot restore it
-	left   int    // workers whose output is not void yet
-	failed bool   // an answer of the store is missing: begin again
+	worker string   // that cannot restore it
+	left   int      // workers whose output is not void yet
+	failed bool     // an answer of the store is missing: begin again
+	ghosts []string // workers whose output is visible
 }
 
 // fallBack gives the newest round up and begins a recovery from the one
-// before. That would be wrong if the outside world has seen output of that
-// round: the work would be done again, and its output would appear twice. So
-// the output is made void first; where it is visible already, the job is
-// given up.
+// before. With a transactional sink, the output of that round is made void
+// first, so that nobody makes it visible any more; where it is visible already,
+// the policy decides.
 func (c *control) fallBack(worker string) {
 	if c.fallback != nil {
 		return
@@ -33,23 +49,32 @@ func (c *control) fallBack(worker string) {
 	f := &fallback{round: round, worker: worker, left: len(c.workers)}
 	c.fallback = f
 	c.env.Logf("%s cannot restore round %d", worker, round)
+	if c.cfg.Sink != transactionalSink || c.cfg.Bug == fallbackDup {
+		c.fallenBack(f)
+		return
+	}
 	for _, w := range c.workers {
 		c.vault.swap(sinkKey(w, round), "", voidOutput, func(ft fate, found string) {
-			if c.fallback != f {
-				return
-			}
-			f.left--
 			switch {
-			case ft == mismatch && found != voidOutput:
+			case c.fallback != f:
+			case ft == mismatch && found != voidOutput && c.cfg.Fallback == failLoudly:
 				c.giveUp(fmt.Sprintf("%s cannot restore round %d from any level, and output of %s in that round is visible already", f.worker, round, w))
-				return
-			case ft != done:
-				f.failed = true
-			}
-			if f.left == 0 {
-				c.fallenBack(f)
+			case ft == mismatch && found != voidOutput:
+				f.ghosts = append(f.ghosts, w)
+				c.settle(f, true)
+			default:
+				c.settle(f, ft == done || ft == mismatch)
 			}
 		})
+	}
+}
+
+// settle notes that it is known what became of the output of one worker.
+func (c *control) settle(f *fallback, ok bool) {
+	f.left--
+	f.failed = f.failed || !ok
+	if f.left == 0 && c.fallback == f {
+		c.fallenBack(f)
 	}
 }
 
@@ -70,7 +95,7 @@ func (c *control) fallenBack(f *fallback) {
 		c.giveUp(fmt.Sprintf("%s cannot restore round %d from any level, and no older round is kept", f.worker, f.round))
 		return
 	}
-	c.recover([]string{f.worker}, before, []int{f.round})
+	c.recover([]string{f.worker}, before, f)
 }
 
 // giveUp ends the job, loudly.
@@ -109,7 +134,8 @@ func (c *control) sweep() {
 		return
 	}
 	g := c.garbage[0]
-	if slices.Contains(c.ledger.Committed, g.round) {
+	i := slices.Index(c.workers, g.worker)
+	if contains(c.ledger.Committed, g.round) || contains(c.ledger.numbers(i), g.round) {
 		c.garbage = c.garbage[1:]
 		return
 	}

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -31,9 +32,31 @@ type ledger struct {
 	Committed []int `json:"c"`
 	// Trimmed is the newest round that was committed and let go.
 	Trimmed int `json:"g"`
+	// Ghosts has, by worker, the rounds whose output was visible when the job
+	// fell back behind them, ascending.
+	Ghosts map[string][]int `json:"s,omitempty"`
 	// Failure is why the job was given up.
 	Failure string `json:"f,omitempty"`
+
+	// What follows is of the protocols without rounds, by worker. Stable is
+	// the catalogue of checkpoints, ascending; Gone the newest one that was
+	// let go, 0 for none; Shown how many transactions of output are released.
+	Stable [][]entry `json:"k,omitempty"`
+	Gone   []int     `json:"x,omitempty"`
+	Shown  []int     `json:"w,omitempty"`
+	// Lost are the workers that count as dead in this epoch, Line what each
+	// restores, stays for nothing, and Boots the processes that computed when
+	// the epoch's recovery was over.
+	Lost  []int    `json:"d,omitempty"`
+	Line  []int    `json:"l,omitempty"`
+	Boots []uint64 `json:"i,omitempty"`
+	// Owed is, by worker and outgoing channel, what survivors have received:
+	// a replay that does not come to that is none.
+	Owed [][]uint64 `json:"q,omitempty"`
 }
+
+// stays stands for a worker that no checkpoint is restored to.
+const stays = -1
 
 func (l ledger) encode() string {
 	b, err := json.Marshal(l)
@@ -53,6 +76,14 @@ func decodeLedger(s string) (ledger, error) {
 
 func (l ledger) clone() ledger {
 	l.Committed = slices.Clone(l.Committed)
+	l.Stable = slices.Clone(l.Stable)
+	for p := range l.Stable {
+		l.Stable[p] = slices.Clone(l.Stable[p])
+	}
+	l.Gone, l.Shown = slices.Clone(l.Gone), slices.Clone(l.Shown)
+	if l.Ghosts = maps.Clone(l.Ghosts); l.Ghosts == nil {
+		l.Ghosts = map[string][]int{}
+	}
 	return l
 }
 
@@ -64,9 +95,30 @@ func (l ledger) newest() int {
 	return 0
 }
 
-func (l ledger) order() order {
-	return order{
+// order is what a worker is told.
+func (l *ledger) order(k links, p int) order {
+	o := order{
 		version: l.Version, epoch: l.Epoch, phase: l.Phase, target: l.Target,
-		pending: l.Pending, begun: l.Begun, committed: l.Committed,
+		pending: l.Pending, begun: l.Begun, committed: l.Committed, ward: l.Committed,
 	}
+	if l.Stable == nil {
+		return o
+	}
+	n := len(l.Stable)
+	o.committed, o.ward = l.numbers(p), l.numbers((p+n-1)%n)
+	o.lost, o.shown = contains(l.Lost, p), l.Shown[p]
+	if l.Line != nil {
+		o.stay = l.Line[p] == stays
+		o.target = max(0, l.Line[p])
+	}
+	if l.Boots != nil {
+		o.boot = l.Boots[p]
+	}
+	if l.Owed != nil {
+		o.owed = l.Owed[p]
+	}
+	for _, q := range k.tos[p] {
+		o.covered = append(o.covered, l.covered(k, p, q))
+	}
+	return o
 }

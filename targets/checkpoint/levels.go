@@ -61,6 +61,10 @@ func (w *worker) saveNext() {
 		w.saving = nil
 		w.doneAt = s.round
 		w.env.Point("part.durable")
+		if w.solo != nil {
+			w.soloist.durable()
+			return
+		}
 		w.beat()
 		return
 	}
@@ -79,10 +83,16 @@ func (w *worker) saved(s *saving, bytes, base int) {
 	if w.saving != s {
 		return
 	}
-	w.note(record.Event{
+	e := record.Event{
 		Kind: record.CheckpointCommit, Ckpt: checkpointID(w.env.Self(), s.round), Round: s.round, Level: s.levels[0],
 		Channel: s.channel, Bytes: int64(bytes), Base: checkpointID(w.env.Self(), base),
-	})
+	}
+	if w.solo == nil {
+		w.note(e)
+	} else {
+		e.Round = 0
+		w.soloist.told = append(w.soloist.told, e)
+	}
 	w.held[s.round] = append(w.held[s.round], s.levels[0])
 	if s.levels[0] == levelLocal {
 		w.last = savedPart{round: s.round, blob: s.blob}
@@ -99,6 +109,9 @@ func (w *worker) saveFailed(s *saving, why error) {
 	}
 	w.env.Logf("round %d cannot be saved: %v", s.round, why)
 	w.saving = nil
+	if w.solo != nil {
+		return // saveTick tries again
+	}
 	w.failed = s.round
 	w.beat()
 }
@@ -142,6 +155,9 @@ func (w *worker) saveRemote(s *saving) {
 
 // saveTick repeats what may have been lost.
 func (w *worker) saveTick() {
+	if w.solo != nil && w.state == running && w.soloist.part != nil && w.saving == nil && w.doneAt != w.round {
+		w.soloist.save()
+	}
 	if s := w.saving; s != nil && len(s.levels) > 0 && s.levels[0] == levelPartner && w.since(s.sent, callRetry) {
 		w.partner.put(s)
 	}

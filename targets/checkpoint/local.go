@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -214,8 +216,9 @@ func (l *local) keep(rounds []int, shared bool) (removed []int) {
 	for _, round := range rounds {
 		l.need(needed, round, shared)
 	}
-	for round := last; round > 0; round-- {
-		if _, ok := l.bases[round]; ok && !needed[round] && l.remove(round) {
+	all := slices.Sorted(maps.Keys(l.bases))
+	for _, round := range slices.Backward(all) {
+		if round <= last && !needed[round] && l.remove(round) {
 			removed = append(removed, round)
 		}
 	}

@@ -99,6 +99,7 @@ type diskEnv struct {
 
 func (e diskEnv) Disk() node.Disk     { return e.disk }
 func (e diskEnv) Logf(string, ...any) {}
+func (e diskEnv) Point(string)        {}
 
 func open(t *testing.T, d *memoryDisk) *local {
 	t.Helper()

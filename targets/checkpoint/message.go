@@ -154,9 +154,11 @@ const (
 	restored
 	// running: it computes.
 	running
+	// frozen: it keeps its state and waits for what is decided about it.
+	frozen
 )
 
-var stateNames = [...]string{"fresh", "restoring", "unrestorable", "restored", "running"}
+var stateNames = [...]string{"fresh", "restoring", "unrestorable", "restored", "running", "frozen"}
 
 func (s workerState) String() string { return stateNames[s] }
 
@@ -176,6 +178,8 @@ type beat struct {
 	hidden  bool   // there is output that the outside world cannot see yet
 	digest  string // of the job's result here, once it is final
 	value   int64  // share of the conserved quantity, once it is final
+	counts         // of its state, if the protocol has no rounds
+	broken  bool   // it cannot do again what it did
 }
 
 func (t beat) append(b []byte) []byte {
@@ -189,7 +193,7 @@ func (t beat) append(b []byte) []byte {
 	b = binary.AppendVarint(b, t.units)
 	b = appendBool(appendBool(b, t.final), t.hidden)
 	b = appendString(b, t.digest)
-	return binary.AppendVarint(b, t.value)
+	return appendBool(t.counts.append(binary.AppendVarint(b, t.value)), t.broken)
 }
 
 func decodeBeat(b []byte) (beat, error) {
@@ -197,8 +201,8 @@ func decodeBeat(b []byte) (beat, error) {
 	t := beat{boot: r.uvarint(), number: r.uvarint(), state: workerState(r.byte()), version: r.uvarint()}
 	t.epoch, t.target, t.done, t.failed = r.number(), r.number(), r.number(), r.number()
 	t.units, t.final, t.hidden = r.varint(), r.bool(), r.bool()
-	t.digest, t.value = r.string(), r.varint()
-	if !r.done() || t.state > running {
+	t.digest, t.value, t.counts, t.broken = r.string(), r.varint(), r.counts(), r.bool()
+	if !r.done() || t.state > frozen {
 		return beat{}, errMessage
 	}
 	return t, nil
@@ -214,6 +218,8 @@ const (
 	computing
 	// givenUp: the job failed, loudly.
 	givenUp
+	// gathering: stop and tell what there is; what to restore is not decided.
+	gathering
 )
 
 // order is what the coordinator wants of a worker. It is whole: the one with
@@ -226,6 +232,16 @@ type order struct {
 	pending   int   // round under way, 0 for none
 	begun     int   // highest round that was ever begun
 	committed []int // rounds that are committed and kept, ascending
+
+	// What follows is of the protocols without rounds, where committed are the
+	// worker's own checkpoints.
+	ward    []int    // checkpoints whose parts it keeps in its memory
+	stay    bool     // nothing is restored: it goes on from where it is
+	lost    bool     // it counts as dead, and its state is void
+	boot    uint64   // process that may compute in this epoch
+	shown   int      // transactions of output that are released
+	covered []uint64 // by outgoing channel: messages that need not be kept
+	owed    []uint64 // by outgoing channel: messages that a replay must come to
 }
 
 func (o order) append(b []byte) []byte {
@@ -235,24 +251,22 @@ func (o order) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(o.target))
 	b = binary.AppendUvarint(b, uint64(o.pending))
 	b = binary.AppendUvarint(b, uint64(o.begun))
-	b = binary.AppendUvarint(b, uint64(len(o.committed)))
-	for _, n := range o.committed {
-		b = binary.AppendUvarint(b, uint64(n))
+	for _, list := range [...][]int{o.committed, o.ward} {
+		b = binary.AppendUvarint(b, uint64(len(list)))
+		for _, n := range list {
+			b = binary.AppendUvarint(b, uint64(n))
+		}
 	}
-	return b
+	b = binary.AppendUvarint(appendBool(appendBool(b, o.stay), o.lost), o.boot)
+	return appendNumbers(appendNumbers(binary.AppendUvarint(b, uint64(o.shown)), o.covered), o.owed)
 }
 
 func decodeOrder(b []byte) (order, error) {
 	r := reader{b: b}
 	o := order{version: r.uvarint(), epoch: r.number(), phase: phase(r.byte()), target: r.number(), pending: r.number(), begun: r.number()}
-	for range r.count(1) {
-		n := r.number()
-		if k := len(o.committed); n == 0 || k > 0 && n <= o.committed[k-1] {
-			r.fail()
-		}
-		o.committed = append(o.committed, n)
-	}
-	if !r.done() || o.phase < recovering || o.phase > givenUp {
+	o.committed, o.ward = r.ascending(), r.ascending()
+	o.stay, o.lost, o.boot, o.shown, o.covered, o.owed = r.bool(), r.bool(), r.uvarint(), r.number(), r.numbers(), r.numbers()
+	if !r.done() || o.phase < recovering || o.phase > gathering {
 		return order{}, errMessage
 	}
 	return o, nil

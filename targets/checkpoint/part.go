@@ -21,13 +21,25 @@ type part struct {
 	channel [][]frame
 	// outputs were produced since the round before; they become visible when
 	// this round commits. txns are those of committed rounds, of which it is
-	// not known that they are visible.
+	// not known that they are visible. A sink that takes each output at once
+	// knows no txns; outputs are then those of which it is not known that it
+	// has them.
 	outputs []output
 	txns    []txn
+
+	// What follows is of the protocols without rounds. closed is how many
+	// transactions of output there were, ever; logs has, for each outgoing
+	// channel, the messages that may have to be sent again; index is that of
+	// cic; steps and logged are where the log of msglog stands.
+	closed        int
+	logs          [][]frame
+	index         int
+	steps, logged uint64
 }
 
 // output is something for the outside world. Work that is done again produces
-// it under the same id.
+// it under the same id: its producer, which may be one of several in a worker,
+// and its number among that one's outputs.
 type output struct {
 	id   string
 	data []byte
@@ -53,26 +65,39 @@ func checkpointID(worker string, round int) string {
 func (p *part) encode() []byte {
 	b := binary.AppendUvarint(nil, uint64(p.round))
 	b = appendBytes(b, p.state)
-	for _, list := range [][]uint64{p.outs, p.ins} {
-		b = binary.AppendUvarint(b, uint64(len(list)))
-		for _, n := range list {
-			b = binary.AppendUvarint(b, n)
-		}
-	}
-	b = binary.AppendUvarint(b, uint64(len(p.channel)))
-	for _, frames := range p.channel {
-		b = binary.AppendUvarint(b, uint64(len(frames)))
-		for _, f := range frames {
-			b = f.append(b)
-		}
-	}
+	b = appendFrames(appendNumbers(appendNumbers(b, p.outs), p.ins), p.channel)
 	b = appendOutputs(b, p.outputs)
 	b = binary.AppendUvarint(b, uint64(len(p.txns)))
 	for _, t := range p.txns {
 		b = binary.AppendUvarint(b, uint64(t.round))
 		b = appendOutputs(b, t.outputs)
 	}
+	b = appendFrames(binary.AppendUvarint(b, uint64(p.closed)), p.logs)
+	b = binary.AppendUvarint(b, uint64(p.index))
+	return binary.AppendUvarint(binary.AppendUvarint(b, p.steps), p.logged)
+}
+
+// appendFrames appends the messages of channels.
+func appendFrames(b []byte, channels [][]frame) []byte {
+	b = binary.AppendUvarint(b, uint64(len(channels)))
+	for _, frames := range channels {
+		b = binary.AppendUvarint(b, uint64(len(frames)))
+		for _, f := range frames {
+			b = f.append(b)
+		}
+	}
 	return b
+}
+
+func (r *reader) frames() (channels [][]frame) {
+	for range r.count(1) {
+		var frames []frame
+		for range r.count(5) {
+			frames = append(frames, r.frame())
+		}
+		channels = append(channels, frames)
+	}
+	return channels
 }
 
 func appendOutputs(b []byte, list []output) []byte {
@@ -97,23 +122,11 @@ var errPart = errors.New("checkpoint: this is no part that this version can read
 // decodePart is the inverse of encode. It never panics.
 func decodePart(b []byte) (*part, error) {
 	r := reader{b: b}
-	p := &part{round: r.number(), state: r.bytes()}
-	for _, list := range []*[]uint64{&p.outs, &p.ins} {
-		for range r.count(1) {
-			*list = append(*list, r.uvarint())
-		}
-	}
-	for range r.count(1) {
-		var frames []frame
-		for range r.count(5) {
-			frames = append(frames, r.frame())
-		}
-		p.channel = append(p.channel, frames)
-	}
-	p.outputs = r.outputs()
+	p := &part{round: r.number(), state: r.bytes(), outs: r.numbers(), ins: r.numbers(), channel: r.frames(), outputs: r.outputs()}
 	for range r.count(2) {
 		p.txns = append(p.txns, txn{round: r.number(), outputs: r.outputs()})
 	}
+	p.closed, p.logs, p.index, p.steps, p.logged = r.number(), r.frames(), r.number(), r.uvarint(), r.uvarint()
 	if !r.done() {
 		return nil, errPart
 	}

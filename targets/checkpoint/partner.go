@@ -55,6 +55,9 @@ func (p *partner) keepsFor(other string) bool {
 
 // collect forgets the parts of rounds that are not kept, as local.keep does.
 func (p *partner) collect(committed []int) {
+	if len(committed) == 0 {
+		return
+	}
 	last := committed[len(committed)-1]
 	for _, rounds := range p.parts {
 		for round := range rounds { // the order does not matter

@@ -8,16 +8,27 @@ import (
 
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/record"
+	"github.com/cleancut/cleancut/workloads/jobs"
 )
 
 // ownPoints are the named places that a node reaches besides those of the
 // embedded store.
 var ownPoints = []string{
+	"catalogue.after",     // they are in the catalogue; no worker knows yet
+	"catalogue.before",    // checkpoints are about to be entered into the catalogue
+	"cic.forced",          // a message waits for a checkpoint that is not taken yet
 	"coordinator.elected", // a control node has made the ledger its own
+	"determinant.before",  // what a worker received and did is about to be made durable
+	"determinant.stable",  // it is durable; nothing that depends on it has left
+	"gathered",            // a worker has stopped for a recovery; the coordinator does not know yet
 	"gc",                  // a worker is about to let go of checkpoints
+	"gc.decided",          // the catalogue has let go of checkpoints; no worker knows yet
+	"gc.log",              // a worker has removed a file of its log
 	"gc.store",            // the coordinator removes a part from the store
 	"levels.between",      // one level has the part, the next one does not
+	"line.compute",        // all workers have told where they stand; the line is not decided
 	"local.written",       // the part is durable on the worker's disk; nobody knows yet
+	"log.pruned",          // a sender has forgotten messages that nobody will ask for again
 	"marker.after",        // the state was captured and the markers have been sent
 	"marker.before",       // the state was captured; the markers have not been sent
 	"output.committed",    // output has become visible; the worker does not know yet
@@ -25,11 +36,17 @@ var ownPoints = []string{
 	"recovery.decide",     // the coordinator is about to begin a recovery
 	"recovery.decided",    // the recovery is in the ledger; no worker knows yet
 	"recovery.end",        // all workers are restored; none of them knows yet
+	"replay.begin",        // a worker that was restored begins to do again what the log has
+	"replay.delivered",    // a message of the log was delivered again
+	"replay.end",          // all that the log has was done again
 	"restore.begin",       // a worker begins to restore
 	"restored",            // a worker has restored its part
 	"round.begin",         // the round is in the ledger; no worker knows yet
 	"round.commit.after",  // the commit is in the ledger; no worker knows yet
 	"round.commit.before", // all parts are durable; the commit is not in the ledger
+	"solo.captured",       // a worker has captured its state on its own; nothing of it is durable
+	"solo.durable",        // all levels have the checkpoint; the coordinator does not know yet
+	"solo.listed",         // a worker has heard that its checkpoint is in the catalogue
 	"store.written",       // the part is in the store; nobody knows yet
 }
 
@@ -60,8 +77,12 @@ func (p *Program) Start(env node.Env) error {
 			len(peers), controlNodes+2, controlNodes)
 	}
 	p.env = env
-	env.Record(record.Event{Kind: record.Start})
 	controls, workers := peers[:controlNodes], peers[controlNodes:]
+	begin := record.Event{Kind: record.Start}
+	if v, ok := p.cfg.initialValue(slices.Index(workers, env.Self()), len(workers)); ok {
+		begin.Value = &v
+	}
+	env.Record(begin)
 	var err error
 	if slices.Contains(controls, env.Self()) {
 		p.control, err = newControl(p.cfg, env, controls, workers)
@@ -103,6 +124,10 @@ func (p *Program) Synced(token uint64, err error) {
 		p.control.replica.within(func() { p.control.replica.program.Synced(token, err) })
 		return
 	}
+	if token > logTokens {
+		p.worker.solo.synced(token, err)
+		return
+	}
 	p.worker.local.synced(token, err)
 }
 
@@ -141,4 +166,21 @@ func (p *Program) Decode(b []byte) (node.Message, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// initialValue is a worker's share, at the beginning, of what the job
+// conserves.
+func (c Config) initialValue(worker, workers int) (int64, bool) {
+	if worker < 0 {
+		return 0, false
+	}
+	job, err := jobs.Lookup(c.Job)
+	if err != nil {
+		return 0, false
+	}
+	app, err := job.New(worker, workers, c.JobSeed, c.Size)
+	if err != nil {
+		return 0, false // the worker will say so
+	}
+	return app.Value()
 }

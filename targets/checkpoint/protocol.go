@@ -31,9 +31,13 @@ const (
 	chandyLamportProtocol = "chandy-lamport"
 	alignedProtocol       = "aligned"
 	unalignedProtocol     = "unaligned"
+	independentProtocol   = "independent"
+	cicProtocol           = "cic"
+	msglogProtocol        = "msglog"
 )
 
-var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol, alignedProtocol, unalignedProtocol}
+var protocolNames = []string{coordinatedProtocol, chandyLamportProtocol, alignedProtocol, unalignedProtocol,
+	independentProtocol, cicProtocol, msglogProtocol}
 
 // Protocols lists the protocols that there are.
 func Protocols() []string { return slices.Clone(protocolNames) }
@@ -43,6 +47,19 @@ func Protocols() []string { return slices.Clone(protocolNames) }
 func needsAcyclic(protocol string) bool {
 	return protocol == alignedProtocol || protocol == unalignedProtocol
 }
+
+// solo tells that a protocol has no rounds: every worker takes checkpoints on
+// its own.
+func solo(protocol string) bool { return slices.Contains(soloProtocols, protocol) }
+
+var soloProtocols = []string{independentProtocol, cicProtocol, msglogProtocol}
+
+// replays tells that a worker that failed does again what it did after its
+// checkpoint, so that no other has to be set back.
+func replays(protocol string) bool { return protocol == msglogProtocol }
+
+// Rounds tells that a protocol takes global checkpoints.
+func Rounds(protocol string) bool { return !solo(protocol) }
 
 // newProtocol returns a protocol that begins after round, which is the highest
 // that was begun before.

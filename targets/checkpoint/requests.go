@@ -92,11 +92,13 @@ func (w *worker) answer(r node.Request) node.Response {
 	return answerJSON(200, progress{w.epoch, round, w.app.Units(), w.state.String()})
 }
 
-// complete tells that the job is done: every worker has finished, a round that
-// began after that is committed, and all output is visible.
+// complete tells that the job is done: every worker has finished, what it came
+// to cannot be undone (a round that began after that is committed, or the safe
+// line has it), and all output is visible.
 func (c *control) complete() bool {
-	return c.finished && c.ledger.Phase == computing &&
-		c.all(func(t beat) bool { return t.state == running && t.final && !t.hidden })
+	return (c.finished || solo(c.cfg.Protocol)) && c.ledger.Phase == computing &&
+		c.all(func(t beat) bool { return t.state == running && t.final && !t.hidden }) &&
+		(c.finished || c.lasting())
 }
 
 func (c *control) report(i int) string {

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,13 +38,17 @@ func (w *worker) restore(o order) {
 	}
 	w.abandon()
 	w.calls.forget()
+	w.emitting = false
 	w.resetChannels()
 	w.protocol, w.loading = nil, nil
-	w.epoch, w.target = o.epoch, o.target
+	w.epoch, w.target, w.frozen = o.epoch, o.target, false
 	if w.cfg.Bug == latestByName {
 		for round := range w.local.bases {
 			w.target = max(w.target, round)
 		}
+	}
+	if w.cfg.Bug == wrongLevelOrder {
+		w.target = w.newestInStore(o)
 	}
 	w.env.Point("restore.begin")
 	if again {
@@ -62,6 +67,17 @@ func (w *worker) restore(o order) {
 	}
 	w.loading = &loading{round: w.target, levels: w.cfg.levelsOf(w.target)}
 	w.load()
+}
+
+// newestInStore is the bug wrong-level-order: the newest round that the store
+// has is taken, although a newer one may be at hand.
+func (w *worker) newestInStore(o order) int {
+	for _, round := range slices.Backward(o.committed) {
+		if round <= o.target && due(w.cfg.StoreEvery, round) {
+			return round
+		}
+	}
+	return o.target
 }
 
 // load tries the next level.
@@ -213,7 +229,13 @@ func (w *worker) restoredAt(level string, p *part, skipped bool) {
 			}
 		}
 		w.txns, w.outputs, w.cut = p.txns, nil, 0
-		if len(p.outputs) > 0 {
+		if w.solo != nil {
+			w.soloist.back(p)
+		}
+		switch {
+		case w.cfg.Sink != transactionalSink:
+			w.outputs = p.outputs
+		case len(p.outputs) > 0:
 			w.txns = append(w.txns, txn{round: p.round, outputs: p.outputs})
 		}
 		if w.cfg.Bug == commitLost {
@@ -229,6 +251,9 @@ func (w *worker) restoredAt(level string, p *part, skipped bool) {
 	e := record.Event{
 		Kind: record.Restore, Ckpt: checkpointID(w.env.Self(), w.target), Level: level, Round: w.target,
 		Digest: digestOf(w.app.AppendState(nil)), Offsets: w.app.Offsets(),
+	}
+	if w.solo != nil {
+		e.Round, e.Index = 0, w.soloist.index
 	}
 	if v, ok := w.app.Value(); ok {
 		e.Value = &v
@@ -247,6 +272,7 @@ func (w *worker) resume() {
 	}
 	w.release()
 	w.publish()
+	w.emit()
 	w.beat()
 }
 
@@ -254,7 +280,7 @@ func (w *worker) resume() {
 func (w *worker) publish() {
 	for i := range w.txns {
 		t := &w.txns[i]
-		if t.asked {
+		if t.asked || w.solo != nil && t.round > w.order.shown {
 			continue
 		}
 		t.asked = true

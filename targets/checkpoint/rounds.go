@@ -14,23 +14,29 @@ type savedPart struct {
 	blob  []byte
 }
 
+// shot takes the state of the job and of what surrounds it.
+func (w *worker) shot(round int) *part {
+	p := &part{round: round, state: w.app.AppendState(nil), channel: make([][]frame, len(w.froms))}
+	c := w.counts()
+	p.outs, p.ins = c.sent, c.received
+	p.outputs, p.txns = slices.Clone(w.outputs), slices.Clone(w.txns)
+	return p
+}
+
 // capture takes the state of the job: here the cut passes.
 func (w *worker) capture(round int) {
-	p := &part{round: round, state: w.app.AppendState(nil), channel: make([][]frame, len(w.froms))}
-	for _, i := range w.tos {
-		p.outs = append(p.outs, w.outs[i].msgs)
+	p := w.shot(round)
+	if w.cfg.Sink == transactionalSink {
+		w.cut = len(w.outputs)
 	}
-	for _, i := range w.froms {
-		p.ins = append(p.ins, w.ins[i].msgs)
-	}
-	p.outputs = slices.Clone(w.outputs)
-	p.txns = slices.Clone(w.txns)
-	w.cut = len(w.outputs)
 	w.taking, w.round, w.captured = p, round, round
-	e := record.Event{
-		Kind: record.CheckpointBegin, Ckpt: checkpointID(w.env.Self(), round), Round: round,
-		Digest: digestOf(p.state), Offsets: w.app.Offsets(),
-	}
+	w.began(p, record.Event{Round: round})
+}
+
+// began records that a part was captured; e has what is particular about it.
+func (w *worker) began(p *part, e record.Event) {
+	e.Kind, e.Ckpt = record.CheckpointBegin, checkpointID(w.env.Self(), p.round)
+	e.Digest, e.Offsets = digestOf(p.state), w.app.Offsets()
 	if v, ok := w.app.Value(); ok {
 		e.Value = &v
 	}
@@ -72,6 +78,9 @@ func (w *worker) abandon() {
 	round := w.round
 	w.taking, w.saving, w.round, w.cut, w.late = nil, nil, 0, 0, nil
 	w.local.cancel()
+	if w.solo != nil {
+		w.soloist.abandon()
+	}
 	if w.captured == round {
 		w.note(record.Event{Kind: record.CheckpointAbort, Ckpt: checkpointID(w.env.Self(), round), Reason: "the round was given up"})
 	}
@@ -81,7 +90,11 @@ func (w *worker) abandon() {
 	if w.last.round == round {
 		w.last = savedPart{}
 	}
-	if w.protocol != nil && w.cfg.Bug != abortLeaksPause {
+	switch {
+	case w.protocol == nil:
+	case w.cfg.Bug == abortLeaksPause && w.protocol.stopped():
+		w.frozen = true
+	default:
 		w.protocol.end(round, false)
 	}
 }
@@ -131,6 +144,8 @@ func (w *worker) follow(from string, o order) {
 	fresher := o.version > w.order.version
 	w.order, w.coordinator = o, from
 	switch {
+	case w.solo != nil:
+		w.soloist.follow(o)
 	case o.phase == givenUp:
 		if w.state == running {
 			w.halt()
@@ -193,7 +208,7 @@ func (w *worker) collect(committed []int) {
 		}
 		delete(w.held, round)
 	}
-	w.partner.collect(committed)
+	w.partner.collect(w.order.ward)
 }
 
 // halt stops the job for good.

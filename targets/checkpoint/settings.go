@@ -38,6 +38,19 @@ func number(name, doc string, field func(*Config) *int) setting {
 		}}
 }
 
+func count(name, doc string, field func(*Config) *uint64) setting {
+	return setting{name, doc, nil,
+		func(c *Config) string { return strconv.FormatUint(*field(c), 10) },
+		func(c *Config, v string) error {
+			n, err := strconv.ParseUint(v, 10, 64)
+			if err != nil {
+				return fmt.Errorf("the setting %s is %q; expected a whole number from 0 on", name, v)
+			}
+			*field(c) = n
+			return nil
+		}}
+}
+
 func duration(name, doc string, field func(*Config) *time.Duration) setting {
 	return setting{name, doc, nil,
 		func(c *Config) string { return field(c).String() },
@@ -62,6 +75,7 @@ func jobNames() (names []string) {
 var settings = []setting{
 	word("protocol", "how a consistent state is captured", protocolNames, func(c *Config) *string { return &c.Protocol }),
 	word(cluster.JobSetting, "what the workers compute", jobNames(), func(c *Config) *string { return &c.Job }),
+	count(cluster.JobSeedSetting, "what the job draws its data from", func(c *Config) *uint64 { return &c.JobSeed }),
 	number("size", "units of work of each worker", func(c *Config) *int { return &c.Size }),
 	duration("step", "pause between two units of work", func(c *Config) *time.Duration { return &c.Step }),
 	duration("interval", "time between two rounds of checkpoints", func(c *Config) *time.Duration { return &c.Interval }),
@@ -69,6 +83,8 @@ var settings = []setting{
 	number("local-every", "every how many rounds the worker's disk is written, 0 for never", func(c *Config) *int { return &c.LocalEvery }),
 	number("store-every", "every how many rounds the replicated store is written, 0 for never", func(c *Config) *int { return &c.StoreEvery }),
 	number("retain", "committed rounds that are kept", func(c *Config) *int { return &c.Retain }),
+	word("sink", "how output reaches the outside world", sinkNames, func(c *Config) *string { return &c.Sink }),
+	word("fallback", "what is done where a round cannot be restored although output of it is visible", fallbackNames, func(c *Config) *string { return &c.Fallback }),
 	number("full-every", "every how many local checkpoints one is whole, the others being increments", func(c *Config) *int { return &c.FullEvery }),
 }
 

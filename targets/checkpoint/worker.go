@@ -41,8 +41,11 @@ type worker struct {
 	order       order  // the newest one
 	coordinator string // who sent it
 	protocol    protocol
+	solo        soloProtocol // nil where there are rounds
+	soloist     *soloist
 	units       int64 // last reported
 	result      string
+	frozen      bool   // with the bug abort-leaks-pause: stopped for a round that was aborted
 	late        func() // with the bug late-record: what is to be done after the next message
 
 	calls    *caller
@@ -58,9 +61,10 @@ type worker struct {
 	last     savedPart
 	held     map[int][]string // by round: the levels that have it, as far as this process knows
 
-	outputs []output // produced since the last committed round
-	cut     int      // how many of them were when the round under way was captured
-	txns    []txn    // of committed rounds, not known to be visible
+	emitting bool     // outputs are on their way to a sink without rounds
+	outputs  []output // produced since the last committed round, or not known to be visible
+	cut      int      // how many of them were when the round under way was captured
+	txns     []txn    // of committed rounds, not known to be visible
 }
 
 func newWorker(cfg Config, env node.Env, control, workers []string) (*worker, error) {
@@ -98,6 +102,11 @@ func newWorker(cfg Config, env node.Env, control, workers []string) (*worker, er
 		w.note(record.Event{Kind: record.CheckpointBad, Ckpt: checkpointID(env.Self(), round), Level: levelLocal, Reason: "corrupt"})
 	}
 	w.resetChannels()
+	if solo(cfg.Protocol) {
+		if w.solo, w.soloist, err = newSolo(w); err != nil {
+			return nil, err
+		}
+	}
 	env.SetTimer(beatTimer, cfg.Beat)
 	env.SetTimer(stepTimer, cfg.Step)
 	env.SetTimer(resendTimer, cfg.ResendAfter)
@@ -133,6 +142,8 @@ func (w *worker) timer(name string) {
 	case stepTimer:
 		w.env.SetTimer(stepTimer, w.cfg.Step)
 		w.step()
+	case soloTimer:
+		w.soloist.tick()
 	case resendTimer:
 		w.env.SetTimer(resendTimer, w.cfg.ResendAfter)
 		for _, i := range w.tos {
@@ -140,6 +151,9 @@ func (w *worker) timer(name string) {
 		}
 		w.calls.tick()
 		w.saveTick()
+		if w.solo != nil {
+			w.solo.retry()
+		}
 		w.loadTick()
 		w.drain()
 		if w.state == running {
@@ -160,6 +174,10 @@ func (w *worker) beat() {
 		t.digest = w.app.Result()
 		t.value, _ = w.app.Value()
 	}
+	if w.state == frozen {
+		t.counts = w.counts()
+	}
+	t.broken = w.solo != nil && w.solo.failing()
 	body := t.append(nil)
 	for _, c := range w.control {
 		w.env.Send(c, Message{kind: beatMessage, body: body})
@@ -168,6 +186,9 @@ func (w *worker) beat() {
 
 // quiet tells that nothing that was sent or taken in here is on its way.
 func (w *worker) quiet() bool {
+	if w.solo != nil && !w.solo.idle() {
+		return false
+	}
 	for _, i := range w.tos {
 		if len(w.outs[i].queue) > 0 {
 			return false
@@ -218,7 +239,11 @@ func (w *worker) receiveFrame(from int, m Message) {
 	if m.epoch != w.epoch || w.state != restored && w.state != running {
 		return
 	}
-	if w.state == restored {
+	switch {
+	case w.state == running:
+	case w.solo != nil:
+		return // the order to go on will come, and the frame again
+	default:
 		// Somebody goes on, and so everybody has been restored.
 		w.resume()
 	}
@@ -274,6 +299,9 @@ func (w *worker) look(from int, f frame) {
 	switch c := w.ins[from]; {
 	case f.marker:
 		w.protocol.marker(from, f.round)
+	case w.solo != nil && f.msg <= c.msgs && w.cfg.Bug != replayNoDedup: // it was sent again
+	case w.solo != nil:
+		w.solo.deliver(from, f)
 	case w.protocol.arrived(from, f) || len(c.held) > 0:
 		c.held = append(c.held, f)
 	default:
@@ -304,7 +332,7 @@ func (w *worker) overdue() {
 
 // step lets the job do a unit of work.
 func (w *worker) step() {
-	if w.state != running || w.protocol.stopped() {
+	if w.state != running || w.frozen || w.protocol.stopped() {
 		return
 	}
 	for _, i := range w.tos {
@@ -312,7 +340,11 @@ func (w *worker) step() {
 			return
 		}
 	}
-	w.app.Step((*emitter)(w))
+	if w.solo != nil {
+		w.solo.step()
+	} else {
+		w.app.Step((*emitter)(w))
+	}
 	w.worked()
 	w.overdue()
 }
@@ -348,8 +380,18 @@ func (e *emitter) Send(to int, payload []byte, value int64) {
 	if value != 0 {
 		ev.Value = &value
 	}
-	w.note(ev)
-	o.add(w.env, w.epoch, frame{msg: o.msgs, data: payload})
+	f := frame{msg: o.msgs, data: payload}
+	if w.solo == nil {
+		w.note(ev)
+		o.add(w.env, w.epoch, f)
+		return
+	}
+	ev.Index, f.index = w.soloist.index, w.soloist.index
+	if w.cfg.Bug == indexNotCarried {
+		f.index = 0
+	}
+	o.log = append(o.log, f)
+	w.solo.send(to, f, ev)
 }
 
 // Input implements jobs.Out.
@@ -357,14 +399,12 @@ func (e *emitter) Input(source string, offset int64) {
 	(*worker)(e).note(record.Event{Kind: record.Input, Source: source, Offset: offset})
 }
 
-// sinkName is what the outside world is called in the record.
-const sinkName = "sink"
-
 // Output implements jobs.Out.
 func (e *emitter) Output(id string, payload []byte) {
 	w := (*worker)(e)
 	w.note(record.Event{Kind: record.Output, Sink: sinkName, ID: id, Digest: digestOf(payload)})
 	w.outputs = append(w.outputs, output{id: id, data: payload})
+	w.emit()
 	if w.cfg.Bug == outputBeforeCommit {
 		w.txns = append(w.txns, txn{round: earlyRound + int(w.app.Units()), outputs: w.outputs})
 		w.outputs = nil

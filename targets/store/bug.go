@@ -1,9 +1,6 @@
 package store
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/cleancut/cleancut/harness/cluster"
 )
 
@@ -43,16 +40,4 @@ var catalog = []cluster.Bug{
 }
 
 // checkBug says which bugs there are if id is none of them.
-func checkBug(id string) error {
-	if id == "" {
-		return nil
-	}
-	known := make([]string, len(catalog))
-	for i, b := range catalog {
-		if b.ID == id {
-			return nil
-		}
-		known[i] = b.ID
-	}
-	return fmt.Errorf("store: no planted bug is called %q; there are: %s", id, strings.Join(known, ", "))
-}
+func checkBug(id string) error { return cluster.CheckBug("store", catalog, id) }

@@ -1,13 +1,7 @@
 package store
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"slices"
 
 	"github.com/cleancut/cleancut/harness/cluster"
@@ -108,36 +102,7 @@ func (*Target) Command(cfg cluster.NodeConfig) (cluster.Command, error) {
 	return server.Command(cfg), nil
 }
 
-// healthMax bounds the answer to a probe.
-const healthMax = 64 << 10
-
 // Probe implements cluster.Contained: it asks for /health.
 func (*Target) Probe(ctx context.Context, cfg cluster.NodeConfig, dial cluster.Dialer) (node.Status, error) {
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dial(ctx, "client")
-		},
-		DisableKeepAlives: true,
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.Name+"/health", nil)
-	if err != nil {
-		return node.Status{}, fmt.Errorf("probing %s: %w", cfg.Name, err)
-	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return node.Status{}, fmt.Errorf("probing %s: %w", cfg.Name, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, healthMax))
-	if err != nil {
-		return node.Status{}, fmt.Errorf("probing %s: %w", cfg.Name, err)
-	}
-	var s node.Status
-	if resp.StatusCode != http.StatusOK {
-		return s, fmt.Errorf("probing %s: /health answered %s: %s", cfg.Name, resp.Status, bytes.TrimSpace(body))
-	}
-	if err := json.Unmarshal(body, &s); err != nil {
-		return s, fmt.Errorf("probing %s: /health: %w", cfg.Name, err)
-	}
-	return s, nil
+	return server.Probe(ctx, cfg.Name, dial)
 }

@@ -120,6 +120,10 @@ var judgements = slices.Concat([]judgement{
 	{"bounded-staleness", registers, "reads are not older than --max-lag and not more behind than --max-versions", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.Staleness(models.StalenessOptions{Time: o.maxLag, Versions: o.maxLagging, Initial: o.initialOr(history.Nil)}), nil
 	}},
+	{"bounded-staleness", everyList, "the same for lists, by positions in the longest one", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+		return models.StaleLists(models.StalenessOptions{Time: o.maxLag, Versions: o.maxLagging}), nil
+	}},
+	{"eventual", everyList, "reads after all appends have all that was acknowledged, in one order", fixed(models.FinalLists())},
 	{"eventual", registers, "reads after all writes agree", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.FinalRegisters(o.initialOr(history.Nil)), nil
 	}},

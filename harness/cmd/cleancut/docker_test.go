@@ -250,9 +250,9 @@ func TestWhatContainersLackIsRefusedAndLeavesNothing(t *testing.T) {
 		}
 	}
 	g := NewWithT(t)
-	point := cleancut(t, "run", "replication/raft-quiet", "--runtime", "docker", "--faults", "on vote.granted kill(self) for 1s")
+	point := cleancut(t, "run", "etcd/crashes", "--runtime", "docker", "--faults", "on vote.granted kill(self) for 1s")
 	g.Expect(point.code).To(Equal(exitUsage), point.out)
-	g.Expect(point.err).To(ContainSubstring("the docker runtime cannot trigger faults on points of a program"))
+	g.Expect(point.err).To(ContainSubstring("a program of etcd cannot be stopped at a point"))
 	nothing()
 	power := cleancut(t, "run", "etcd/crashes", "--runtime", "docker", "--faults", "at 1s power-loss(all) for 1s")
 	g.Expect(power.code).To(Equal(exitUsage), power.out)

@@ -72,14 +72,26 @@ func examine(ctx context.Context, w io.Writer, runtimeName string, target cluste
 		for _, d := range faults.Catalog() {
 			fmt.Fprintf(t, "  %s\t%s\n", d.Name, availability(d, c))
 		}
-		_, tripper := c.(cluster.Tripper)
-		fmt.Fprintf(t, "  on POINT\t%s\n", map[bool]string{true: "available", false: "not available: this runtime cannot stop a program at a point"}[tripper])
+		fmt.Fprintf(t, "  on POINT\t%s\n", tripping(target, c))
 		return t.Flush()
 	})
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintf(w, "\n%s on %s: %v\n", target.Name(), runtimeName, err)
 	}
 	return context.Cause(ctx)
+}
+
+// tripping tells whether programs can be stopped at points.
+func tripping(target cluster.Target, c cluster.Cluster) string {
+	tripper, ok := c.(cluster.Tripper)
+	pointed, named := target.(interface{ Points() []string })
+	if !ok || !named || len(pointed.Points()) == 0 {
+		return "not available: " + target.Name() + " names no points, or this runtime cannot stop a program at one"
+	}
+	if err := tripper.CanTrip(pointed.Points()[0]); err != nil {
+		return err.Error()
+	}
+	return "available"
 }
 
 func availability(d faults.Definition, c cluster.Cluster) string {

@@ -112,7 +112,7 @@ unreadable input, 255 the harness itself failed.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; `%s --help` lists all flags", err, cmd.CommandPath()))
 	})
-	root.AddCommand(runCommand(), sweepCommand(), workerCommand(), checkCommand(), exportCommand(), replayCommand(),
+	root.AddCommand(runCommand(), sweepCommand(), intervalCommand(), workerCommand(), checkCommand(), exportCommand(), replayCommand(),
 		reportCommand(), listCommand(), doctorCommand(), gcCommand())
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)

@@ -76,6 +76,16 @@ func TestBadInputIsRefusedInOneSentenceAndLeavesNothing(t *testing.T) {
 		{"run --runtime sim --junit nowhere/all.xml", "--junit"},
 		{"run --runtime sim --out /dev/null/runs", "give another place with --out"},
 		{"sweep", "requires at least 1 arg"},
+		{"interval replication", "replication is 3 scenarios; name one of them"},
+		{"interval checkpointing/coordinated-stencil-crashes", "does not draw its failures at exponentially distributed times"},
+		{"interval --faults none", "does not draw its failures at exponentially distributed times"},
+		{"interval replication/raft-swarm --mtbf 2s", `store has no settings`},
+		{"interval etcd/crashes --mtbf 2s", "cannot be simulated"},
+		{"interval --intervals 1s,2s,3s", "--intervals names 3 intervals; expected 4 to 100"},
+		{"interval --intervals 1s,2s,3s,1s", "--intervals has 1s; expected each once"},
+		{"interval --intervals 1s,2s,3s,1h", "--intervals has 1h0m0s"},
+		{"interval --seeds 9..1", "expected A..B with A ≤ B"},
+		{"interval --mtbf 1us", "mean time between failures of 1ms or more"},
 		{"frobnicate", `there is no command "frobnicate"`},
 	} {
 		args := strings.Split(c.args, " ")

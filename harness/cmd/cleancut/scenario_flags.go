@@ -22,6 +22,7 @@ type scenarioFlags struct {
 	nodes, clients int
 	rate           float64
 	time           time.Duration
+	mtbf           time.Duration
 	target         string
 	workload       string
 	faults         string
@@ -36,6 +37,7 @@ func (f *scenarioFlags) register(set *pflag.FlagSet) {
 	set.IntVar(&f.clients, "clients", 0, "clients that issue operations side by side")
 	set.Float64Var(&f.rate, "rate", 0, "operations per second that all clients together try to start")
 	set.DurationVar(&f.time, "time", 0, "how long faults may strike")
+	set.DurationVar(&f.mtbf, "mtbf", 0, "draw faults at exponentially distributed times of this mean, as failures come")
 	set.StringVar(&f.target, "target", "", "run the scenario on this target instead")
 	set.StringVar(&f.workload, "workload", "", "let clients do this instead")
 	set.StringVar(&f.faults, "faults", "", `a plan ("at 2s kill(leader) for 1s; …"), a list of kinds to draw from ("kill,pause"), or "none"`)
@@ -50,6 +52,7 @@ func (f *scenarioFlags) apply(s harness.Scenario) (harness.Scenario, error) {
 		"clients": func() { s.Clients = f.clients },
 		"rate":    func() { s.Rate = f.rate },
 		"time":    func() { s.Time = f.time },
+		"mtbf":    func() { s.Drawing.MTBF = f.mtbf },
 		"bug":     func() { s.Bug = f.bug },
 	} {
 		if f.set.Changed(name) {
@@ -130,7 +133,7 @@ func (f *scenarioFlags) applyFaults(s *harness.Scenario) error {
 	return nil
 }
 
-var scenarioFlagNames = []string{"nodes", "clients", "rate", "time", "target", "workload", "faults", "bug", "set"}
+var scenarioFlagNames = []string{"nodes", "clients", "rate", "time", "mtbf", "target", "workload", "faults", "bug", "set"}
 
 // arguments returns the flags as they were given, for a command line that
 // people can copy.
@@ -186,12 +189,15 @@ func (s *seedFlag) orClock() uint64 {
 // raw returns the flags as they were given, for another process.
 func (f *scenarioFlags) raw() (args []string) {
 	f.set.Visit(func(flag *pflag.Flag) {
+		if !slices.Contains(scenarioFlagNames, flag.Name) {
+			return
+		}
+		values := []string{flag.Value.String()}
 		if list, ok := flag.Value.(pflag.SliceValue); ok {
-			for _, value := range list.GetSlice() {
-				args = append(args, "--"+flag.Name+"="+value)
-			}
-		} else if slices.Contains(scenarioFlagNames, flag.Name) {
-			args = append(args, "--"+flag.Name+"="+flag.Value.String())
+			values = list.GetSlice()
+		}
+		for _, value := range values {
+			args = append(args, "--"+flag.Name+"="+value)
 		}
 	})
 	return args

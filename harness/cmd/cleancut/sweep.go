@@ -1,19 +1,11 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -150,20 +142,6 @@ func (f *sweepFlags) sweep(cmd *cobra.Command, names []string) error {
 	return codeFor(worst)
 }
 
-// swept is what a worker says of one seed.
-type swept struct {
-	Seed      uint64         `json:"seed"`
-	Verdict   rundir.Outcome `json:"verdict"`
-	Reasons   []string       `json:"reasons"`
-	TraceHash string         `json:"trace_hash"`
-	// Diverged tells that a second run took another course.
-	Diverged  bool    `json:"diverged"`
-	Simulated float64 `json:"simulated_seconds"`
-	Events    float64 `json:"events"`
-	Ops       int     `json:"operations"`
-	Error     string  `json:"error,omitempty"`
-}
-
 // summary is the outcome of a sweep.
 type summary struct {
 	scenario      string
@@ -227,168 +205,21 @@ func (s *summary) String() string {
 
 // scenario sweeps one scenario over the seeds.
 func (f *sweepFlags) scenario(cmd *cobra.Command, s harness.Scenario, seeds seedRange) (*summary, error) {
-	ctx, cancel := context.WithCancel(cmd.Context())
-	defer cancel()
 	sum := &summary{scenario: s.Name, counts: map[rundir.Outcome]int{}, why: map[string]int{}, workers: f.workers}
 	begun := time.Now()
-	work, done := make(chan uint64), make(chan swept)
-	go f.feed(ctx, work, seeds, begun)
-
-	var wait sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	for range f.workers {
-		wait.Go(func() {
-			if err := f.work(ctx, cmd.ErrOrStderr(), s, work, done); err != nil && ctx.Err() == nil {
-				mu.Lock()
-				failed = errors.Join(failed, err)
-				mu.Unlock()
-				cancel()
-			}
-		})
-	}
-	go func() { wait.Wait(); close(done) }()
-	said := time.Now()
-	for r := range done {
+	said := begun
+	err := fleet{s.Name, f.run.scenario.raw(), f.workers, f.twice, f.duration, cmd.ErrOrStderr()}.run(cmd.Context(), seeds, func(r swept) bool {
 		sum.add(r)
-		if r.Diverged || r.Error != "" {
-			mu.Lock()
-			failed = errors.Join(failed, fmt.Errorf("%s, seed %d: %s", s.Name, r.Seed, r.problem()))
-			mu.Unlock()
-			cancel()
-		}
-		if sum.find != nil && !f.keepGoing {
-			cancel()
-		}
 		if time.Since(said) > plainEvery {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d seeds, %.0f a second, %d invalid, %d inconclusive\n", s.Name, sum.runs,
 				float64(sum.runs)/time.Since(begun).Seconds(), sum.counts[rundir.Invalid], sum.counts[rundir.Inconclusive])
 			said = time.Now()
 		}
-	}
+		return sum.find == nil || f.keepGoing
+	})
 	sum.took = time.Since(begun)
-	if failed == nil && cmd.Context().Err() != nil && sum.find == nil {
-		failed = &exit{exitInconclusive, fmt.Errorf("%s: interrupted after %d seeds", s.Name, sum.runs)}
+	if err == nil && cmd.Context().Err() != nil && sum.find == nil {
+		err = &exit{exitInconclusive, fmt.Errorf("%s: interrupted after %d seeds", s.Name, sum.runs)}
 	}
-	return sum, failed
-}
-
-func (r swept) problem() string {
-	if r.Diverged {
-		return "two runs took different courses: the simulation is not deterministic"
-	}
-	return r.Error
-}
-
-// feed hands out the seeds of this part until they or the time run out.
-func (f *sweepFlags) feed(ctx context.Context, work chan<- uint64, r seedRange, begun time.Time) {
-	defer close(work)
-	for seed := r.from; seed <= r.to; seed++ {
-		if (seed-r.from)%r.parts != r.part {
-			continue
-		}
-		if f.duration > 0 && time.Since(begun) > f.duration {
-			return
-		}
-		select {
-		case work <- seed:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// work keeps one worker process busy: a seed a line goes in, a result a line
-// comes out.
-func (f *sweepFlags) work(ctx context.Context, stderr io.Writer, s harness.Scenario, work <-chan uint64, done chan<- swept) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	args := append([]string{"worker", s.Name, "--twice", strconv.Itoa(f.twice)}, f.run.scenario.raw()...)
-	cmd := exec.CommandContext(ctx, self, args...)
-	// A seed leaves some 10 MB of garbage and next to nothing alive: with the
-	// default of 100, the collector takes a quarter of the time. Who sets
-	// these variables has the last word, but for the thread.
-	cmd.Env = slices.Concat([]string{"GOGC=800", "GOMEMLIMIT=1GiB"}, os.Environ(), []string{"GOMAXPROCS=1"})
-	cmd.Stderr = stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	results := json.NewDecoder(bufio.NewReader(out))
-	for seed := range work {
-		if _, err = fmt.Fprintln(in, seed); err != nil {
-			break
-		}
-		var r swept
-		if err = results.Decode(&r); err != nil {
-			break
-		}
-		done <- r
-	}
-	closeErr := in.Close()
-	if waitErr := cmd.Wait(); err != nil || waitErr != nil {
-		return fmt.Errorf("a worker of the sweep died: %w", errors.Join(err, waitErr, closeErr))
-	}
-	return nil
-}
-
-// workerCommand is the other side of work. It is not for people.
-func workerCommand() *cobra.Command {
-	var f scenarioFlags
-	var twice int
-	cmd := &cobra.Command{Use: "worker SCENARIO", Hidden: true, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-		found, err := suites.Find(args)
-		if err != nil {
-			return usage(err)
-		}
-		s, err := f.apply(found[0])
-		if err != nil {
-			return usage(err)
-		}
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		lines := bufio.NewScanner(cmd.InOrStdin())
-		for lines.Scan() {
-			seed, err := strconv.ParseUint(lines.Text(), 10, 64)
-			if err != nil {
-				return err
-			}
-			if err := enc.Encode(sweepOne(cmd.Context(), s, seed, twice)); err != nil {
-				return err
-			}
-		}
-		return lines.Err()
-	}}
-	f.register(cmd.Flags())
-	cmd.Flags().IntVar(&twice, "twice", 0, "")
-	return cmd
-}
-
-// sweepOne runs a seed in memory.
-func sweepOne(ctx context.Context, s harness.Scenario, seed uint64, twice int) swept {
-	once := func() (*harness.Finished, error) {
-		return harness.Run(ctx, s, harness.Options{Runtime: suites.New(sim.Name, s, seed), Seed: seed})
-	}
-	run, err := once()
-	if err != nil {
-		return swept{Seed: seed, Verdict: rundir.Error, Error: err.Error()}
-	}
-	r := run.Result
-	out := swept{
-		Seed: seed, Verdict: r.Verdict, Reasons: r.Reasons, TraceHash: r.TraceHash,
-		Simulated: r.Measures["run_seconds"], Events: r.Measures["events"], Ops: r.Operations.Total,
-	}
-	if twice > 0 && seed%uint64(twice) == 0 {
-		again, err := once()
-		out.Diverged = err != nil || again.Result.TraceHash != r.TraceHash
-	}
-	return out
+	return sum, err
 }

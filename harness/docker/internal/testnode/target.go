@@ -42,12 +42,15 @@ func (Target) Image() cluster.Image {
 	return cluster.Image{Package: "github.com/cleancut/cleancut/harness/docker/internal/testnode/cmd/testnode"}
 }
 
+// Points lists the program's only one.
+func (Target) Points() []string { return []string{Point} }
+
 // Command is the one of every server.Main.
 func (Target) Command(cfg cluster.NodeConfig) (cluster.Command, error) {
 	return server.Command(cfg), nil
 }
 
 // Probe asks the health endpoint.
-func (Target) Probe(ctx context.Context, _ cluster.NodeConfig, dial cluster.Dialer) (node.Status, error) {
-	return server.Probe(ctx, dial)
+func (Target) Probe(ctx context.Context, cfg cluster.NodeConfig, dial cluster.Dialer) (node.Status, error) {
+	return server.Probe(ctx, cfg.Name, dial)
 }

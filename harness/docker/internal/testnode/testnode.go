@@ -26,6 +26,9 @@ import (
 // Bug makes every start fail, to test findings.
 const Bug = "cannot-start"
 
+// Point is the program's only point.
+const Point = "pointed"
+
 const fileName = "data"
 
 // Program is a node.Program.
@@ -142,6 +145,11 @@ func (p *Program) Request(id node.RequestID, r node.Request) {
 		p.env.Reply(id, node.Response{Status: 200, Body: b})
 	case "POST /record":
 		p.env.Record(record.Event{Kind: record.Send, Msg: q.Get("msg"), Peer: "nobody"})
+		p.env.Reply(id, node.Response{Status: 200})
+	case "POST /point":
+		p.env.Point(Point)
+		n, _ := p.file.WriteAt(r.Body, p.size) // what is not there is seen by the reader
+		p.size += int64(n)
 		p.env.Reply(id, node.Response{Status: 200})
 	case "POST /panic":
 		panic("this program was told to panic")

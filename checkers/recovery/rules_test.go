@@ -1,0 +1,136 @@
+package recovery
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cleancut/cleancut/checkers"
+)
+
+// lines writes a record: one event a line, "proc inc kind" and further fields
+// of JSON; each a moment after the one before.
+func lines(events ...string) string {
+	var b strings.Builder
+	for t, e := range events {
+		f := strings.SplitN(e, " ", 4)
+		fmt.Fprintf(&b, `{"t":%d,"proc":"%s","inc":%s,"kind":"%s"`, t+1, f[0], f[1], f[2])
+		if len(f) > 3 {
+			b.WriteString("," + f[3])
+		}
+		b.WriteString("}\n")
+	}
+	return b.String()
+}
+
+var rules = []struct {
+	rule, model, class string
+	accepted           []string
+	old, new           string // of the lines, joined; the least change that is rejected
+}{
+	{
+		"a level that was unreadable may answer after a restart", "restorable", "not-there",
+		[]string{
+			`a 1 start`, `a 1 ckpt_begin "ckpt":"k"`, `a 1 ckpt_commit "ckpt":"k","level":"local"`, `a 1 crash`, `a 2 start`,
+			`a 2 ckpt_bad "ckpt":"k","level":"local","reason":"unreadable"`, `a 2 crash`, `a 3 start`, `a 4 restore "ckpt":"k","level":"local"`,
+		},
+		`"unreadable"`, `"corrupt"`,
+	},
+	{
+		"a level that was unreadable does not answer before a restart", "restorable", "not-there",
+		[]string{
+			`a 1 start`, `a 1 ckpt_begin "ckpt":"k"`, `a 1 ckpt_commit "ckpt":"k","level":"local"`, `a 1 crash`, `a 2 start`,
+			`a 2 ckpt_bad "ckpt":"k","level":"local","reason":"unreadable"`, `a 3 start`, `a 4 restore "ckpt":"k","level":"local"`,
+		},
+		"a 3 start\na 4 restore", "a 3 restore",
+	},
+	{
+		"another level is right while the first is unreadable", "restorable", "level-order",
+		[]string{
+			`a 1 start`, `a 1 ckpt_begin "ckpt":"k"`, `a 1 ckpt_commit "ckpt":"k","level":"local"`, `a 1 ckpt_commit "ckpt":"k","level":"store"`,
+			`a 1 crash`, `a 2 start`, `a 2 ckpt_bad "ckpt":"k","level":"local","reason":"unreadable"`, `a 3 restore "ckpt":"k","level":"store"`,
+		},
+		"a 2 ckpt_bad \"ckpt\":\"k\",\"level\":\"local\",\"reason\":\"unreadable\"\n", "",
+	},
+	{
+		"between a recovery that is superseded and the next one there is no state", "consistent-cut", "orphan",
+		[]string{
+			`c 1 start`, `p 1 start`, `q 1 start`, `p 1 ckpt_begin "ckpt":"p1"`, `p 1 ckpt_commit "ckpt":"p1"`, `q 1 ckpt_begin "ckpt":"q1"`, `q 1 ckpt_commit "ckpt":"q1"`,
+			`q 1 send "msg":"m","peer":"p"`,
+			`c 1 recovery "epoch":1,"line":{"p":"p1","q":"q1"}`, `p 2 restore "epoch":1,"ckpt":"p1"`,
+			`c 1 recovery "epoch":2,"line":{"p":"p1","q":"q1"}`, `p 3 restore "epoch":2,"ckpt":"p1"`, `p 3 recv "epoch":2,"msg":"m","peer":"q"`,
+			`q 2 restore "epoch":1,"ckpt":"q1"`, `q 3 restore "epoch":2,"ckpt":"q1"`, `q 3 send "epoch":2,"msg":"m","peer":"p"`, `q 3 resume "epoch":2`,
+		},
+		`c 1 recovery "epoch":2,"line":{"p":"p1","q":"q1"}` + "\n" + `p 3 restore "epoch":2,"ckpt":"p1"` + "\n" + `p 3 recv "epoch":2,"msg":"m","peer":"q"` + "\n" + `q 2 restore "epoch":1,"ckpt":"q1"`,
+		`p 2 recv "epoch":1,"msg":"m","peer":"q"` + "\n" + `q 2 restore "epoch":1,"ckpt":"q1"` + "\n" + `c 1 recovery "epoch":2,"line":{"p":"p1","q":"q1"}` + "\n" + `p 3 restore "epoch":2,"ckpt":"p1"`,
+	},
+	{
+		"a recovery ends when a later one supersedes it", "terminates", "hung",
+		[]string{
+			`c 1 start`, `p 1 start`, `q 1 start`, `p 1 send "msg":"m","peer":"q"`, `p 1 crash`, `c 1 recovery "epoch":1,"line":{"p":"","q":""}`, `p 2 restore "epoch":1`,
+			`c 1 recovery "epoch":2,"line":{"p":""}`, `p 3 restore "epoch":2`, `q 1 work "units":1`, `q 1 work "units":1`, `q 1 work "units":1`, `q 1 work "units":1`, `q 1 work "units":1`, `q 1 work "units":1`,
+		},
+		"c 1 recovery \"epoch\":2,\"line\":{\"p\":\"\"}\np 3 restore \"epoch\":2\n", "",
+	},
+	{
+		"two coordinators tell of one visible transaction", "exactly-once", "duplicate",
+		[]string{
+			`c 1 start`, `d 1 start`, `p 1 start`, `p 1 output "sink":"s","id":"o"`, `c 1 output_commit "sink":"s","id":"o","txn":"t1"`,
+			`d 1 output_commit "sink":"s","id":"o","txn":"t1"`, `p 1 final`,
+		},
+		"d 1 output_commit \"sink\":\"s\",\"id\":\"o\",\"txn\":\"t1\"", "d 1 output_commit \"sink\":\"s\",\"id\":\"o\",\"txn\":\"t2\"",
+	},
+	{
+		"before the first committed round a recovery takes the beginning", "recovery-line", "older",
+		[]string{
+			`c 1 start`, `p 1 start`, `c 1 round_begin "round":1`, `p 1 ckpt_begin "ckpt":"p1","round":1`, `p 1 ckpt_commit "ckpt":"p1"`, `c 1 work "units":1`,
+			`p 1 crash`, `c 1 recovery "epoch":1,"line":{"p":""},"failed":["p"]`, `p 2 restore "epoch":1`,
+		},
+		`c 1 work "units":1`, `c 1 round_commit "round":1,"line":{"p":"p1"}`,
+	},
+	{
+		"a log keeps what the oldest checkpoint lacks that can be restored", "gc-safety", "log",
+		[]string{
+			`p 1 start`, `q 1 start`, `q 1 ckpt_begin "ckpt":"q1"`, `q 1 ckpt_commit "ckpt":"q1"`, `p 1 send "msg":"m","peer":"q"`, `q 1 recv "msg":"m","peer":"p"`,
+			`q 1 ckpt_begin "ckpt":"q2"`, `q 1 ckpt_commit "ckpt":"q2"`, `q 1 ckpt_delete "ckpt":"q1"`, `p 1 log_delete "msg":"m"`,
+		},
+		"q 1 ckpt_delete \"ckpt\":\"q1\"\n", "",
+	},
+	{
+		"a deletion is not to blame for a round that is corrupt", "gc-safety", "nothing-left",
+		[]string{
+			`p 1 start`, `q 1 start`, `p 1 round_begin "round":1`, `p 1 ckpt_begin "ckpt":"p1","round":1`, `p 1 ckpt_commit "ckpt":"p1","level":"store"`,
+			`q 1 ckpt_begin "ckpt":"q1","round":1`, `q 1 ckpt_commit "ckpt":"q1","level":"store"`, `p 1 round_commit "round":1,"line":{"p":"p1","q":"q1"}`,
+			`q 1 ckpt_bad "ckpt":"q1","level":"store","reason":"corrupt"`, `p 1 ckpt_delete "ckpt":"p1"`,
+		},
+		"q 1 ckpt_bad \"ckpt\":\"q1\",\"level\":\"store\",\"reason\":\"corrupt\"\n", "",
+	},
+	{
+		"what a first time did not tell, later ones are compared by", "replay", "diverged",
+		[]string{
+			`p 1 start`, `q 1 start`, `p 1 send "msg":"m","peer":"q"`, `p 2 start`, `p 2 send "msg":"m","peer":"q","digest":"x"`, `p 3 start`, `p 3 send "msg":"m","peer":"q","digest":"x"`,
+		},
+		`p 3 send "msg":"m","peer":"q","digest":"x"`, `p 3 send "msg":"m","peer":"q","digest":"y"`,
+	},
+}
+
+// TestRulesThatAllowSomethingAllowNoMore has an accepted record for each rule,
+// and the least change that is rejected.
+func TestRulesThatAllowSomethingAllowNoMore(t *testing.T) {
+	for _, c := range rules {
+		t.Run(c.rule, func(t *testing.T) {
+			whole := strings.Join(c.accepted, "\n") + "\n"
+			if n := strings.Count(whole, c.old); n != 1 {
+				t.Fatalf("%q occurs %d times", c.old, n)
+			}
+			o := Options{RecoveryMax: 5}
+			if v := verdicts(t, lines(c.accepted...), o, c.model)[0]; v.Verdict != checkers.Valid {
+				t.Errorf("%s: %s", v.Verdict, v.Reason)
+			}
+			changed := strings.Split(strings.TrimSuffix(strings.Replace(whole, c.old, c.new, 1), "\n"), "\n")
+			if v := verdicts(t, lines(changed...), o, c.model)[0]; v.Verdict != checkers.Invalid || v.Witness.Class != c.class {
+				t.Errorf("changed: %s: %s; expected invalid, class %s", v.Verdict, v.Reason, c.class)
+			}
+		})
+	}
+}

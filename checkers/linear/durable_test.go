@@ -363,7 +363,7 @@ func TestWhatWasOpenAtACrashIsJudgedAsTheDefinitionsSay(t *testing.T) {
 			}
 			balanced(t, counts, len(limiting)*n)
 			t.Log(differ, byKeyOnly)
-			if (differ < n/500 || byKeyOnly < n/50_000) && name != "mutex" {
+			if (differ < n/1000 || byKeyOnly < n/50_000) && name != "mutex" {
 				t.Errorf("only %d histories are invalid because of a crash, %d because of another key", differ, byKeyOnly)
 			}
 		})

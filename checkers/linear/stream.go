@@ -134,7 +134,7 @@ func NewStream(workload string, what Object, o Options) (*Stream, error) {
 // Bytes that are counted for what is held, with room for tables that grow.
 const (
 	streamKeyBytes  = 1024
-	streamLiveBytes = 192
+	streamLiveBytes = 768
 	streamOpenBytes = 512
 	streamWordBytes = 64
 )

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 
 	"github.com/cleancut/cleancut/harness/history"
 )
@@ -55,6 +56,9 @@ type live struct {
 	f, s  int64 // first return, never while there is none; last call
 	read  bool
 	ghost bool // nobody may read it any more
+	// write set it, first returned at f, and last was called at s, if that was
+	// not write: what a witness needs. There are none where F is "".
+	write, first, last history.Operation
 }
 
 // streamKey is the state of one register. Let f and s of a cluster be its
@@ -97,7 +101,7 @@ func (k *streamKey) invoke(o *streamOp) (reason string) {
 	if o.value = cellOf(&e.Value); e.F == Delete {
 		o.value = cell{}
 	}
-	if !k.begin(o.value, e.Index) {
+	if !k.begin(o) {
 		return fmt.Sprintf("%s of %s at event %d: the value was there before, and a stream needs values that are written once", name(e.Key), e.Value, e.Index)
 	}
 	return ""
@@ -110,13 +114,11 @@ func (k *streamKey) complete(o *streamOp, e *history.Event) (found *finding, rea
 		if e.Kind != history.OK || k.nilReads && e.Value.IsNil() {
 			return nil, ""
 		}
-		if class, why := k.read(cellOf(&e.Value), o.call, e.Index); class != "" {
-			found = &finding{class: class, why: why}
-		}
+		found = k.read(o, e)
 	case e.Kind == history.OK:
-		k.acknowledge(o.value, e.Index)
-	case e.Kind == history.Fail && k.abort(o.value):
-		found = &finding{class: AbortedRead, why: "its value had been read, but it failed: it certainly did not happen"}
+		k.acknowledge(o, e)
+	case e.Kind == history.Fail:
+		found = k.abort(o.value)
 	}
 	k.sweep(e.Index)
 	return found, ""
@@ -130,12 +132,13 @@ func (k *streamKey) bytes() int64 {
 
 // begin takes the invocation of a write. It reports false if the value was
 // there before.
-func (k *streamKey) begin(v cell, call int64) bool {
+func (k *streamKey) begin(o *streamOp) bool {
+	v := o.value
 	if k.values[v] != nil || k.over(v) {
 		return false
 	}
 	l := reuse(&k.free)
-	*l = live{value: v, f: never, s: call}
+	*l = live{value: v, f: never, s: o.call, write: o.begunOnly()}
 	k.values[v] = l
 	k.texts += int64(len(v.text))
 	return true
@@ -168,52 +171,76 @@ func (k *streamKey) retire(v cell) {
 }
 
 // acknowledge takes the return of a write. A value that is over returned before.
-func (k *streamKey) acknowledge(v cell, ret int64) {
-	if l := k.values[v]; l != nil {
-		k.settle(l, ret)
+func (k *streamKey) acknowledge(o *streamOp, e *history.Event) {
+	if l := k.values[o.value]; l != nil {
+		l.write = o.operation(e)
+		k.settle(l, &l.write)
 	}
 }
 
 // settle sets f of a cluster if it has none.
-func (k *streamKey) settle(l *live, ret int64) {
+func (k *streamKey) settle(l *live, h *history.Operation) {
 	if l.f == never {
-		l.f = ret
+		l.f, l.first = h.Return, *h
 		k.zones = append(k.zones, l)
 	}
 }
 
-// abort takes the failure of a write, and reports whether its value was read.
-func (k *streamKey) abort(v cell) bool {
+// abort takes the failure of a write.
+func (k *streamKey) abort(v cell) *finding {
 	l := k.values[v]
-	if l == nil || l.read {
-		return true // what is over without an acknowledgement was read
+	if l != nil && !l.read {
+		k.retire(v)
+		return nil
 	}
-	k.retire(v)
-	return false
+	f := &finding{class: AbortedRead, why: "its value had been read, but it failed: it certainly did not happen"}
+	if l != nil { // what is over without an acknowledgement was read, too
+		f.with = []history.Operation{l.first}
+	}
+	return f
 }
 
-// read takes the result of a read. The class of a violation is "" if there is
-// none.
-func (k *streamKey) read(v cell, call, ret int64) (class, why string) {
+// read takes the result of a read.
+func (k *streamKey) read(o *streamOp, e *history.Event) *finding {
+	v := cellOf(&e.Value)
 	l := k.values[v]
 	if l == nil {
 		if k.over(v) || v == k.initial {
-			return StaleRead, "before it began, another value had certainly replaced this one, or its write had failed"
+			return &finding{class: StaleRead, why: "before it began, another value had certainly replaced this one, or its write had failed"}
 		}
-		return ThinAirRead, "nobody had begun to write this value"
+		value := e.Value
+		return &finding{class: ThinAirRead, why: "nobody had begun to write this value", shown: &value}
 	}
 	l.read = true
-	k.settle(l, ret)
-	if call <= l.s {
-		return "", ""
+	h := o.operation(e)
+	k.settle(l, &h)
+	if o.call <= l.s {
+		return nil
 	}
-	l.s = call
+	l.s, l.last = o.call, h
 	for _, u := range k.zones {
 		if u != l && u.f < l.s && l.f < u.s {
-			return StaleRead, fmt.Sprintf("the value %s must come before %s and after it, by what else was seen of the two", v, u.value)
+			return &finding{
+				class: StaleRead, with: evidence(o.call, l, u),
+				why: fmt.Sprintf("the value %s must come before %s and after it, by what else was seen of the two", v, u.value),
+			}
 		}
 	}
-	return "", ""
+	return nil
+}
+
+// evidence is what bounds the zones of clusters, without the operation that
+// was called at an event: that which returned first and that which was called
+// last of each, and the writes.
+func evidence(without int64, clusters ...*live) (with []history.Operation) {
+	for _, l := range clusters {
+		for _, h := range []history.Operation{l.write, l.first, l.last} {
+			if h.F != "" && h.Call != without && !slices.ContainsFunc(with, func(x history.Operation) bool { return x.Call == h.Call }) {
+				with = append(with, h)
+			}
+		}
+	}
+	return with
 }
 
 // sweepAtLeast is how many zones there must be before a sweep; tests make it

@@ -103,7 +103,7 @@ func streamedRegister(t *testing.T, events []history.Event, o Options) checkers.
 func TestStreamsAgreeWithTheWholeOnRandomHistories(t *testing.T) {
 	defer func(n int) { sweepAtLeast = n }(sweepAtLeast)
 	r := rand.New(rand.NewPCG(*seed, 41))
-	verdicts := map[checkers.Validity]int{}
+	verdicts, partial := map[checkers.Validity]int{}, 0
 	for range rounds(120_000) {
 		sweepAtLeast = 1 + r.IntN(4)
 		k := streamSketch{
@@ -124,9 +124,22 @@ func TestStreamsAgreeWithTheWholeOnRandomHistories(t *testing.T) {
 		if !applies || a == undecided || got.Verdict != want(a == legal) {
 			t.Fatalf("says %s: %s; zones %s (apply: %v):\n%s", got.Verdict, got.Reason, a, applies, show(ops))
 		}
-		verdicts[got.Verdict]++
+		if verdicts[got.Verdict]++; got.Verdict != checkers.Invalid {
+			continue
+		}
+		switch w := got.Witness; {
+		case len(w.Lines) > 0:
+			partial++
+		case len(w.Operations) > 6:
+			t.Fatalf("the witness has %d operations:\n%s", len(w.Operations), show(w.Operations))
+		case bruteForce(w.Operations, history.Nil):
+			t.Fatalf("%s\nthe witness is legal:\n%s\nof\n%s", got.Reason, show(w.Operations), show(ops))
+		}
 	}
-	t.Log(verdicts)
+	t.Log(verdicts, partial)
+	if partial > verdicts[checkers.Invalid]*2/3 {
+		t.Errorf("%d of %d violations are explained by the read alone", partial, verdicts[checkers.Invalid])
+	}
 	if n := rounds(120_000) / 5; verdicts[checkers.Valid] < n || verdicts[checkers.Invalid] < n {
 		t.Errorf("the generator is lopsided: %v", verdicts)
 	}

@@ -200,9 +200,9 @@ func (r *run) corrupt() (n int) {
 //   - From the first committed round on no deletion leaves none with all parts;
 //     a part counts as long as no event deletes it or finds it bad.
 //   - A message is deleted from a log only after its receiver has committed a
-//     checkpoint that includes the receipt; where there are no rounds, only
-//     when every checkpoint of the receiver's history that could be restored
-//     includes it, for a recovery may have to take the oldest of them.
+//     checkpoint that includes the receipt. Where there are no rounds, only when
+//     no recovery needs it: whichever processes failed then, if any, the line
+//     does not have its sending without its receipt.
 //   - In a recovery without rounds, the latest consistent line of what was left
 //     is not behind that of all that had been committed, but for the
 //     checkpoints found bad, and those that were deleted while a later one,
@@ -327,72 +327,108 @@ func (r *run) logKept() *checkers.Verdict {
 			received[r.msg[i]] = append(received[r.msg[i]], i)
 		}
 	}
-	l := &logs{r: r, newest: map[int32]int32{}, of: make([][]int32, len(r.procs))}
-	for c := range r.ckpts {
-		l.of[r.ckpts[c].proc] = append(l.of[r.ckpts[c].proc], int32(c))
-	}
+	l := &logs{r: r, newest: map[int32]int32{}}
 	for i := range int32(len(r.ev)) {
 		e := &r.ev[i]
 		switch e.Kind {
 		case record.CheckpointCommit:
 			l.newest[r.proc[i]] = r.ckptOf[r.proc[i]][e.Ckpt]
+		case record.CheckpointBad, record.CheckpointDelete:
+			if p := r.proc[i]; l.safe != nil && l.safe[p] == r.ckptOf[p][e.Ckpt] {
+				l.safe = nil
+			}
+		case record.Restore:
+			l.safe = nil
 		case record.LogDelete:
 			m := r.msg[i]
-			c := l.taken(r.to[m], i)
-			if c != none && slices.ContainsFunc(received[m], func(j int32) bool { return r.contains(r.ckpts[c].at, j) }) {
+			includes := func(c int32) bool {
+				return c != none && slices.ContainsFunc(received[m], func(j int32) bool { return r.contains(r.ckpts[c].at, j) })
+			}
+			c, needed := l.needed(m, i, includes)
+			if !needed {
 				continue
 			}
-			quoted, which := append(r.about(m), i), "there is no committed checkpoint of "+r.procs[r.to[m]]
+			quoted, which := append(r.about(m), i), r.name(r.to[m], c)
 			if c != none {
-				quoted, which = append(quoted, r.ckpts[c].begin), r.name(r.to[m], c)+", which a recovery may take, does not include its receipt"
+				quoted = append(quoted, r.ckpts[c].begin)
 			}
-			v := r.violated("log", quoted, "%s deleted message %s from its log; %s", e.Proc, e.Msg, which)
+			v := r.violated("log", quoted, "%s deleted message %s from its log; %s, which a recovery may take, does not include its receipt", e.Proc, e.Msg, which)
 			return &v
 		}
 	}
 	return nil
 }
 
-// logs knows which checkpoints of a process need the messages after them.
+// logs knows how far back processes may have to go, and so which messages they
+// need again.
 type logs struct {
 	r      *run
 	newest map[int32]int32 // committed checkpoint of each process
-	of     [][]int32       // checkpoints of each process that may still be there
+	walk   *walk
+	safe   []int32 // checkpoint of each process if all failed, or none; nil if it is to be found out
 }
 
-// taken is the earliest checkpoint that a recovery after an event may take a
-// process back to, or none: with rounds that of the newest one, else the oldest
-// that could be restored.
-func (l *logs) taken(p, event int32) int32 {
-	r := l.r
-	if r.kinds[record.RoundBegin]+len(r.rounds) > 0 {
-		if c, ok := l.newest[p]; ok {
-			return c
+// needed reports whether a recovery after an event may need a message again,
+// and the state of its receiver for which it does: with rounds, or where
+// processes recover each by its own log, the newest.
+//
+// The line if all failed never goes back as long as none of its checkpoints is
+// lost, so that an earlier one which includes the receipt is enough.
+func (l *logs) needed(m, event int32, includes func(c int32) bool) (int32, bool) {
+	r, to := l.r, l.r.to[m]
+	if r.kinds[record.RoundBegin]+len(r.rounds) > 0 || r.replays() {
+		c, ok := l.newest[to]
+		if !ok {
+			c = none
 		}
-		return none
+		return c, !includes(c)
+	}
+	if l.safe != nil && includes(l.safe[to]) {
+		return none, false
 	}
 	for int(event)+1 < len(r.ev) && r.ev[event+1].T == r.ev[event].T {
 		event++ // what happened at the same time may have come first
 	}
-	for len(l.of[p]) > 0 {
-		k := &r.ckpts[l.of[p][0]]
-		given := k.abort != none && k.abort <= event
-		lost := len(k.losses) > 0 && len(k.commits) > 0 && k.commits[len(k.commits)-1] <= event && r.levels(l.of[p][0], event) == 0
-		if !given && !lost {
-			break
-		}
-		l.of[p] = l.of[p][1:]
+	if l.walk == nil {
+		l.walk = newWalk(r)
 	}
-	now := r.present(p, event)
-	for _, c := range l.of[p] {
-		if r.ckpts[c].begin > event {
-			break
+	found := l.walk.to(r.now(event)).pattern(func(c int32) bool { return r.usable(c, event) })
+	if l.safe = found.checkpoints(found.line(slices.Repeat([]bool{true}, len(r.procs)))); includes(l.safe[to]) {
+		return none, false
+	}
+	// What several failures undo is what each of them undoes: so it is enough
+	// to look at each alone, and at none.
+	failed := make([]bool, len(r.procs))
+	for p := -1; p < len(failed); p++ {
+		if p >= 0 {
+			failed[p] = true
 		}
-		if r.before(r.ckpts[c].at, now) && r.usable(c, event) {
-			return c
+		line := found.line(failed)
+		if found.within(line, r.from[m], found.sent[m]) && !found.within(line, to, found.recv[m]) {
+			return found.checkpoints(line)[to], true
+		}
+		if p >= 0 {
+			failed[p] = false
 		}
 	}
-	return none
+	return none, false
+}
+
+// checkpoints are those of a line, or none where a process is in its initial
+// state, or where it stands.
+func (p *pattern) checkpoints(line []int32) []int32 {
+	list := make([]int32, len(line))
+	for q, x := range line {
+		if list[q] = none; x > 0 && int(x) <= len(p.ckpts[q]) {
+			list[q] = p.ckpts[q][x-1]
+		}
+	}
+	return list
+}
+
+// within reports whether a line has what lies at a position of a process.
+func (p *pattern) within(line []int32, q, pos int32) bool {
+	return pos != none && pos < p.position(q, line[q])
 }
 
 func (r *run) lineKept() *checkers.Verdict {

@@ -89,12 +89,13 @@ var rules = []struct {
 		`c 1 work "units":1`, `c 1 round_commit "round":1,"line":{"p":"p1"}`,
 	},
 	{
-		"a log keeps what the oldest checkpoint lacks that can be restored", "gc-safety", "log",
+		"a log keeps what the line lacks, and not what an older checkpoint lacks", "gc-safety", "log",
 		[]string{
 			`p 1 start`, `q 1 start`, `q 1 ckpt_begin "ckpt":"q1"`, `q 1 ckpt_commit "ckpt":"q1"`, `p 1 send "msg":"m","peer":"q"`, `q 1 recv "msg":"m","peer":"p"`,
-			`q 1 ckpt_begin "ckpt":"q2"`, `q 1 ckpt_commit "ckpt":"q2"`, `q 1 ckpt_delete "ckpt":"q1"`, `p 1 log_delete "msg":"m"`,
+			`p 1 ckpt_begin "ckpt":"p1"`, `p 1 ckpt_commit "ckpt":"p1"`,
+			`q 1 ckpt_begin "ckpt":"q2"`, `q 1 ckpt_commit "ckpt":"q2"`, `p 1 log_delete "msg":"m"`,
 		},
-		"q 1 ckpt_delete \"ckpt\":\"q1\"\n", "",
+		"q 1 ckpt_commit \"ckpt\":\"q2\"\n", "",
 	},
 	{
 		"a deletion is not to blame for a round that is corrupt", "gc-safety", "nothing-left",

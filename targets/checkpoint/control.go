@@ -46,6 +46,7 @@ type control struct {
 	sinks    map[string][][]byte
 	shown    map[string]bool     // outputs that this process has recorded as visible
 	logs     map[string]*sinkLog // by worker: what a sink without rounds has of it
+	coverage coverage
 	garbage  []garbage
 	listings []listing // checkpoints that wait for the catalogue
 }
@@ -100,6 +101,7 @@ func (c *control) timer() {
 	default:
 		c.supervise()
 		c.sweep()
+		c.cover()
 	}
 }
 
@@ -156,7 +158,7 @@ func (c *control) begin(l ledger, aborted int) {
 	}
 	c.settled, c.finished, c.sinks, c.shown, c.garbage = 0, false, map[string][][]byte{}, map[string]bool{}, nil
 	c.listings = nil
-	c.logs = map[string]*sinkLog{}
+	c.logs, c.coverage = map[string]*sinkLog{}, coverage{}
 	if aborted != 0 {
 		c.note(record.Event{Kind: record.RoundAbort, Round: aborted, Reason: "the coordinator was replaced"})
 	}
@@ -214,7 +216,7 @@ func (c *control) broadcast() {
 		return
 	}
 	for i, w := range c.workers {
-		c.env.Send(w, Message{kind: orderMessage, body: c.ledger.order(c.links, i).append(nil)})
+		c.env.Send(w, Message{kind: orderMessage, body: c.order(i).append(nil)})
 	}
 }
 
@@ -231,7 +233,7 @@ func (c *control) receive(from string, m Message) {
 	switch m.kind {
 	case beatMessage:
 		if t, err := decodeBeat(m.body); err == nil && c.hear(i, t) && c.ledger.Epoch > 0 {
-			c.env.Send(from, Message{kind: orderMessage, body: c.ledger.order(c.links, i).append(nil)})
+			c.env.Send(from, Message{kind: orderMessage, body: c.order(i).append(nil)})
 		}
 	case callMessage:
 		if q, err := decodeCall(m.body); err == nil {

@@ -88,7 +88,10 @@ func Rebuild(setup harness.Setup) (harness.Scenario, error) {
 	if s.Workload, err = workloads.Lookup(setup.Workload); err != nil {
 		return s, err
 	}
-	return setup.Apply(s)
+	if s, err = setup.Apply(s); err != nil {
+		return s, err
+	}
+	return Rejudged(s), nil
 }
 
 // Target returns the target of that name.

@@ -68,6 +68,16 @@ func recovered(protocol string, job workloads.Workload, settings map[string]stri
 	return append(append(all, of...), checkers.Liveness(checkers.LivenessBounds{}), checkers.Crashes())
 }
 
+// Rejudged returns a scenario of the checkpointing service whose settings, or
+// whose job, were changed, with the checkers for what it claims now. Others
+// are as they were.
+func Rejudged(s harness.Scenario) harness.Scenario {
+	if protocol := s.Settings["protocol"]; s.Target.Name() == checkpoint.New().Name() && protocol != "" {
+		s.Checkers = recovered(protocol, s.Workload, s.Settings)
+	}
+	return s
+}
+
 // acyclic tells that the channels of a job form no cycle.
 func acyclic(w workloads.Workload) bool {
 	job, err := jobs.Lookup(w.Name())

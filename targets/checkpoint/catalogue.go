@@ -155,8 +155,12 @@ func (l *ledger) safeLine(k links, replays bool) ([]int, bool) {
 // settle releases the output that lies behind the safe line, and lets go of
 // the checkpoints that lie behind it but for some more that are to be kept. It
 // returns what is garbage now.
-func (l *ledger) settle(k links, replays bool, retain int, workers []string) (dropped []garbage) {
-	line, ok := l.safeLine(k, replays)
+//
+// Only checkpoints count of which their workers know that they do: who has not
+// heard of it has not recorded it either, and the record would show others
+// going without what only that checkpoint makes good.
+func (l *ledger) settle(k links, replays bool, retain int, workers []string, known []int) (dropped []garbage) {
+	line, ok := l.upTo(known).safeLine(k, replays)
 	if !ok {
 		return nil
 	}
@@ -174,6 +178,20 @@ func (l *ledger) settle(k links, replays bool, retain int, workers []string) (dr
 		}
 	}
 	return dropped
+}
+
+// upTo is the ledger with no checkpoints after those of known.
+func (l *ledger) upTo(known []int) *ledger {
+	c := *l
+	c.Stable = make([][]entry, len(l.Stable))
+	for p, list := range l.Stable {
+		n := 0
+		for n < len(list) && list[n].number <= known[p] {
+			n++
+		}
+		c.Stable[p] = list[:n]
+	}
+	return &c
 }
 
 // numbers lists the checkpoints of a worker that are in the catalogue.

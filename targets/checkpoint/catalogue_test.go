@@ -127,11 +127,14 @@ func TestOnlyWhatLiesBehindTheSafeLineIsLetGoAndShown(t *testing.T) {
 	for name, c := range map[string]struct {
 		received uint64 // by b in its second checkpoint, of one message that a has sent in its second
 		sent     uint64
+		known    []int
 		gone     []int
 		shown    []int
 	}{
-		"they fit":  {1, 1, []int{1, 1}, []int{5, 5}},
-		"an orphan": {1, 0, []int{1, 0}, []int{5, 4}},
+		"they fit":                              {1, 1, []int{2, 2}, []int{1, 1}, []int{5, 5}},
+		"an orphan":                             {1, 0, []int{2, 2}, []int{1, 0}, []int{5, 4}},
+		"a does not know of its second":         {1, 1, []int{1, 2}, []int{0, 0}, []int{4, 4}},
+		"b does not know that any of it counts": {1, 1, []int{2, 0}, []int{1, 0}, []int{5, 0}},
 	} {
 		l := ledger{Gone: make([]int, 2), Shown: make([]int, 2), Stable: make([][]entry, 2)}
 		state := func(number, txns int, sent, received uint64) entry {
@@ -139,7 +142,7 @@ func TestOnlyWhatLiesBehindTheSafeLineIsLetGoAndShown(t *testing.T) {
 		}
 		l.Stable[0] = []entry{state(1, 4, 0, 0), state(2, 5, c.sent, 0)}
 		l.Stable[1] = []entry{state(1, 4, 0, 0), state(2, 5, 0, c.received)}
-		l.settle(linksOf(jobs.Transfer{}, 2), false, 1, workers)
+		l.settle(linksOf(jobs.Transfer{}, 2), false, 1, workers, c.known)
 		if !slices.Equal(l.Gone, c.gone) || !slices.Equal(l.Shown, c.shown) {
 			t.Errorf("%s: gone %v, shown %v; want %v, %v", name, l.Gone, l.Shown, c.gone, c.shown)
 		}

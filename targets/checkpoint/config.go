@@ -94,20 +94,29 @@ func (c Config) Validate() error {
 		least, most int64
 	}{
 		{"size", int64(c.Size), 1, jobs.SizeMax},
-		{"interval", int64(c.Interval), int64(10 * time.Millisecond), int64(time.Hour)},
 		{"partner-every", int64(c.PartnerEvery), 0, 1 << 20},
 		{"local-every", int64(c.LocalEvery), 0, 1 << 20},
 		{"store-every", int64(c.StoreEvery), 0, 1 << 20},
 		{"retain", int64(c.Retain), 1, 64},
 		{"full-every", int64(c.FullEvery), 1, chainMax},
-		{"Step", int64(c.Step), int64(time.Microsecond), int64(time.Minute)},
-		{"Beat", int64(c.Beat), int64(time.Millisecond), int64(time.Minute)},
-		{"SuspectAfter", int64(c.SuspectAfter), 2 * int64(c.Beat), int64(time.Hour)},
-		{"RoundTimeout", int64(c.RoundTimeout), int64(c.Beat), int64(time.Hour)},
-		{"ResendAfter", int64(c.ResendAfter), int64(time.Millisecond), int64(time.Minute)},
 	} {
 		if f.value < f.least || f.value > f.most {
 			return fmt.Errorf("checkpoint: config: %s is %d; expected %d to %d", f.name, f.value, f.least, f.most)
+		}
+	}
+	for _, f := range []struct {
+		name               string
+		value, least, most time.Duration
+	}{
+		{"interval", c.Interval, 10 * time.Millisecond, time.Hour},
+		{"step", c.Step, time.Microsecond, time.Minute},
+		{"Beat", c.Beat, time.Millisecond, time.Minute},
+		{"SuspectAfter", c.SuspectAfter, 2 * c.Beat, time.Hour},
+		{"RoundTimeout", c.RoundTimeout, c.Beat, time.Hour},
+		{"ResendAfter", c.ResendAfter, time.Millisecond, time.Minute},
+	} {
+		if f.value < f.least || f.value > f.most {
+			return fmt.Errorf("checkpoint: config: %s is %v; expected %v to %v", f.name, f.value, f.least, f.most)
 		}
 	}
 	if c.PartnerEvery != 1 && c.LocalEvery != 1 && c.StoreEvery != 1 {

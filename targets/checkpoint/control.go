@@ -46,7 +46,8 @@ type control struct {
 	sinks    map[string][][]byte
 	shown    map[string]bool     // outputs that this process has recorded as visible
 	logs     map[string]*sinkLog // by worker: what a sink without rounds has of it
-	coverage coverage
+	known    []int               // by worker: its newest checkpoint of which it knows that it counts
+	unknown  bool                // known has not been looked at yet
 	garbage  []garbage
 	listings []listing // checkpoints that wait for the catalogue
 }
@@ -101,7 +102,7 @@ func (c *control) timer() {
 	default:
 		c.supervise()
 		c.sweep()
-		c.cover()
+		c.settleKnown()
 	}
 }
 
@@ -158,7 +159,7 @@ func (c *control) begin(l ledger, aborted int) {
 	}
 	c.settled, c.finished, c.sinks, c.shown, c.garbage = 0, false, map[string][][]byte{}, map[string]bool{}, nil
 	c.listings = nil
-	c.logs, c.coverage = map[string]*sinkLog{}, coverage{}
+	c.logs, c.known = map[string]*sinkLog{}, make([]int, len(c.workers))
 	if aborted != 0 {
 		c.note(record.Event{Kind: record.RoundAbort, Round: aborted, Reason: "the coordinator was replaced"})
 	}
@@ -216,7 +217,7 @@ func (c *control) broadcast() {
 		return
 	}
 	for i, w := range c.workers {
-		c.env.Send(w, Message{kind: orderMessage, body: c.order(i).append(nil)})
+		c.env.Send(w, Message{kind: orderMessage, body: c.ledger.order(c.links, i).append(nil)})
 	}
 }
 
@@ -233,7 +234,7 @@ func (c *control) receive(from string, m Message) {
 	switch m.kind {
 	case beatMessage:
 		if t, err := decodeBeat(m.body); err == nil && c.hear(i, t) && c.ledger.Epoch > 0 {
-			c.env.Send(from, Message{kind: orderMessage, body: c.order(i).append(nil)})
+			c.env.Send(from, Message{kind: orderMessage, body: c.ledger.order(c.links, i).append(nil)})
 		}
 	case callMessage:
 		if q, err := decodeCall(m.body); err == nil {
@@ -254,6 +255,9 @@ func (c *control) hear(i int, t beat) bool {
 		m.gone[m.beat.boot] = true
 	}
 	m.beat, m.heard = t, max(1, c.env.Now())
+	if t.known > c.known[i] {
+		c.known[i], c.unknown = t.known, true
+	}
 	return true
 }
 

@@ -65,17 +65,39 @@ func (c *control) enter() {
 				l.Stable[n.worker] = append(list, n.entry)
 			}
 		}
-		dropped = l.settle(c.links, replays(c.cfg.Protocol), c.cfg.Retain, c.workers)
+		dropped = l.settle(c.links, replays(c.cfg.Protocol), c.cfg.Retain, c.workers, c.known)
 	}, func() {
 		c.env.Point("catalogue.after")
 		for _, n := range listings {
 			c.env.Send(c.workers[n.worker], Message{kind: callAnswer, seq: n.seq, found: true})
 		}
-		c.garbage = append(c.garbage, slices.DeleteFunc(dropped, func(g garbage) bool { return !due(c.cfg.StoreEvery, g.round) })...)
-		if len(dropped) > 0 {
-			c.env.Point("gc.decided")
-		}
+		c.letGo(dropped)
 	})
+}
+
+// settleKnown settles what workers have come to know since.
+func (c *control) settleKnown() {
+	if !c.unknown || c.change != nil || c.ledger.Phase != computing || c.ledger.Stable == nil {
+		return
+	}
+	c.unknown = false
+	settle := func(l *ledger) []garbage {
+		return l.settle(c.links, replays(c.cfg.Protocol), c.cfg.Retain, c.workers, c.known)
+	}
+	after := c.ledger.clone()
+	if dropped := settle(&after); len(dropped) == 0 && slices.Equal(after.Shown, c.ledger.Shown) {
+		return
+	}
+	var dropped []garbage
+	c.decide(func(l *ledger) { dropped = settle(l) }, func() { c.letGo(dropped) })
+}
+
+// letGo has what was dropped from the catalogue removed from the store.
+func (c *control) letGo(dropped []garbage) {
+	c.garbage = append(c.garbage, slices.DeleteFunc(dropped, func(g garbage) bool { return !due(c.cfg.StoreEvery, g.round) })...)
+	if len(dropped) > 0 {
+		c.env.Point("gc.decided")
+	}
 }
 
 // gather begins a recovery. Those that it names count as dead, whatever they

@@ -117,5 +117,8 @@ func (l *ledger) order(k links, p int) order {
 	if l.Owed != nil {
 		o.owed = l.Owed[p]
 	}
+	for _, q := range k.tos[p] {
+		o.covered = append(o.covered, l.covered(k, p, q))
+	}
 	return o
 }

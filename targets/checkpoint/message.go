@@ -182,6 +182,7 @@ type beat struct {
 	counts         // of its state, if the protocol has no rounds
 	broken  bool   // it cannot do again what it did
 	bad     []int  // checkpoints of its own that it knows to be lost, ascending
+	known   int    // its newest checkpoint of which it knows that it counts
 }
 
 func (t beat) append(b []byte) []byte {
@@ -196,7 +197,7 @@ func (t beat) append(b []byte) []byte {
 	b = wire.AppendBool(wire.AppendBool(b, t.final), t.hidden)
 	b = wire.AppendString(b, t.digest)
 	b = wire.AppendBool(t.counts.append(binary.AppendVarint(b, t.value)), t.broken)
-	return appendNames(b, t.bad)
+	return binary.AppendUvarint(appendNames(b, t.bad), uint64(t.known))
 }
 
 func decodeBeat(b []byte) (beat, error) {
@@ -204,7 +205,7 @@ func decodeBeat(b []byte) (beat, error) {
 	t := beat{boot: r.Uvarint(), number: r.Uvarint(), state: workerState(r.Byte()), version: r.Uvarint()}
 	t.epoch, t.target, t.done, t.failed = r.Number(), r.Number(), r.Number(), r.Number()
 	t.units, t.final, t.hidden = r.Varint(), r.Bool(), r.Bool()
-	t.digest, t.value, t.counts, t.broken, t.bad = r.Text(), r.Varint(), r.counts(), r.Bool(), r.ascending()
+	t.digest, t.value, t.counts, t.broken, t.bad, t.known = r.Text(), r.Varint(), r.counts(), r.Bool(), r.ascending(), r.Number()
 	if !r.Done() || t.state > frozen {
 		return beat{}, errMessage
 	}

@@ -53,15 +53,16 @@ type soloProtocol interface {
 // soloist takes checkpoints of one worker on its own. It lives as long as the
 // process does, for those who do not fail keep their state.
 type soloist struct {
-	w     *worker
-	part  *part          // captured, and not in the catalogue yet; nil for none
-	told  []record.Event // its commits, which count from then on
-	asked time.Duration
-	count int    // checkpoints in this epoch
-	last  string // digest of what the newest one captured, "" if it is not known
-	known map[int]bool
-	txns  int // closed transactions of output, ever
-	index int // of the last checkpoint, with cic
+	w      *worker
+	part   *part          // captured, and not in the catalogue yet; nil for none
+	told   []record.Event // its commits, which count from then on
+	asked  time.Duration
+	count  int    // checkpoints in this epoch
+	last   string // digest of what the newest one captured, "" if it is not known
+	known  map[int]bool
+	newest int // of known
+	txns   int // closed transactions of output, ever
+	index  int // of the last checkpoint, with cic
 }
 
 func newSolo(w *worker) (soloProtocol, *soloist, error) {
@@ -176,12 +177,18 @@ func (s *soloist) enlisted(number int) {
 	for _, e := range s.told {
 		w.note(e)
 	}
-	s.known[number] = true
+	s.know(number)
 	s.part, s.told = nil, nil
 	w.round, w.saving = 0, nil
 	w.env.Point("solo.listed")
 	w.solo.listed()
 	w.drain()
+}
+
+// know notes that a checkpoint is in the catalogue, and has been told of.
+func (s *soloist) know(number int) {
+	s.known[number] = true
+	s.newest = max(s.newest, number)
 }
 
 // tell records the commits of checkpoints that are in the catalogue, and of
@@ -192,7 +199,7 @@ func (s *soloist) tell(numbers []int) {
 		if s.known[number] {
 			continue
 		}
-		s.known[number] = true
+		s.know(number)
 		w.held[number] = w.cfg.levelsOf(number)
 		for _, level := range w.held[number] {
 			e := record.Event{Kind: record.CheckpointCommit, Ckpt: checkpointID(w.env.Self(), number), Level: level}

@@ -40,7 +40,7 @@ func (*Target) Claims() []cluster.Claim {
 	return []cluster.Claim{
 		{Guarantee: "the job ends with the result of a run without failures", Under: under, Source: source},
 		{Guarantee: "what is restored is a consistent cut with its messages in transit", Under: under, Source: source},
-		{Guarantee: "output becomes visible exactly once", Under: under, Source: source},
+		{Guarantee: "output becomes visible exactly once, with the sinks transactional and idempotent; at least once with the third", Under: under, Source: source},
 	}
 }
 

@@ -178,7 +178,7 @@ func (w *worker) beat() {
 		t.counts = w.counts()
 	}
 	if w.solo != nil {
-		t.broken, t.bad = w.solo.failing(), w.soloist.lost()
+		t.broken, t.bad, t.known = w.solo.failing(), w.soloist.lost(), w.soloist.newest
 	}
 	body := t.append(nil)
 	for _, c := range w.control {

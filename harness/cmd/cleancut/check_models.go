@@ -117,7 +117,7 @@ var judgements = slices.Concat([]judgement{
 	sessionList(models.MonotonicReads, everyList, "what a process has seen it sees again"),
 	sessionList(models.MonotonicWrites, everyList, "appends of a process are seen in their order"),
 	sessionList(models.WritesFollowReads, everyList, "an append is seen with what its process had read before"),
-	{"bounded-staleness", registers, "reads are not older than --max-lag and not more behind than --max-versions", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+	{"bounded-staleness", registers, "reads are not older than --max-lag and not more behind than --max-versions; without either it only measures", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.Staleness(models.StalenessOptions{Time: o.maxLag, Versions: o.maxLagging, Initial: o.initialOr(history.Nil)}), nil
 	}},
 	{"bounded-staleness", everyList, "the same for lists, by positions in the longest one", func(_ string, o *judgeOptions) (checkers.Checker, error) {

@@ -48,7 +48,12 @@ func listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list WHAT",
 		Short: "List " + listNames,
-		Args:  cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("list accepts 1 arg(s), received %d: one of %s", len(args), listNames)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, ok := lists[args[0]]
 			if !ok {

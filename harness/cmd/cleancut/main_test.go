@@ -249,3 +249,16 @@ func TestReproduceLinesSurviveAShell(t *testing.T) {
 		g.Expect(string(out)).To(Equal(word))
 	}
 }
+
+func TestChangedSettingsAreJudgedByWhatIsClaimedWithThem(t *testing.T) {
+	g := NewWithT(t)
+	t.Chdir(t.TempDir())
+	const scenario = "checkpointing/coordinated-pipeline-crashes"
+	got := cleancut(t, "run", scenario, "--runtime", "sim", "--seed", "3", "--set", "sink=at-least-once")
+	g.Expect(got.code).To(Equal(exitValid), got.out)
+	g.Expect(got.out).To(And(ContainSubstring("at-least-once:"), Not(ContainSubstring("exactly-once:"))))
+	got = cleancut(t, "check", "runs/latest")
+	g.Expect(got.code).To(Equal(exitValid), got.out)
+	got = cleancut(t, "run", scenario, "--runtime", "sim", "--seed", "3", "--set", "protocol=cic")
+	g.Expect(got.out).To(ContainSubstring("no-useless-checkpoints:"))
+}

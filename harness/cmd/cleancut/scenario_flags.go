@@ -81,6 +81,7 @@ func (f *scenarioFlags) apply(s harness.Scenario) (harness.Scenario, error) {
 			return s, err
 		}
 	}
+	s = suites.Rejudged(s)
 	return s, s.Validate()
 }
 

@@ -80,10 +80,10 @@ var _ = Describe("Planted bugs are found", func() {
 		specs.Plant{Bug: "no-channel-state", Scenario: transfer + "crashes", Seeds: 6},
 		specs.Plant{Bug: "output-before-commit", Scenario: pipeline + "crashes", Checker: "output-commit", Seeds: 4},
 		specs.Plant{Bug: "restore-not-idempotent", Scenario: transfer + "crashes", Seeds: 6},
-		specs.Plant{Bug: "ack-before-durable", Scenario: transfer + "crashes", Checker: "atomic-rounds", Seeds: 8},
+		specs.Plant{Bug: "ack-before-durable", Scenario: transfer + "crashes", Checker: "atomic-rounds", Seeds: 8, Soak: true},
 		specs.Plant{Bug: "sink-forgets", Scenario: pipeline + "idempotent", Seeds: 4},
-		specs.Plant{Bug: "wedge-on-dead", Scenario: "checkpointing/coordinated-stencil-points", Checker: "progress", Seeds: 6},
-		specs.Plant{Bug: "channel-not-replayed", Scenario: transfer + "points", Seeds: 6},
-		specs.Plant{Bug: "commit-lost", Scenario: pipeline + "points", Seeds: 8},
+		specs.Plant{Bug: "wedge-on-dead", Scenario: "checkpointing/coordinated-stencil-points", Checker: "progress", Seeds: 6, Soak: true},
+		specs.Plant{Bug: "channel-not-replayed", Scenario: transfer + "points", Seeds: 6, Soak: true},
+		specs.Plant{Bug: "commit-lost", Scenario: pipeline + "points", Seeds: 8, Soak: true},
 	)
 })

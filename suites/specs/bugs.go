@@ -20,6 +20,9 @@ type Plant struct {
 	Checker string
 	// Seeds is within how many runs the bug must be found.
 	Seeds int
+	// Soak leaves it, in containers, to the soak tier: chance decides whether
+	// so few runs find it, and nothing there can be repeated.
+	Soak bool
 }
 
 func (p Plant) scenario() harness.Scenario {
@@ -39,6 +42,10 @@ func Found(runtime string, plants ...Plant) {
 		where, labels = "in containers", Label(suites.Full, "runtime:docker")
 	}
 	for _, p := range plants {
+		labels := labels
+		if p.Soak {
+			labels = Label(suites.Soak, "runtime:docker")
+		}
 		It(fmt.Sprintf("%s %s", p.Bug, where), labels, Label("bug:"+p.Bug), func(ctx SpecContext) {
 			if runtime == suites.Docker {
 				needDocker(ctx)

@@ -236,7 +236,7 @@ func sinks() (all []harness.Scenario) {
 		crashes.labels = append([]string{tier}, crashes.labels...)
 		crashes.settings = map[string]string{"sink": "idempotent"}
 		add("idempotent", "a sink that takes each output at once, and once; crashes", protocol, crashes)
-		crashes.settings = map[string]string{"sink": atLeastOnce}
+		crashes.settings, crashes.labels = map[string]string{"sink": atLeastOnce}, append([]string{Full}, ordeals()[0].labels...)
 		add(atLeastOnce, "a sink that takes each output at once, as often as it comes, and claims no more; crashes", protocol, crashes)
 		add("fallback", "the newest round is damaged after its output was seen; the job falls back, and the sink deduplicates; simulator only", protocol, ordeal{
 			labels: []string{Full, SimOnly, "fault:rot", "fault:kill"}, plan: rotAndFall,

@@ -58,8 +58,7 @@ func New(name string, s harness.Scenario, seed uint64) cluster.Runtime {
 }
 
 // RuntimesOf lists the runtimes on which a scenario can run: those of its
-// target, without containers where faults are triggered on points of a
-// program and nothing else.
+// target, without containers for what is labelled as the simulator's.
 func RuntimesOf(s harness.Scenario) (names []string) {
 	if _, ok := s.Target.(cluster.Contained); ok && !slices.Contains(s.Labels, SimOnly) {
 		names = append(names, Docker)

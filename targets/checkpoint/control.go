@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,6 +29,7 @@ type control struct {
 	workers []string
 	replica *replica
 	vault   vault
+	book    book
 	links   links
 	owner   string // this process, as an owner of the ledger
 
@@ -35,6 +37,7 @@ type control struct {
 	active   bool
 	reading  bool // the ledger is being read, to take over
 	ledger   ledger
+	at       string  // the ledger's root in the store
 	change   *change // on its way, nil if none
 	since    time.Duration
 	members  []member
@@ -62,6 +65,7 @@ type member struct {
 // change is a change of the ledger that is on its way to the store.
 type change struct {
 	to   ledger
+	as   image
 	then func()
 	sent time.Duration
 	busy bool
@@ -80,6 +84,7 @@ func newControl(cfg Config, env node.Env, peers, workers []string) (*control, er
 	}
 	c.links = linksOf(job, len(workers))
 	c.owner = env.Self() + "." + strconv.FormatUint(env.Rand().Uint64(), 16)
+	c.book = book{shelf: c.vault, owner: c.owner}
 	env.SetTimer(controlTimer, controlTick)
 	return c, nil
 }
@@ -120,38 +125,32 @@ func (c *control) takeOver() {
 		return
 	}
 	c.reading = true
-	c.vault.get(ledgerKey, func(f fate, value string) {
+	c.book.read(func(at string, l ledger, err error) {
 		c.reading = false
-		var l ledger
-		var err error
-		switch f {
-		case done:
-			if l, err = decodeLedger(value); err != nil {
-				c.env.Logf("%v", err)
-				return
-			}
-		case absent:
-			l = ledger{Phase: computing}
-			value = ""
-		default:
+		if err != nil && !errors.Is(err, errUnread) {
+			c.env.Logf("%v", err)
+		}
+		if err != nil {
 			return // the next tick tries again
 		}
 		next := l.clone()
 		next.Version++
 		next.Owner, next.Pending = c.owner, 0
-		c.vault.swap(ledgerKey, value, next.encode(), func(f fate, _ string) {
+		m := c.book.lay(next)
+		c.book.write(at, m, func(f fate) {
 			if f == done && c.replica.leads() {
-				c.begin(next, l.Pending)
+				c.book.drop(at)
+				c.begin(next, m.root, l.Pending)
 			}
 		})
 	})
 }
 
 // begin is called when the ledger is this node's.
-func (c *control) begin(l ledger, aborted int) {
+func (c *control) begin(l ledger, at string, aborted int) {
 	now := c.env.Now()
 	c.env.Logf("coordinator from version %d on: epoch %d, round %d committed", l.Version, l.Epoch, l.newest())
-	c.active, c.ledger, c.change, c.fallback = true, l, nil, nil
+	c.active, c.ledger, c.at, c.change, c.fallback = true, l, at, nil, nil
 	c.since, c.next = now, now+c.cfg.Interval
 	c.members = make([]member, len(c.workers))
 	for i := range c.members {
@@ -184,7 +183,7 @@ func (c *control) decide(edit func(*ledger), then func()) {
 	to := c.ledger.clone()
 	edit(&to)
 	to.Version++
-	c.change = &change{to: to, then: then}
+	c.change = &change{to: to, as: c.book.lay(to), then: then}
 	c.try()
 }
 
@@ -196,15 +195,16 @@ func (c *control) try() {
 		return
 	}
 	ch.busy, ch.sent = true, c.env.Now()
-	c.vault.swap(ledgerKey, c.ledger.encode(), ch.to.encode(), func(f fate, _ string) {
+	c.book.write(c.at, ch.as, func(f fate) {
 		ch.busy = false
 		switch {
 		case c.change != ch:
 		case f == mismatch:
 			c.stepDown("the ledger has another owner")
 		case f == done:
+			c.book.drop(c.at)
 			c.change = nil
-			c.ledger = ch.to
+			c.ledger, c.at = ch.to, ch.as.root
 			ch.then()
 			c.broadcast()
 		}

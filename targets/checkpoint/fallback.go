@@ -128,18 +128,27 @@ func (c *control) discard(rounds ...int) {
 	}
 }
 
-// sweep removes one part from the store.
+// sweep removes some of the parts that are garbage from the store: the more
+// there are, the more at once.
 func (c *control) sweep() {
-	if len(c.garbage) == 0 || c.change != nil {
+	if c.change != nil {
 		return
 	}
+	for range min(len(c.garbage), 1+len(c.garbage)/sweepShare) {
+		c.sweepOne()
+	}
+}
+
+// sweepShare is the part of the garbage that is removed in a tick.
+const sweepShare = 50
+
+func (c *control) sweepOne() {
 	g := c.garbage[0]
+	c.garbage = c.garbage[1:]
 	i := slices.Index(c.workers, g.worker)
 	if contains(c.ledger.Committed, g.round) || contains(c.ledger.numbers(i), g.round) {
-		c.garbage = c.garbage[1:]
 		return
 	}
-	c.garbage = c.garbage[1:]
 	c.vault.get(partKey(g.worker, g.round, 0), func(f fate, value string) {
 		pieces, _, ok := splitPiece([]byte(value))
 		if f != done || !ok {

@@ -21,10 +21,6 @@ import (
 // that are not in the catalogue can be in the line: survivors stay as they are
 // where the line does not ask for more.
 
-// catalogueMax bounds the ledger, quoted: it is in a value of the store twice
-// when it is replaced.
-const catalogueMax = 7 << 10
-
 // listing is a checkpoint that a worker wants to have in the catalogue.
 type listing struct {
 	worker int
@@ -42,8 +38,8 @@ func (c *control) list(i int, seq uint64, q call) {
 		return
 	}
 	c.listings = append(slices.DeleteFunc(c.listings, func(l listing) bool { return l.worker == i && l.number == e.number }), listing{i, seq, e})
-	if c.change == nil {
-		c.enter()
+	if _, large := paged(c.at); c.change == nil && !large {
+		c.enter() // a large ledger changes at most once in a tick
 	}
 }
 
@@ -53,8 +49,8 @@ func (c *control) enter() {
 	listings := c.listings
 	c.listings = nil
 	var dropped []garbage
-	if l := c.ledger; len(quote(l.encode())) > catalogueMax {
-		c.env.Logf("the catalogue is full: %d checkpoints wait", len(listings))
+	if err := c.ledger.full(); err != nil {
+		c.env.Logf("%d checkpoints wait: %v", len(listings), err)
 		return
 	}
 	c.env.Point("catalogue.before")

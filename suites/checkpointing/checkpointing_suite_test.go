@@ -66,6 +66,7 @@ var _ = Describe("Planted bugs are found", func() {
 		specs.Plant{Bug: "index-not-carried", Scenario: cic + "crashes", Checker: "no-useless-checkpoints", Seeds: 20},
 		specs.Plant{Bug: "async-determinant", Scenario: msglog + "crashes", Checker: "no-orphans", Seeds: 20},
 		specs.Plant{Bug: "replay-order", Scenario: msglog + "crashes", Checker: "replay", Seeds: 20},
+		specs.Plant{Bug: "wrong-offset", Scenario: msglog + "crashes", Checker: "replay", Seeds: 20},
 		specs.Plant{Bug: "replay-no-dedup", Scenario: msglog + "crashes", Checker: "channel-state", Seeds: 20},
 		specs.Plant{Bug: "log-gc-early", Scenario: msglog + "crashes", Checker: "gc-safety", Seeds: 20},
 		specs.Plant{Bug: "fallback-dup", Scenario: pipeline + "fallback", Checker: "exactly-once", Seeds: 50},

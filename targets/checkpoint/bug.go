@@ -30,6 +30,7 @@ const (
 	indexNotCarried      = "index-not-carried"
 	asyncDeterminant     = "async-determinant"
 	replayOrder          = "replay-order"
+	wrongOffset          = "wrong-offset"
 	fallbackDup          = "fallback-dup"
 	sinkForgets          = "sink-forgets"
 	wrongLevelOrder      = "wrong-level-order"
@@ -86,6 +87,8 @@ var catalog = []cluster.Bug{
 		Doc: "with msglog, messages leave before what they depend on is on stable storage"},
 	{ID: replayOrder, Code: "K26", Where: shown,
 		Doc: "with msglog, messages are delivered again as they come, and not in the order of the log"},
+	{ID: wrongOffset, Code: "K18", Where: shown,
+		Doc: "with msglog, a checkpoint that is taken while a worker replays says that it has come to the end of its log, as Kafka Streams did that was closed while it restored (KAFKA-16017)"},
 	{ID: forcedAfterDelivery, Where: shown,
 		Doc: "with cic, the checkpoint that a message forces is taken after the message is delivered"},
 	{ID: indexNotCarried, Where: shown,

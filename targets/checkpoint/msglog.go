@@ -238,6 +238,9 @@ func (m *msglog) resumed() {
 	m.wanted = false
 	if m.repeats {
 		m.w.env.Point("replay.begin")
+		if m.w.cfg.Bug == wrongOffset {
+			m.capture(0, true)
+		}
 		m.repeat()
 		return
 	}

@@ -90,6 +90,7 @@ type ordeal struct {
 	labels    []string
 	drawing   faults.Drawing
 	plan      string // instead of a drawing
+	time      time.Duration
 	settings  map[string]string
 }
 
@@ -170,6 +171,9 @@ func checkpointing() (all []harness.Scenario) {
 			if pair == "cic-transfer" || pair == "msglog-transfer" {
 				trouble = append(trouble, damage())
 			}
+			if byHand(pair) {
+				trouble = append(trouble, handmade()...)
+			}
 			for _, o := range trouble {
 				force := maps.Clone(set)
 				maps.Copy(force, o.settings)
@@ -192,7 +196,7 @@ func checkpointing() (all []harness.Scenario) {
 					Name:   "checkpointing/" + pair + "-" + o.name,
 					Doc:    fmt.Sprintf("%s, %s checkpoints: %s", job.Name(), protocol, o.doc),
 					Target: checkpoint.New(), Workload: job, Settings: force,
-					Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(protocol, job, force), Plan: plan, Drawing: o.drawing, Labels: labels,
+					Nodes: 7, Rate: 20, Clients: 3, Time: o.time, Checkers: recovered(protocol, job, force), Plan: plan, Drawing: o.drawing, Labels: labels,
 				})
 			}
 		}
@@ -216,7 +220,7 @@ func sinks() (all []harness.Scenario) {
 		s := harness.Scenario{
 			Name: "checkpointing/" + protocol + "-pipeline-" + name, Doc: "pipeline, " + protocol + " checkpoints: " + doc,
 			Target: checkpoint.New(), Workload: job, Settings: set,
-			Nodes: 7, Rate: 20, Clients: 3, Checkers: recovered(protocol, job, set), Drawing: o.drawing,
+			Nodes: 7, Rate: 20, Clients: 3, Time: o.time, Checkers: recovered(protocol, job, set), Drawing: o.drawing,
 			Labels: append([]string{"target:checkpoint", "mode:" + protocol}, o.labels...),
 		}
 		if o.plan != "" {
@@ -236,6 +240,12 @@ func sinks() (all []harness.Scenario) {
 		crashes.labels = append([]string{tier}, crashes.labels...)
 		crashes.settings = map[string]string{"sink": "idempotent"}
 		add("idempotent", "a sink that takes each output at once, and once; crashes", protocol, crashes)
+		if protocol == "coordinated" {
+			moments := handmade()[0]
+			moments.settings = maps.Clone(moments.settings)
+			moments.settings["sink"] = "idempotent"
+			add("idempotent-moments", "a sink that takes each output at once, and once; "+moments.doc, protocol, moments)
+		}
 		crashes.settings, crashes.labels = map[string]string{"sink": atLeastOnce}, append([]string{Full}, ordeals()[0].labels...)
 		add(atLeastOnce, "a sink that takes each output at once, as often as it comes, and claims no more; crashes", protocol, crashes)
 		add("fallback", "the newest round is damaged after its output was seen; the job falls back, and the sink deduplicates; simulator only", protocol, ordeal{

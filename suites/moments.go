@@ -10,16 +10,16 @@ import (
 // many seeds. There are many seeds in the simulator; containers have few. Here
 // the plan waits for the moment, or makes it last.
 
-// atMoments lets workers die with their state captured and their markers not
-// sent, so that the round under way can never be whole; lets another die when
-// all have been set back and have computed a little, so that the same round is
-// restored twice; and in the end lets the coordinator die with a commit of
-// which nobody has heard, and all workers before there is another coordinator.
+// atMoments lets workers die with their part on the disk and nobody told, so
+// that the round under way can never be whole; lets another die when all have
+// been set back and have computed a little, so that the same round is restored
+// twice; and in the end lets the coordinator die with a commit of which nobody
+// has heard, and all workers before there is another coordinator.
 //
 // Of rounds that are restored one after the other, one is odd and one even, so
 // that not all of them are in the store, where every second is.
-const atMoments = "at 500ms on marker.before#2 of n5 kill(self) for 200ms; then 0s on recovery.end kill(n6) for 50ms; " +
-	"then 0s on marker.before#2 of n7 kill(self) for 200ms; then 0s on marker.before#2 of n7 kill(self) for 200ms; " +
+const atMoments = "at 500ms on local.written#2 of n5 kill(self) for 200ms; then 0s on recovery.end kill(n6) for 50ms; " +
+	"then 0s on local.written#2 of n7 kill(self) for 200ms; then 0s on local.written#2 of n7 kill(self) for 200ms; " +
 	"then 0s on round.commit.after#2 kill(self) for 1s; then 0s kill(workers) for 200ms"
 
 // inTransit delays all that one worker says and hears, by more and by less, so
@@ -28,8 +28,8 @@ const atMoments = "at 500ms on marker.before#2 of n5 kill(self) for 200ms; then 
 const inTransit = "at 0s delay(20ms,400ms,n5); at 1500ms kill(n4) for 200ms; at 3s kill(n6) for 200ms; at 4500ms kill(n7) for 200ms"
 
 // lastPart slows the disk of one worker, whose part is then the last of every
-// round, and kills it when a round was committed.
-const lastPart = "at 0s slow-disk(400ms,n5); at 1500ms on round.commit.after kill(n5) for 200ms; at 3500ms on round.commit.after kill(n5) for 200ms"
+// round. Another worker dies when rounds are quick again.
+const lastPart = "at 0s slow-disk(400ms,n5) for 2500ms; at 3s kill(n6) for 200ms"
 
 // rotAtCommit damages the checkpoint of a worker when it was committed, and
 // kills the worker, who reads it again.
@@ -40,18 +40,18 @@ const rotAtCommit = "at 1s on round.commit.after rot(ckpt-*,4,n5); then 0s kill(
 // handmade lists these ordeals.
 func handmade() []ordeal {
 	return []ordeal{
-		{name: "moments", doc: "workers die before their markers are sent and when all have just been set back, the coordinator with a commit that nobody has heard of",
+		{name: "moments", doc: "workers die with a part that nobody has heard of and when all have just been set back, the coordinator with a commit that nobody has heard of",
 			labels: []string{Full, "fault:kill"}, plan: atMoments, time: 9 * time.Second,
-			settings: map[string]string{"interval": "250ms", "size": "300", "store-every": "2", "retain": "4"}},
+			settings: map[string]string{"interval": "250ms", "size": "200", "store-every": "2", "retain": "4"}},
 		{name: "transit", doc: "workers die while messages are in transit, some of them for long; no part is at a partner",
 			labels: []string{Full, "fault:kill", "fault:delay"}, plan: inTransit, time: 6 * time.Second,
+			settings: map[string]string{"interval": "250ms", "size": "150", "partner-every": "0"}},
+		{name: "laggard", doc: "the disk of one worker is slow, so that its part is the last of each round; later, another dies; no part is at a partner",
+			labels: []string{Full, "fault:kill", "fault:slow-disk"}, plan: lastPart, time: 5 * time.Second,
 			settings: map[string]string{"interval": "250ms", "size": "200", "partner-every": "0"}},
-		{name: "laggard", doc: "the disk of one worker is slow, and it dies when a round was committed; no part is at a partner, and one round is kept",
-			labels: []string{Full, "fault:kill", "fault:slow-disk"}, plan: lastPart, time: 6 * time.Second,
-			settings: map[string]string{"interval": "250ms", "size": "200", "partner-every": "0", "retain": "1"}},
 		{name: "rotten", doc: "the newest checkpoint of a worker rots on its disk, and it dies; the store has it, too",
 			labels: []string{Full, "fault:rot", "fault:kill"}, plan: rotAtCommit, time: 6 * time.Second,
-			settings: map[string]string{"interval": "250ms", "size": "200", "partner-every": "0", "store-every": "1", "full-every": "1", "retain": "1"}},
+			settings: map[string]string{"interval": "250ms", "size": "150", "partner-every": "0", "store-every": "1", "full-every": "1", "retain": "1"}},
 	}
 }
 

@@ -117,7 +117,7 @@ func (c *control) readSink(worker string, then func(list []output, ok bool)) {
 	if c.cfg.Sink == transactionalSink {
 		values = max(c.ledger.Begun, c.released(worker))
 		if c.cfg.Bug == outputBeforeCommit {
-			values += sinkUnitsMax
+			values += c.cfg.Size * len(c.workers) // no worker has more units of work
 		}
 		key = func(n int) string {
 			if c.cfg.Bug == outputBeforeCommit && n > c.ledger.Begun {
@@ -207,7 +207,3 @@ func (c *control) readPieces(key string, pieces, piece int, body []byte, then fu
 		c.readPieces(key, pieces, piece+1, append(body, more...), then)
 	})
 }
-
-// sinkUnitsMax bounds the transactions that are looked for with the bug
-// output-before-commit.
-const sinkUnitsMax = 4096

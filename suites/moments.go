@@ -10,15 +10,15 @@ import (
 // many seeds. There are many seeds in the simulator; containers have few. Here
 // the plan waits for the moment, or makes it last.
 
-// atMoments lets workers die with their part on the disk and nobody told, so
-// that the round under way can never be whole; lets another die when all have
-// been set back and have computed a little, so that the same round is restored
-// twice; and in the end lets the coordinator die with a commit of which nobody
-// has heard, and all workers before there is another coordinator.
+// atMoments lets a worker die with its part on the disk and nobody told, so
+// that the round under way can never be whole, and again in the next round, so
+// that the others are set back twice to the same one, and have computed in
+// between. In the end the coordinator dies with a commit of which nobody has
+// heard, and all workers before there is another coordinator.
 //
-// Of rounds that are restored one after the other, one is odd and one even, so
-// that not all of them are in the store, where every second is.
-const atMoments = "at 500ms on local.written#2 of n5 kill(self) for 200ms; then 0s on recovery.end kill(n6) for 50ms; " +
+// Of the last two rounds that are restored, one is odd and one even, so that
+// not both of them are in the store, where every second is.
+const atMoments = "at 500ms on local.written#2 of n5 kill(self) for 200ms; then 0s on local.written of n5 kill(self) for 200ms; " +
 	"then 0s on local.written#2 of n7 kill(self) for 200ms; then 0s on local.written#2 of n7 kill(self) for 200ms; " +
 	"then 0s on round.commit.after#2 kill(self) for 1s; then 0s kill(workers) for 200ms"
 
@@ -40,7 +40,7 @@ const rotAtCommit = "at 1s on round.commit.after rot(ckpt-*,4,n5); then 0s kill(
 // handmade lists these ordeals.
 func handmade() []ordeal {
 	return []ordeal{
-		{name: "moments", doc: "workers die with a part that nobody has heard of and when all have just been set back, the coordinator with a commit that nobody has heard of",
+		{name: "moments", doc: "workers die with a part that nobody has heard of, again and again, and the coordinator with a commit that nobody has heard of",
 			labels: []string{Full, "fault:kill"}, plan: atMoments, time: 9 * time.Second,
 			settings: map[string]string{"interval": "250ms", "size": "200", "store-every": "2", "retain": "4"}},
 		{name: "transit", doc: "workers die while messages are in transit, some of them for long; no part is at a partner",

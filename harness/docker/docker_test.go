@@ -232,6 +232,28 @@ func TestAPanicOfAnActivityEndsTheRunWithItsStack(t *testing.T) {
 	}
 }
 
+func TestANetworkIsRemovedWhenItsLastEndpointHasGone(t *testing.T) {
+	requireDocker(t)
+	d, err := connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	spec, removed := specOf(t, 1), make(chan error, 1)
+	err = New(Options{}).Run(t.Context(), spec, func(ctx context.Context, c cluster.Cluster) error {
+		go func() {
+			removed <- d.removeNetworks(context.Background(), filter(labelRun, spec.Run), func(string, map[string]string) bool { return true })
+		}()
+		return c.Sleep(ctx, 5*busyRetry) // the node is there while it is tried
+	})
+	if err = errors.Join(err, <-removed); err != nil {
+		t.Error(err)
+	}
+	if left := leftovers(t, spec.Run); len(left) > 0 {
+		t.Errorf("the run left %v", left)
+	}
+}
+
 func TestCancellingTheRunRemovesEverything(t *testing.T) {
 	requireDocker(t)
 	for _, when := range []time.Duration{300 * time.Millisecond, 1200 * time.Millisecond} {

@@ -162,13 +162,39 @@ func (d *daemon) removeNetworks(ctx context.Context, f client.Filters, when func
 		if !when(n.Name, n.Labels) {
 			continue
 		}
-		_, err := d.api.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
-		if err != nil && !goneAlready(err) {
+		if err := d.removeNetwork(ctx, n.ID); err != nil && !goneAlready(err) {
 			errs = append(errs, fmt.Errorf("docker: removing network %s: %w", n.Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// removeNetwork removes a network. A busy daemon lets go of the endpoints of
+// removed containers late, and refuses to remove their network until then.
+func (d *daemon) removeNetwork(ctx context.Context, id string) error {
+	limit := time.NewTimer(busyMax)
+	defer limit.Stop()
+	for {
+		_, err := d.api.NetworkRemove(ctx, id, client.NetworkRemoveOptions{})
+		if err == nil || !strings.Contains(err.Error(), "has active endpoints") {
+			return err
+		}
+		select {
+		case <-time.After(busyRetry):
+		case <-limit.C:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// busyMax bounds how long a network may have endpoints that it should not have
+// any more, and busyRetry is the pause between two looks at it.
+const (
+	busyMax   = 10 * time.Second
+	busyRetry = 100 * time.Millisecond
+)
 
 // goneAlready tells that somebody else removes it, or has.
 func goneAlready(err error) bool {

@@ -67,7 +67,7 @@ func (c *control) sink(worker string, q call, answer func(bool, []byte)) {
 		case f == done:
 			answer(true, nil)
 		case f == mismatch:
-			answer(false, nil)
+			answer(early, nil) // what was shown early stays: it is done again for nothing
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -428,9 +429,9 @@ func TestObjectsAreJudgedAsBruteForceDoes(t *testing.T) {
 	for name, toy := range toys {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := rand.New(rand.NewPCG(11+*seed, uint64(len(name))))
+			r := trials.Rand(11, uint64(len(name)))
 			counts := map[string]int{}
-			for round := range rounds(100_000) {
+			for round := range trials.Rounds(100_000) {
 				ops := toy.history(r, randomChaos(r, 8))
 				want := want(toy.legalByBruteForce(ops))
 				for _, a := range []Algorithm{Automatic, Search, Porcupine} {
@@ -458,7 +459,7 @@ func TestObjectsAreJudgedAsBruteForceDoes(t *testing.T) {
 					invalid += n
 				}
 			}
-			if invalid < rounds(3_000) || invalid > rounds(70_000) {
+			if invalid < trials.Rounds(3_000) || invalid > trials.Rounds(70_000) {
 				t.Errorf("%d invalid histories: the generator is lopsided", invalid)
 			}
 		})

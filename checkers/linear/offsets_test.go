@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -170,9 +171,9 @@ func legalLog(ops []history.Operation) bool {
 }
 
 func TestLogsWithOffsetsAreJudgedAsBruteForceDoes(t *testing.T) {
-	r := rand.New(rand.NewPCG(71+*seed, 1))
+	r := trials.Rand(71, 1)
 	counts := map[string]int{}
-	n := rounds(100_000)
+	n := trials.Rounds(100_000)
 	for round := range n {
 		ops := logToy.history(r, chaos{1 + r.IntN(7), 1 + r.IntN(3), r.IntN(25), r.IntN(15), r.IntN(60)})
 		a := Automatic

@@ -3,10 +3,10 @@ package linear
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -47,9 +47,9 @@ func bruteForceWithRefusals(ops []history.Operation, initial history.Value) bool
 }
 
 func TestRefusedCompareAndSetsAreJudgedAsBruteForceDoes(t *testing.T) {
-	r := rand.New(rand.NewPCG(21+*seed, 1))
+	r := trials.Rand(21, 1)
 	counts := map[string]int{}
-	for round := range rounds(100_000) {
+	for round := range trials.Rounds(100_000) {
 		k := randomSketch(r, 8)
 		k.cases, k.unique, k.anyCAS = 20+r.IntN(50), r.IntN(4) > 0, true
 		if r.IntN(2) == 0 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -164,12 +165,8 @@ const seeds = 25_000
 
 func patterns(t *testing.T, restores bool, judge func(c *chaos) error) {
 	t.Helper()
-	n := seeds
-	if testing.Short() {
-		n = 2000
-	}
-	for seed := range uint64(n) {
-		rng := rand.New(rand.NewPCG(seed, 4))
+	for seed := range uint64(trials.Rounds(seeds)) {
+		rng := rand.New(rand.NewPCG(seed, 4+trials.Seed()))
 		c := newChaos(rng, 2+rng.IntN(3))
 		c.steps(5+rng.IntN(35), restores)
 		if err := judge(c); err != nil {

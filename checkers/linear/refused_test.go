@@ -66,7 +66,9 @@ func TestRefusedCompareAndSetsAreJudgedAsBruteForceDoes(t *testing.T) {
 			if a != Automatic && round%5 > 0 {
 				continue
 			}
-			v := Checker(Spec{Initial: initial, Mismatch: mismatch}, Options{Algorithm: a}).Check(context.Background(), &checkers.Evidence{Operations: ops})
+			c := Checker(Spec{Initial: initial, Mismatch: mismatch}, Options{Algorithm: a}).(checker)
+			c.undrawn = round%16 > 0
+			v := c.Check(context.Background(), &checkers.Evidence{Operations: ops})
 			if v.Verdict != want {
 				t.Fatalf("%s says %s (%s), brute force %s, from %s:\n%s", v.Algorithm, v.Verdict, v.Reason, want, initial, show(ops))
 			}

@@ -222,7 +222,7 @@ func (s structure) explain(b *budget, t *trial, c *conflict, stuck int64) (expla
 			end = max(end, acts[i].ret)
 		}
 	}
-	return explained{len(acts), end, x.witness}, true
+	return explained{len(acts), end, x.witness, x.picture}, true
 }
 
 // account is a violation in its smallest form.
@@ -258,7 +258,6 @@ func (x *account) witness(e *checkers.Evidence) *checkers.Witness {
 	if x.unconfirmed {
 		w.Lines = append(w.Lines, "Porcupine could not confirm this within the budget.")
 	}
-	w.Picture = x.picture(e)
 	return w
 }
 

@@ -48,6 +48,7 @@ type shrinker struct {
 
 func (r *shrinker) illegal(acts []act) bool {
 	t := r.t.with(acts)
+	t.silent = true
 	if c, applies := r.s.rules.exact(t); applies {
 		return c != nil
 	}
@@ -292,6 +293,9 @@ const listedMax = 8
 // the describes an operation: "the enqueue of 4 (process 1, node n2, from
 // 3.214 s to 3.310 s)".
 func (t *trial) the(i int32) string {
+	if t.silent {
+		return ""
+	}
 	h := t.operation(i)
 	var b strings.Builder
 	fmt.Fprintf(&b, "the %s", h.F)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -321,11 +322,11 @@ func TestWhatWasOpenAtACrashIsJudgedAsTheDefinitionsSay(t *testing.T) {
 	for name, toy := range objects {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n, inTime := rounds(100_000), byKey(toy.inTime)
+			n, inTime := trials.Rounds(100_000), byKey(toy.inTime)
 			if name == "log" {
 				inTime = byKey(logInTime)
 			}
-			r := rand.New(rand.NewPCG(61+*seed, uint64(len(name))))
+			r := trials.Rand(61, uint64(len(name)))
 			counts, differ, byKeyOnly := map[string]int{}, 0, 0
 			for round := range n {
 				ops := toy.history(r, chaos{4 + r.IntN(3), 2 + r.IntN(2), r.IntN(15), r.IntN(10), r.IntN(30)})
@@ -453,11 +454,11 @@ func TestBufferedDurabilityIsJudgedAsTheDefinitionSays(t *testing.T) {
 	for name, toy := range objects {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := rand.New(rand.NewPCG(62+*seed, uint64(len(name))))
+			r := trials.Rand(62, uint64(len(name)))
 			counts, lost := map[string]int{}, 0
-			n, legal := rounds(100_000), toy.legalByBruteForce
+			n, legal := trials.Rounds(100_000), toy.legalByBruteForce
 			if name == "log" {
-				n, legal = rounds(500), legalLog
+				legal = legalLog
 			}
 			for range n {
 				e := toy.forgetful(r, chaos{0, 1 + r.IntN(3), r.IntN(25), r.IntN(10), r.IntN(40)})

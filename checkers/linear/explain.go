@@ -56,11 +56,6 @@ func (x *explanation) witness(e *checkers.Evidence) *checkers.Witness {
 	if x.unconfirmed {
 		w.Lines = append(w.Lines, "Porcupine could not confirm this within the budget.")
 	}
-	if x.refusal {
-		w.Picture = x.draw(e, x.ops)
-	} else {
-		w.Picture = x.picture(e)
-	}
 	return w
 }
 

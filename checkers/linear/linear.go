@@ -35,6 +35,8 @@ type checker struct {
 	// bare leaves out explanations: an invalid has no witness then, and nobody
 	// confirms it.
 	bare bool
+	// undrawn leaves out pictures.
+	undrawn bool
 }
 
 // object is a sequential object, or a family of independent ones by key.
@@ -68,6 +70,7 @@ type explained struct {
 	operations int
 	end        int64 // its last return
 	witness    func(e *checkers.Evidence) *checkers.Witness
+	picture    func(e *checkers.Evidence) []byte // of the witness
 }
 
 func (c checker) Name() string { return Name }
@@ -149,7 +152,9 @@ func (c checker) conclude(ctx context.Context, e *checkers.Evidence, all []verdi
 	case best != nil:
 		v.Verdict = checkers.Invalid
 		v.Reason = fmt.Sprintf("%d of %d keys cannot be linearized: %s", len(names), len(all), list(names))
-		v.Witness = best.witness(e)
+		if v.Witness = best.witness(e); !c.undrawn {
+			v.Witness.Picture = best.picture(e)
+		}
 	case len(t.undecided) > 0:
 		v.Verdict = checkers.Unknown
 		v.Reason = fmt.Sprintf("%d of %d keys could not be decided: %s", len(t.undecided), len(all), list(t.undecided))

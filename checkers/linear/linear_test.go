@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -25,9 +26,9 @@ func want(valid bool) checkers.Validity {
 }
 
 func TestBothAlgorithmsAgreeWithBruteForceOnSmallHistories(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 1))
+	r := trials.Rand(1, 1)
 	counts := map[string]int{}
-	for range rounds(120_000) {
+	for range trials.Rounds(120_000) {
 		ops, initial := randomHistory(r, randomSketch(r, 8))
 		valid := bruteForce(ops, initial)
 		p, err := compile(newInterner(len(ops)), "", Spec{Initial: initial}, ops, all(ops))
@@ -50,16 +51,16 @@ func TestBothAlgorithmsAgreeWithBruteForceOnSmallHistories(t *testing.T) {
 	}
 	t.Log(counts)
 	for kind, n := range counts {
-		if n < rounds(4_000) {
+		if n < trials.Rounds(4_000) {
 			t.Errorf("only %d histories with %s: the generator is lopsided", n, kind)
 		}
 	}
 }
 
 func TestZonesAgreeWithPorcupineOnLongerHistories(t *testing.T) {
-	r := rand.New(rand.NewPCG(4, 4))
+	r := trials.Rand(4, 4)
 	judged := map[checkers.Validity]int{}
-	for range rounds(3_000) {
+	for range trials.Rounds(3_000) {
 		k := randomSketch(r, 80)
 		k.unique, k.deletes, k.infos, k.lies = true, 0, r.IntN(15), r.IntN(4)
 		k.anyCAS = false
@@ -74,7 +75,7 @@ func TestZonesAgreeWithPorcupineOnLongerHistories(t *testing.T) {
 		}
 	}
 	t.Log(judged)
-	if judged[checkers.Valid] < rounds(1_000) || judged[checkers.Invalid] < rounds(500) {
+	if judged[checkers.Valid] < trials.Rounds(1_000) || judged[checkers.Invalid] < trials.Rounds(500) {
 		t.Errorf("the generator is lopsided: %v", judged)
 	}
 }
@@ -88,10 +89,10 @@ func all(ops []history.Operation) []int32 {
 }
 
 func TestEveryInvalidCarriesAMinimalWitnessThatBruteForceRejects(t *testing.T) {
-	r := rand.New(rand.NewPCG(2, 2))
+	r := trials.Rand(2, 2)
 	classes := map[string]int{}
 	invalid, minimal := 0, 0
-	for invalid < rounds(4_000) {
+	for invalid < trials.Rounds(4_000) {
 		k := randomSketch(r, 30)
 		k.unique = r.IntN(4) > 0
 		ops, initial := randomHistory(r, k)
@@ -150,9 +151,9 @@ func closedUnder(w, full []history.Operation) bool {
 }
 
 func TestMutationsOfValidHistoriesAreJudgedAsBruteForceDoes(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 3))
+	r := trials.Rand(3, 3)
 	broken := 0
-	for range rounds(20_000) {
+	for range trials.Rounds(20_000) {
 		k := randomSketch(r, 9)
 		k.lies = 0
 		ops, initial := randomHistory(r, k)
@@ -178,7 +179,7 @@ func TestMutationsOfValidHistoriesAreJudgedAsBruteForceDoes(t *testing.T) {
 			broken++
 		}
 	}
-	if broken < rounds(2_000) {
+	if broken < trials.Rounds(2_000) {
 		t.Errorf("only %d mutations broke a history", broken)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/checkers/linear/search"
 	"github.com/cleancut/cleancut/harness/history"
 )
@@ -35,8 +36,8 @@ func (t toy) replay(ops []history.Operation) history.Value {
 func TestLegalReadKeepsAHistoryValidAndAnotherDoesNot(t *testing.T) {
 	for _, name := range []string{"grow-only set", "set read and pruned", "list", "counter by one", "counter at large"} {
 		toy := toys[name]
-		r := rand.New(rand.NewPCG(31+*seed, 1))
-		for range rounds(2_000) {
+		r := trials.Rand(31, 1)
+		for range trials.Rounds(2_000) {
 			ops := toy.history(r, chaos{ops: 1 + r.IntN(20), processes: 1})
 			read := toy.final(ops, toy.replay(ops))
 			if v := toy.check(t, read, Options{}); v.Verdict != checkers.Valid {
@@ -57,8 +58,8 @@ func TestLegalReadKeepsAHistoryValidAndAnotherDoesNot(t *testing.T) {
 
 func TestLongerIntervalsAndFewerReadsKeepAHistoryValid(t *testing.T) {
 	for name, toy := range toys {
-		r := rand.New(rand.NewPCG(32+*seed, 1))
-		for range rounds(3_000) {
+		r := trials.Rand(32, 1)
+		for range trials.Rounds(3_000) {
 			ops := toy.history(r, chaos{ops: 1 + r.IntN(25), processes: 1 + r.IntN(4), infos: r.IntN(15), fails: r.IntN(10)})
 			if v := toy.check(t, ops, Options{}); v.Verdict != checkers.Valid {
 				t.Fatalf("%s: a correct object is %s: %s\n%s", name, v.Verdict, v.Reason, show(ops))

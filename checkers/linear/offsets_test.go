@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -78,108 +79,17 @@ var logToy = toy{
 	},
 }
 
-// offsetMax is greater than all offsets in these tests.
-const offsetMax = 14
-
-// appended are the states after a send, by the definition of a log with
-// offsets: any greater offset will do if the result does not say which.
-func appended(state history.Value, o *history.Operation) (next []history.Value) {
-	last := int64(-2)
-	if list := items(state); len(list) > 0 {
-		last = number(items(list[len(list)-1])[0])
-	}
-	told := o.Output
-	if pair := items(told); len(pair) == 2 {
-		told = pair[0]
-	}
-	for at := last + 1; at < offsetMax; at++ {
-		if o.Outcome != history.OK || told.IsNil() || number(told) == at {
-			next = append(next, with(state, history.List(history.Int(at), o.Input)))
-		}
-	}
-	return next
-}
-
-// foundIn reports whether a poll or read can have returned what it did.
-func foundIn(state history.Value, o *history.Operation) bool {
-	from, known := o.Input.AsInt()
-	var after []history.Value // what is there from the offset on
-	for _, pair := range items(state) {
-		at := number(items(pair)[0])
-		if o.F == Read && at == from {
-			return o.Output.Equal(items(pair)[1])
-		}
-		if !known || at >= from {
-			after = append(after, pair)
-		}
-	}
-	got := items(o.Output)
-	switch {
-	case o.F == Read:
-		return o.Output.IsNil()
-	case len(got) == 0:
-		return !known || len(after) == 0
-	case known:
-		return len(got) <= len(after) && slices.EqualFunc(got, after[:len(got)], history.Value.Equal)
-	}
-	for i := range after {
-		if len(got) <= len(after)-i && slices.EqualFunc(got, after[i:i+len(got)], history.Value.Equal) {
-			return true
-		}
-	}
-	return false
-}
-
-// legalLog tries every order, choice and offset.
-func legalLog(ops []history.Operation) bool {
-	placed := make([]bool, len(ops))
-	var try func(state history.Value) bool
-	try = func(state history.Value) bool {
-		done, limit := true, never
-		for i, o := range ops {
-			if o.Outcome == history.OK && !placed[i] {
-				done, limit = false, min(limit, o.Return)
-			}
-		}
-		if done {
-			return true
-		}
-		for i := range ops {
-			o := &ops[i]
-			if placed[i] || o.Outcome == history.Fail || o.Call > limit {
-				continue
-			}
-			var next []history.Value
-			switch {
-			case o.F == Send:
-				next = appended(state, o)
-			case o.Outcome == history.OK && foundIn(state, o):
-				next = []history.Value{state}
-			}
-			placed[i] = true
-			for _, s := range next {
-				if try(s) {
-					return true
-				}
-			}
-			placed[i] = false
-		}
-		return false
-	}
-	return try(history.List())
-}
-
 func TestLogsWithOffsetsAreJudgedAsBruteForceDoes(t *testing.T) {
-	r := rand.New(rand.NewPCG(71+*seed, 1))
+	r := trials.Rand(71, 1)
 	counts := map[string]int{}
-	n := rounds(100_000)
+	n := trials.Rounds(100_000)
 	for round := range n {
 		ops := logToy.history(r, chaos{1 + r.IntN(7), 1 + r.IntN(3), r.IntN(25), r.IntN(15), r.IntN(60)})
 		a := Automatic
 		if round%5 == 0 {
 			a = []Algorithm{Search, Porcupine}[round/5%2]
 		}
-		v := logToy.check(t, ops, Options{Algorithm: a, Workers: 1})
+		v := logToy.judged(t, ops, Options{Algorithm: a, Workers: 1}, round%16 == 0)
 		counts[string(v.Verdict)]++
 		if v.Verdict == checkers.Unknown {
 			if !strings.Contains(v.Reason, "acknowledged without an offset") && !strings.Contains(v.Reason, "no operations") {

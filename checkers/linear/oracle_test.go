@@ -1,12 +1,10 @@
 package linear
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/cleancut/cleancut/harness/history"
@@ -194,19 +192,4 @@ func randomSketch(r *rand.Rand, most int) sketch {
 		k.cases = r.IntN(50)
 	}
 	return k
-}
-
-// times multiplies the number of random histories, and seed varies them: for
-// long runs at night.
-var (
-	times = flag.Int("times", 1, "multiply the number of random histories")
-	seed  = flag.Uint64("seed", 0, "vary the random histories")
-)
-
-func rounds(n int) int {
-	n *= *times
-	if testing.Short() {
-		return n / 10
-	}
-	return n
 }

@@ -30,33 +30,35 @@ func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []
 	workers := min(c.o.Workers, len(parts))
 	memory := c.o.Memory - c.common(len(all), len(parts))
 	var next atomic.Int64
-	var wait sync.WaitGroup
 	var panicked atomic.Value
-	for range workers {
-		wait.Go(func() {
-			defer func() {
-				if p := recover(); p != nil {
-					panicked.Store(fmt.Sprint(p))
-				}
-			}()
-			in := newInterner(len(all))
-			share, used, violations := memory/int64(workers), int64(0), 0
-			for i := int(next.Add(1)) - 1; i < len(parts); i = int(next.Add(1)) - 1 {
-				if used += c.bytes(&parts[i]); used > share {
-					runtime.GC() // what other parts left behind counts, too
-					used = c.bytes(&parts[i])
-				}
-				v := c.judgeOne(ctx, all, parts[i], share, in)
-				used += v.bytes
-				if v.answer == illegal {
-					if violations++; violations > explainMax {
-						v.explain = nil // it holds the operations, and the first are explained
-					}
-				}
-				verdicts[i] = v
+	work := func() {
+		defer func() {
+			if p := recover(); p != nil {
+				panicked.Store(fmt.Sprint(p))
 			}
-		})
+		}()
+		in := newInterner(len(all))
+		share, used, violations := memory/int64(workers), int64(0), 0
+		for i := int(next.Add(1)) - 1; i < len(parts); i = int(next.Add(1)) - 1 {
+			if used += c.bytes(&parts[i]); used > share {
+				runtime.GC() // what other parts left behind counts, too
+				used = c.bytes(&parts[i])
+			}
+			v := c.judgeOne(ctx, all, parts[i], share, in)
+			used += v.bytes
+			if v.answer == illegal {
+				if violations++; violations > explainMax {
+					v.explain = nil // it holds the operations, and the first are explained
+				}
+			}
+			verdicts[i] = v
+		}
 	}
+	var wait sync.WaitGroup
+	for range workers - 1 {
+		wait.Go(work)
+	}
+	work() // the last on the stack that is there, which many short histories have already made large
 	wait.Wait()
 	if p := panicked.Load(); p != nil {
 		panic(p) // on the goroutine of the caller, who turns it into unknown

@@ -3,7 +3,6 @@ package linear
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +10,8 @@ import (
 	"github.com/cleancut/cleancut/checkers/internal/cputime"
 	"github.com/cleancut/cleancut/checkers/linear/search"
 	"github.com/cleancut/cleancut/harness/history"
+
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 )
 
 // contestBudget is for what porcupine decides in a fraction of a second.
@@ -31,7 +32,7 @@ func contests(tb testing.TB, name string, n int, sizes []int, each func(what str
 		tb.Fatal(err)
 	}
 	for i := range n {
-		r := rand.New(rand.NewPCG(*seed, uint64(i)))
+		r := trials.Rand(0, uint64(i))
 		l := load{ops: 10 + r.IntN(sizes[i%len(sizes)]-9), clients: 2 + r.IntN(7), keys: 1, info: []float64{0, 0.03, 0.1}[r.IntN(3)], object: object}
 		ops := l.operations(r.Uint64())
 		if l.stale = i%2 == 1; l.stale {
@@ -79,7 +80,7 @@ func contestants() []string {
 func TestSearchTakesLittleMoreStepsThanInPorcupinesOrder(t *testing.T) {
 	for _, name := range contestants() {
 		decided, helped := 0, 0
-		contests(t, name, rounds(600), []int{30, 100, 300}, func(what string, p *search.Problem) {
+		contests(t, name, trials.Rounds(600), []int{30, 100, 300}, func(what string, p *search.Problem) {
 			theirs := search.Rival(t.Context(), p, contestBudget)
 			if theirs.Answer == search.Undecided {
 				return
@@ -94,7 +95,7 @@ func TestSearchTakesLittleMoreStepsThanInPorcupinesOrder(t *testing.T) {
 			}
 		})
 		t.Logf("%s: %d histories, more steps in %d", name, decided, helped)
-		if decided < rounds(200) {
+		if decided < trials.Rounds(200) {
 			t.Errorf("%s: only %d histories were decided", name, decided)
 		}
 	}
@@ -111,7 +112,7 @@ func BenchmarkRatio(b *testing.B) {
 				var ratios []float64
 				var total [2]time.Duration
 				worst := ""
-				contests(b, name, 300**times, []int{20, 100, 300, 1000}, func(what string, p *search.Problem) {
+				contests(b, name, trials.Rounds(300), []int{20, 100, 300, 1000}, func(what string, p *search.Problem) {
 					took, ok := contest(b, p)
 					if !ok {
 						return

@@ -187,7 +187,7 @@ func (p *problem) explainRefusal(b *budget, ops []op) (explained, bool) {
 		x.unconfirmed = true
 	}
 	x.end = lastReturn(ops)
-	return explained{len(ops), x.end, x.witness}, true
+	return explained{len(ops), x.end, x.witness, x.picture}, true
 }
 
 // refused says that a cas was refused although the register held what it

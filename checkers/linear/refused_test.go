@@ -3,10 +3,10 @@ package linear
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -47,9 +47,9 @@ func bruteForceWithRefusals(ops []history.Operation, initial history.Value) bool
 }
 
 func TestRefusedCompareAndSetsAreJudgedAsBruteForceDoes(t *testing.T) {
-	r := rand.New(rand.NewPCG(21+*seed, 1))
+	r := trials.Rand(21, 1)
 	counts := map[string]int{}
-	for round := range rounds(100_000) {
+	for round := range trials.Rounds(100_000) {
 		k := randomSketch(r, 8)
 		k.cases, k.unique, k.anyCAS = 20+r.IntN(50), r.IntN(4) > 0, true
 		if r.IntN(2) == 0 {
@@ -66,7 +66,9 @@ func TestRefusedCompareAndSetsAreJudgedAsBruteForceDoes(t *testing.T) {
 			if a != Automatic && round%5 > 0 {
 				continue
 			}
-			v := Checker(Spec{Initial: initial, Mismatch: mismatch}, Options{Algorithm: a}).Check(context.Background(), &checkers.Evidence{Operations: ops})
+			c := Checker(Spec{Initial: initial, Mismatch: mismatch}, Options{Algorithm: a}).(checker)
+			c.undrawn = round%16 > 0
+			v := c.Check(context.Background(), &checkers.Evidence{Operations: ops})
 			if v.Verdict != want {
 				t.Fatalf("%s says %s (%s), brute force %s, from %s:\n%s", v.Algorithm, v.Verdict, v.Reason, want, initial, show(ops))
 			}

@@ -87,7 +87,7 @@ func (p *problem) explain(b *budget, conflict []int32, stuck int64) (explained, 
 		x.unconfirmed = true
 	}
 	x.end = lastReturn(x.ops)
-	return explained{len(x.ops), x.end, x.witness}, true
+	return explained{len(x.ops), x.end, x.witness, x.picture}, true
 }
 
 // lastReturn is when the last of ops returned.

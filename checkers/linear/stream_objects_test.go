@@ -2,11 +2,11 @@ package linear
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -54,9 +54,9 @@ func TestStreamsOfObjectsAgreeWithTheWhole(t *testing.T) {
 	for name, most := range streamedToys {
 		t.Run(name, func(t *testing.T) {
 			toy := toys[name]
-			r := rand.New(rand.NewPCG(51+*seed, 1))
+			r := trials.Rand(51, 1)
 			verdicts, witnesses, partial := map[checkers.Validity]int{}, 0, 0
-			n := rounds(100_000)
+			n := trials.Rounds(100_000)
 			for range n {
 				sweepAtLeast = 1 + r.IntN(4)
 				k := randomChaos(r, 24)

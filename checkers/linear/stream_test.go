@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -102,9 +103,9 @@ func streamedRegister(t *testing.T, events []history.Event, o Options) checkers.
 
 func TestStreamsAgreeWithTheWholeOnRandomHistories(t *testing.T) {
 	defer func(n int) { sweepAtLeast = n }(sweepAtLeast)
-	r := rand.New(rand.NewPCG(*seed, 41))
+	r := trials.Rand(0, 41)
 	verdicts, partial := map[checkers.Validity]int{}, 0
-	for range rounds(120_000) {
+	for range trials.Rounds(120_000) {
 		sweepAtLeast = 1 + r.IntN(4)
 		k := streamSketch{
 			events: 4 + r.IntN(12+r.IntN(90)), clients: 1 + r.IntN(6), info: 0.3 * float64(r.IntN(2)) * r.Float64(),
@@ -140,7 +141,7 @@ func TestStreamsAgreeWithTheWholeOnRandomHistories(t *testing.T) {
 	if partial > verdicts[checkers.Invalid]*2/3 {
 		t.Errorf("%d of %d violations are explained by the read alone", partial, verdicts[checkers.Invalid])
 	}
-	if n := rounds(120_000) / 5; verdicts[checkers.Valid] < n || verdicts[checkers.Invalid] < n {
+	if n := trials.Rounds(120_000) / 5; verdicts[checkers.Valid] < n || verdicts[checkers.Invalid] < n {
 		t.Errorf("the generator is lopsided: %v", verdicts)
 	}
 }

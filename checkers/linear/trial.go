@@ -29,6 +29,7 @@ type trial struct {
 	values []*history.Value
 	failed map[int32]int32 // id of an element → operation that failed to bring it in
 	all    []history.Operation
+	silent bool // nobody reads what a conflict says
 }
 
 // rules are the sequential specification of an object, and what is known of

@@ -48,6 +48,7 @@ type shrinker struct {
 
 func (r *shrinker) illegal(acts []act) bool {
 	t := r.t.with(acts)
+	t.silent = true
 	if c, applies := r.s.rules.exact(t); applies {
 		return c != nil
 	}
@@ -222,7 +223,7 @@ func (s structure) explain(b *budget, t *trial, c *conflict, stuck int64) (expla
 			end = max(end, acts[i].ret)
 		}
 	}
-	return explained{len(acts), end, x.witness}, true
+	return explained{len(acts), end, x.witness, x.picture}, true
 }
 
 // account is a violation in its smallest form.
@@ -258,7 +259,6 @@ func (x *account) witness(e *checkers.Evidence) *checkers.Witness {
 	if x.unconfirmed {
 		w.Lines = append(w.Lines, "Porcupine could not confirm this within the budget.")
 	}
-	w.Picture = x.picture(e)
 	return w
 }
 
@@ -293,6 +293,9 @@ const listedMax = 8
 // the describes an operation: "the enqueue of 4 (process 1, node n2, from
 // 3.214 s to 3.310 s)".
 func (t *trial) the(i int32) string {
+	if t.silent {
+		return ""
+	}
 	h := t.operation(i)
 	var b strings.Builder
 	fmt.Fprintf(&b, "the %s", h.F)

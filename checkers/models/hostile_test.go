@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -62,9 +63,9 @@ func TestNoHistoryMakesACheckerPanic(t *testing.T) {
 	t.Parallel()
 	functions := []string{Read, Write, CAS, Delete, Append, Add, Enqueue, Dequeue, Drain, Generate, Transfer, Insert, Txn, "send", "poll", "init", "sync", "x"}
 	list := everyChecker()
-	r := rand.New(rand.NewPCG(31+*seed, 8))
+	r := trials.Rand(31, 8)
 	counts := map[checkers.Validity]int{}
-	for range rounds(30_000) {
+	for range trials.Rounds(30_000) {
 		few := functions
 		if n := r.IntN(len(functions) - 1); r.IntN(4) > 0 {
 			few = functions[n : n+2]

@@ -1,30 +1,15 @@
 package models
 
 import (
-	"flag"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
-
-// multiple multiplies the number of random histories, and seed varies them:
-// for long runs at night.
-var (
-	multiple = flag.Int("times", 1, "multiply the number of random histories")
-	seed     = flag.Uint64("seed", 0, "vary the random histories")
-)
-
-func rounds(n int) int {
-	n *= *multiple
-	if testing.Short() {
-		return n / 20
-	}
-	return n
-}
 
 // randomOps draws a history of n operations by three processes that overlap.
 func randomOps(r *rand.Rand, n int, draw func(r *rand.Rand) history.Operation) []history.Operation {
@@ -134,8 +119,8 @@ func (s subject) test(t *testing.T) {
 	if s.longest > 0 {
 		longest = s.longest
 	}
-	n = rounds(n)
-	r := rand.New(rand.NewPCG(3+*seed, 4))
+	n = trials.Rounds(n)
+	r := trials.Rand(3, 4)
 	counts := map[checkers.Validity]int{}
 	broken := 0
 	for i := range n {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -428,8 +429,8 @@ func (x *comparison) conclude(n int, names ...string) {
 
 func TestRegistersOfSessionsAgreeWithTheirDefinitionsOnSmallHistories(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(7+*seed, 8))
-	n := rounds(100_000)
+	r := trials.Rand(7, 8)
+	n := trials.Rounds(100_000)
 	x := &comparison{t, map[string]int{}, 0}
 	for range n {
 		h := randomTiny(r, false)
@@ -444,8 +445,8 @@ func TestRegistersOfSessionsAgreeWithTheirDefinitionsOnSmallHistories(t *testing
 
 func TestListsOfSessionsAgreeWithTheirDefinitionsOnSmallHistories(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(9+*seed, 8))
-	n := rounds(100_000)
+	r := trials.Rand(9, 8)
+	n := trials.Rounds(100_000)
 	x := &comparison{t, map[string]int{}, 0}
 	for range n {
 		h := randomTiny(r, true)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -142,8 +143,8 @@ func closedPRAM(h []half) bool {
 // session in PRAM with saturation.
 func TestLongerHistoriesOfCopiesAgreeWithClosure(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(21+*seed, 8))
-	n := rounds(4_000)
+	r := trials.Rand(21, 8)
+	n := trials.Rounds(4_000)
 	rejected := map[string]int{}
 	for range n {
 		h := lagging(r)

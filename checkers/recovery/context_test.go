@@ -135,7 +135,7 @@ func (c *chaos) withRecoveries(n int) {
 // in what each recovery undid, or at the end.
 func TestManyRecoveriesAreJudgedAsEachAlone(t *testing.T) {
 	count := map[checkers.Validity]int{}
-	patterns(t, false, func(c *chaos) error {
+	patterns(t, few, false, func(c *chaos) error {
 		c.withRecoveries(1 + c.rng.IntN(4))
 		r := newRun(context.Background(), c.events)
 		w := newWalk(r)

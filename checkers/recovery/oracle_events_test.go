@@ -16,7 +16,7 @@ func eventIs(e record.Event, k record.Kind, proc string) bool { return e.Kind ==
 
 // TestIndicesAgreeWithTheDefinition has checkpoints and messages with indices.
 func TestIndicesAgreeWithTheDefinition(t *testing.T) {
-	agrees(t, "index", func(c *chaos) (broken string, unknown bool) {
+	agrees(t, many, "index", func(c *chaos) (broken string, unknown bool) {
 		c.events = c.events[:0]
 		now, sent := make([]int, len(c.procs)), map[string]int{}
 		kept := make([]map[string]int, len(c.procs))
@@ -83,7 +83,7 @@ func TestIndicesAgreeWithTheDefinition(t *testing.T) {
 // TestOrphansOfDeterminantsAgreeWithTheDefinition has nondeterministic events
 // that become stable by and by.
 func TestOrphansOfDeterminantsAgreeWithTheDefinition(t *testing.T) {
-	agrees(t, "no-orphans", func(c *chaos) (broken string, unknown bool) {
+	agrees(t, few, "no-orphans", func(c *chaos) (broken string, unknown bool) {
 		var unstable []string
 		for n := range 3 + c.rng.IntN(14) {
 			c.steps(1+c.rng.IntN(2), true)
@@ -136,7 +136,7 @@ func TestOrphansOfDeterminantsAgreeWithTheDefinition(t *testing.T) {
 // TestReplaysAgreeWithTheDefinition has digests of what is done again, and
 // restores that replay.
 func TestReplaysAgreeWithTheDefinition(t *testing.T) {
-	agrees(t, "replay", func(c *chaos) (broken string, unknown bool) {
+	agrees(t, few, "replay", func(c *chaos) (broken string, unknown bool) {
 		compared := false
 		for range 1 + c.rng.IntN(3) {
 			c.steps(6+c.rng.IntN(10), false)
@@ -227,7 +227,7 @@ func TestReplaysAgreeWithTheDefinition(t *testing.T) {
 // TestSumsAgreeWithTheDefinition has tokens that processes send each other, and
 // rounds that cut their histories anywhere.
 func TestSumsAgreeWithTheDefinition(t *testing.T) {
-	agrees(t, "conservation", func(c *chaos) (broken string, unknown bool) {
+	agrees(t, few, "conservation", func(c *chaos) (broken string, unknown bool) {
 		value, kept := make([]int64, len(c.procs)), map[string]int64{}
 		of := map[string]int64{}
 		recorded, lines := c.rng.IntN(2) == 0, 0

@@ -11,10 +11,10 @@ import (
 
 // agrees compares a model with its definition on random records, and demands
 // that both verdicts come up.
-func agrees(t *testing.T, model string, draw func(c *chaos) (broken string, unknown bool)) {
+func agrees(t *testing.T, n int, model string, draw func(c *chaos) (broken string, unknown bool)) {
 	t.Helper()
 	count := map[string]int{}
-	patterns(t, false, func(c *chaos) error {
+	patterns(t, n, false, func(c *chaos) error {
 		broken, unknown := draw(c)
 		v := c.check(model)
 		want := checkers.Valid
@@ -72,7 +72,7 @@ func (c *chaos) needed(m string, lost map[string]bool) bool {
 // TestLogsAreKeptAsTheDefinitionSays deletes messages from logs, and loses
 // checkpoints: no recovery may need the message again.
 func TestLogsAreKeptAsTheDefinitionSays(t *testing.T) {
-	agrees(t, "gc-safety", func(c *chaos) (broken string, unknown bool) {
+	agrees(t, few, "gc-safety", func(c *chaos) (broken string, unknown bool) {
 		lost := map[string]bool{}
 		for range 1 + c.rng.IntN(5) {
 			c.steps(2+c.rng.IntN(6), true)
@@ -102,7 +102,7 @@ func TestLogsAreKeptAsTheDefinitionSays(t *testing.T) {
 // TestBasesAreKeptAsTheDefinitionSays has chains of increments, and deletes
 // checkpoints: none on which another one rests that is still there.
 func TestBasesAreKeptAsTheDefinitionSays(t *testing.T) {
-	agrees(t, "gc-safety", func(c *chaos) (broken string, unknown bool) {
+	agrees(t, few, "gc-safety", func(c *chaos) (broken string, unknown bool) {
 		c.events = c.events[:len(c.procs)]
 		type part struct{ name, base string }
 		there := make([][]part, len(c.procs))
@@ -142,7 +142,7 @@ func TestBasesAreKeptAsTheDefinitionSays(t *testing.T) {
 // TestRoundsAreKeptAsTheDefinitionSays commits rounds and deletes parts of them
 // or finds them bad: no deletion leaves no round whole.
 func TestRoundsAreKeptAsTheDefinitionSays(t *testing.T) {
-	agrees(t, "gc-safety", func(c *chaos) (broken string, unknown bool) {
+	agrees(t, few, "gc-safety", func(c *chaos) (broken string, unknown bool) {
 		held := map[string]bool{}
 		var lines []map[string]string
 		whole := func() int {
@@ -200,7 +200,7 @@ func TestRoundsAreKeptAsTheDefinitionSays(t *testing.T) {
 // without rounds, whose latest line, by brute force, must be what it would be
 // without the deletions.
 func TestLinesAreKeptAsTheDefinitionSays(t *testing.T) {
-	agrees(t, "gc-safety", func(c *chaos) (broken string, unknown bool) {
+	agrees(t, few, "gc-safety", func(c *chaos) (broken string, unknown bool) {
 		type state struct {
 			hist []step
 			gone bool

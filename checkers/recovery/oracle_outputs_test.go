@@ -39,7 +39,7 @@ func (c *chaos) withOutputs() map[string]int {
 
 func TestOutputsAgreeWithTheDefinition(t *testing.T) {
 	count := map[string]int{}
-	patterns(t, true, func(c *chaos) error {
+	patterns(t, few, true, func(c *chaos) error {
 		visible := c.withOutputs()
 		emitted := map[string]bool{}
 		for _, a := range c.procs {
@@ -95,7 +95,7 @@ func (c *chaos) rollback() {
 
 func TestFencingAgreesWithTheDefinition(t *testing.T) {
 	count := map[bool]int{}
-	patterns(t, false, func(c *chaos) error {
+	patterns(t, many, false, func(c *chaos) error {
 		// A receipt is to be rejected if the present history of the sender
 		// lacks the message.
 		ok := true
@@ -125,7 +125,7 @@ func TestFencingAgreesWithTheDefinition(t *testing.T) {
 
 func TestRollbacksAndRecoveryLineAgreeWithTheDefinition(t *testing.T) {
 	count := map[checkers.Validity]int{}
-	patterns(t, false, func(c *chaos) error {
+	patterns(t, few, false, func(c *chaos) error {
 		// The line by brute force, for the failure of one process; then a
 		// recovery to it, or to one that is a checkpoint off.
 		p := c.pattern()
@@ -178,7 +178,7 @@ func TestRollbacksAndRecoveryLineAgreeWithTheDefinition(t *testing.T) {
 // Events of one process may be told in any order with those of others: the
 // verdict does not depend on it, nor on names.
 func TestVerdictsDoNotDependOnNames(t *testing.T) {
-	patterns(t, true, func(c *chaos) error {
+	patterns(t, few, true, func(c *chaos) error {
 		if c.rng.IntN(10) > 0 {
 			return nil
 		}

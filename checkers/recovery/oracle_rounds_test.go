@@ -89,7 +89,7 @@ func (c *chaos) recover(taken map[int]map[string]string, newest int) {
 // TestRoundsAgreeWithTheDefinition follows the words of atomicRounds, event by
 // event.
 func TestRoundsAgreeWithTheDefinition(t *testing.T) {
-	agrees(t, "atomic-rounds", func(c *chaos) (broken string, unknown bool) {
+	agrees(t, few, "atomic-rounds", func(c *chaos) (broken string, unknown bool) {
 		c.rounds()
 		before := func(i int, is func(e record.Event) bool) bool { return slices.ContainsFunc(c.events[:i], is) }
 		commitOf := func(i, round int) map[string]string {
@@ -176,7 +176,7 @@ func TestRoundsAgreeWithTheDefinition(t *testing.T) {
 // TestRestoresAgreeWithTheDefinition saves checkpoints at levels, loses some,
 // and restores from one level or another.
 func TestRestoresAgreeWithTheDefinition(t *testing.T) {
-	agrees(t, "restorable", func(c *chaos) (broken string, unknown bool) {
+	agrees(t, many, "restorable", func(c *chaos) (broken string, unknown bool) {
 		type part struct{ name, base string }
 		parts := make([][]part, len(c.procs))
 		c.events = c.events[:len(c.procs)]
@@ -317,7 +317,7 @@ func (c *chaos) restoredWrongly(i int, e record.Event) string {
 func TestEndsOfRecoveriesAgreeWithTheDefinition(t *testing.T) {
 	const limit = 20 * time.Millisecond
 	count := map[checkers.Validity]int{}
-	patterns(t, false, func(c *chaos) error {
+	patterns(t, many, false, func(c *chaos) error {
 		p := c.rng.IntN(len(c.procs))
 		a, other := c.procs[p], (p+1)%len(c.procs)
 		member := slices.ContainsFunc(c.events, func(e record.Event) bool {

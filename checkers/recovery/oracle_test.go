@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -43,7 +46,7 @@ type snapshot struct {
 }
 
 func newChaos(rng *rand.Rand, n int) *chaos {
-	c := &chaos{rng: rng, from: map[string]int{}, to: map[string]int{}}
+	c := &chaos{rng: rng, events: make([]record.Event, 0, 100), from: map[string]int{}, to: map[string]int{}}
 	for p := range n {
 		c.procs = append(c.procs, &actor{name: fmt.Sprintf("p%d", p)})
 		c.begin(p, record.Start, "")
@@ -84,7 +87,7 @@ func has(h []step, d string) bool {
 func (c *chaos) send(p, q int) {
 	a := c.procs[p]
 	for k := 1; ; k++ {
-		m := fmt.Sprintf("%d>%d#%d", p, q, k)
+		m := strconv.Itoa(p) + ">" + strconv.Itoa(q) + "#" + strconv.Itoa(k)
 		if has(a.hist, "+"+m) {
 			continue
 		}
@@ -159,17 +162,18 @@ func consistent(hists [][]step) bool {
 	return true
 }
 
-// seeds is how many patterns each oracle judges: 100,000 in all at least.
-const seeds = 25_000
+// Numbers of patterns that oracles judge: many where one is quick and the only
+// one of a model.
+const (
+	few  = 25_000
+	many = 100_000
+)
 
-func patterns(t *testing.T, restores bool, judge func(c *chaos) error) {
+func patterns(t *testing.T, n int, restores bool, judge func(c *chaos) error) {
 	t.Helper()
-	n := seeds
-	if testing.Short() {
-		n = 2000
-	}
-	for seed := range uint64(n) {
-		rng := rand.New(rand.NewPCG(seed, 4))
+	defer debug.SetGCPercent(debug.SetGCPercent(1000)) // nearly all that is collected is garbage
+	for seed := range uint64(trials.Rounds(n)) {
+		rng := rand.New(rand.NewPCG(seed, 4+trials.Seed()))
 		c := newChaos(rng, 2+rng.IntN(3))
 		c.steps(5+rng.IntN(35), restores)
 		if err := judge(c); err != nil {
@@ -217,7 +221,7 @@ func expect(v checkers.Verdict, want checkers.Validity) error {
 
 func TestCutsAgreeWithTheDefinition(t *testing.T) {
 	count := map[bool]int{}
-	patterns(t, true, func(c *chaos) error {
+	patterns(t, many, true, func(c *chaos) error {
 		want, any := true, false
 		for range 3 {
 			line, hists, ok := c.pick()
@@ -302,7 +306,7 @@ func TestRecoveryLineIsTheGreatestConsistentCut(t *testing.T) {
 }
 
 func greatestCuts(t *testing.T, restores bool) {
-	patterns(t, restores, func(c *chaos) error {
+	patterns(t, few, restores, func(c *chaos) error {
 		p := c.pattern()
 		failed := make([]bool, len(c.procs))
 		for q := range failed {
@@ -330,7 +334,7 @@ func greatestCuts(t *testing.T, restores bool) {
 
 func TestUselessCheckpointsAreThoseInNoConsistentCut(t *testing.T) {
 	found := 0
-	patterns(t, false, func(c *chaos) error {
+	patterns(t, many, false, func(c *chaos) error {
 		p := c.pattern()
 		list, g := p.useless()
 		useless := map[int32]bool{}
@@ -390,7 +394,7 @@ func zigzag(p *pattern, g *intervals, q, x int32) error {
 
 func TestChannelStateAgreesWithTheDefinition(t *testing.T) {
 	count := map[checkers.Validity]int{}
-	patterns(t, false, func(c *chaos) error {
+	patterns(t, many, false, func(c *chaos) error {
 		// A round at random with its exact channels, one of them changed in
 		// half of the cases.
 		line, hists, ok := c.pick()

@@ -294,23 +294,25 @@ func (r *run) builder() (*graph.Builder, error) {
 func (r *run) conclude(w writers, doubt string) {
 	a := r.a
 	r.found.sort()
-	forbidden := Forbidden(r.o.Models, r.o.Anomalies)
+	out := ruledOut(r.o.Models, r.o.Anomalies)
 	for _, m := range r.o.Models {
 		// Elle's table leaves it out at repeatable read, where cycles show all
 		// of it but a transaction that misses its own writes.
 		if rules[m].level == levelPL3 {
-			forbidden[Internal] = true
+			out |= anomalies.of(Internal)
 			if r.found.count[Internal] > 0 {
 				a.refuted[RepeatableRead] = true
 			}
 		}
 	}
-	forbidden[FracturedRead] = forbidden[FracturedRead] || r.fracturedForbidden()
+	if r.fracturedForbidden() {
+		out |= anomalies.of(FracturedRead)
+	}
 	a.Count = r.found.count
 	var all []Anomaly
 	for _, t := range r.found.types() {
 		all = append(all, t)
-		if forbidden[t] || t == EmptyGraph {
+		if anomalies.has(out, t) || t == EmptyGraph {
 			a.Types = append(a.Types, t)
 		}
 	}
@@ -322,14 +324,13 @@ func (r *run) conclude(w writers, doubt string) {
 			continue
 		}
 		f.Witness = witness(r.h, w, f.parts)
-		if forbidden[f.Anomaly] {
+		if anomalies.has(out, f.Anomaly) {
 			a.Findings = append(a.Findings, f)
 		} else {
 			a.Others = append(a.Others, f)
 		}
 	}
-	not, also := Boundary(all)
-	a.Not, a.AlsoNot = weakest(slices.Concat(not, also, sorted(a.refuted)))
+	a.Not, a.AlsoNot = weakest(r.refuted(all))
 	switch {
 	case len(a.Findings) > 0:
 		a.Verdict, a.Reason = checkers.Invalid, r.invalid()
@@ -345,12 +346,22 @@ func (r *run) conclude(w writers, doubt string) {
 	}
 }
 
+// refuted returns the models that cannot hold: by the anomalies that were
+// seen, and by the mere existence of cycles.
+func (r *run) refuted(seen []Anomaly) set {
+	refuted := refutedBy(seen)
+	for m := range r.a.refuted {
+		refuted |= strength.above(strength.of(m))
+	}
+	return refuted
+}
+
 // fracturedForbidden reports whether a weak level that was found violated is
 // asked for.
 func (r *run) fracturedForbidden() bool {
 	for _, m := range r.o.Models {
-		for w := range implications[m] {
-			if r.a.refuted[w] && rules[w].level >= levelMAV {
+		for w := range r.a.refuted {
+			if m.implies(w) && rules[w].level >= levelMAV {
 				return true
 			}
 		}

@@ -1,6 +1,9 @@
 package txn
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Anomaly is the name of something that a history must not show, as Elle
 // names it. The names of cycles tell which edges they are made of:
@@ -74,7 +77,8 @@ var implied = anomalyGraph(map[Anomaly][]Anomaly{
 	"G-SIb":           {"G-SI"},
 })
 
-var impliedBy = reversed(implied)
+// anomalies relates each anomaly to what it is a special case of.
+var anomalies = newRelation(implied, slices.Concat([]Anomaly{EmptyGraph}, plainAnomalies, slices.Concat(slices.Collect(maps.Values(forbids))...))...)
 
 // cyclic are the anomalies that have variants with suffixes.
 var cyclic = []Anomaly{G0, G1c, "G1", GSingleItem, "G-single", GNonadjacentItem, "G-nonadjacent", G2Item, "G2"}
@@ -101,32 +105,6 @@ func anomalyGraph(base map[Anomaly][]Anomaly) map[Anomaly][]Anomaly {
 		g[a+processSuffix] = append(g[a+processSuffix], a+realtimeSuffix)
 	}
 	return g
-}
-
-// reach returns from and all that can be reached in g from it.
-func reach[T ~string](g map[T][]T, from ...T) map[T]bool {
-	met := map[T]bool{}
-	from = slices.Clone(from) // it serves as the stack
-	for len(from) > 0 {
-		x := from[len(from)-1]
-		from = from[:len(from)-1]
-		if !met[x] {
-			met[x] = true
-			from = append(from, g[x]...)
-		}
-	}
-	return met
-}
-
-// reversed turns all edges of g around.
-func reversed[T ~string](g map[T][]T) map[T][]T {
-	r := map[T][]T{}
-	for from, list := range g {
-		for _, to := range list {
-			r[to] = append(r[to], from)
-		}
-	}
-	return r
 }
 
 // severity orders anomalies from the one that fewest systems allow to the

@@ -122,7 +122,5 @@ func undecided(l level, keys int, why error) string {
 
 // refutes reports whether a model is refuted by what was found already.
 func (r *run) refutes(m Model) bool {
-	not, also := Boundary(r.found.types())
-	not, also = weakest(slices.Concat(not, also, sorted(r.a.refuted)))
-	return slices.Contains(not, m) || slices.Contains(also, m)
+	return strength.has(r.refuted(r.found.types()), m)
 }

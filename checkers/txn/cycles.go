@@ -102,13 +102,9 @@ func (c *cycles) searchSuffixed(o order, bare, with map[level]bool) {
 			data = append(data, a)
 		}
 	}
-	not, also := Boundary(data)
-	impossible := map[Model]bool{}
-	for _, m := range append(not, also...) {
-		impossible[m] = true
-	}
+	impossible := refutedBy(data)
 	for l, exists := range with {
-		with[l] = exists && (c.all || !bare[l] && !impossible[modelOf(l, o)])
+		with[l] = exists && (c.all || !bare[l] && !strength.has(impossible, modelOf(l, o)))
 	}
 	c.searchOrder(o, with)
 }
@@ -134,7 +130,7 @@ func (c *cycles) existing(o order) map[level]bool {
 
 // modelOf returns the model that is decided by a level and an order.
 func modelOf(l level, o order) Model {
-	for _, m := range Models() {
+	for _, m := range strength.nodes {
 		if rules[m] == (rule{l, o}) && m != RepeatableRead {
 			return m
 		}
@@ -143,13 +139,13 @@ func modelOf(l level, o order) Model {
 }
 
 func (c *cycles) searchOrder(o order, exists map[level]bool) {
-	known := map[Anomaly]bool{}
+	var known set
 	// lower says that a lower level has a cycle, which is one of the higher
 	// level, too, and may be all that there is.
 	lower := false
 	for _, s := range sought {
 		name := s.name + orderSuffix[o]
-		if !exists[s.level] || known[name] {
+		if !exists[s.level] || anomalies.has(known, name) {
 			continue
 		}
 		spec := s.spec
@@ -161,9 +157,7 @@ func (c *cycles) searchOrder(o order, exists map[level]bool) {
 		}
 		lower = true
 		c.add(name, cycle)
-		for a := range reach(implied, name) {
-			known[a] = true
-		}
+		known |= anomalies.below(anomalies.of(name))
 	}
 	if !lower {
 		c.any(o, exists)

@@ -2,19 +2,15 @@ package txn
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/checkers/internal/trials"
 	"github.com/cleancut/cleancut/harness/rng"
 )
-
-// histories is how many random histories each family of models is compared
-// on.
-var histories = flag.Int("txn.histories", 100_000, "random histories for each family of models")
 
 func (h *History) text() string {
 	var b strings.Builder
@@ -32,8 +28,9 @@ func (h *History) text() string {
 // violation by itself.
 func compare(t *testing.T, w Workload, most int, models ...Model) {
 	var valid, invalid, unknown int
-	r := rng.Stream(3, t.Name())
-	for i := range *histories {
+	r := rng.Stream(3+trials.Seed(), t.Name())
+	n := trials.Rounds(100_000)
+	for i := range n {
 		h := randomHistory(r, w, most)
 		m := models[i%len(models)]
 		a := Analyze(context.Background(), h, Options{Workload: w, Models: []Model{m}})
@@ -59,7 +56,7 @@ func compare(t *testing.T, w Workload, most int, models ...Model) {
 		}
 	}
 	t.Logf("%d valid, %d invalid, %d unknown", valid, invalid, unknown)
-	if valid < *histories/20 || invalid < *histories/20 {
+	if valid < n/20 || invalid < n/20 {
 		t.Errorf("the histories are too much alike: %d valid, %d invalid", valid, invalid)
 	}
 }

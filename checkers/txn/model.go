@@ -81,21 +81,8 @@ var weaker = map[Model][]Model{
 	StrictSerializable:             {StrongSessionSerializable, StrongSnapshotIsolation},
 }
 
-var stronger = reversed(weaker)
-
-// implications holds for each model all that it implies, itself included.
-var implications = func() map[Model]map[Model]bool {
-	all := map[Model]map[Model]bool{}
-	for m := range weaker {
-		all[m] = reach(weaker, m)
-		for w := range all[m] {
-			if all[w] == nil {
-				all[w] = reach(weaker, w)
-			}
-		}
-	}
-	return all
-}()
+// strength relates each model to those that it implies.
+var strength = newRelation(weaker)
 
 // forbids lists the anomalies that each model rules out beyond those that
 // weaker models do.
@@ -122,6 +109,20 @@ var forbids = map[Model][]Anomaly{
 	StrongSnapshotIsolation:        {"G1-realtime", "G-nonadjacent-realtime"},
 	StrictSerializable:             {"G1c-realtime", "G2-realtime"},
 }
+
+// forbidden holds for each node of strength what it rules out, and what weaker
+// models do.
+var forbidden = func() []set {
+	own := make([]set, len(strength.nodes))
+	for m, list := range forbids {
+		own[strength.at[m]] = anomalies.of(list...)
+	}
+	all := make([]set, len(own))
+	for i := range all {
+		all[i] = union(strength.down[i], own)
+	}
+	return all
+}()
 
 // order says which order of transactions a model keeps.
 type order uint8
@@ -199,56 +200,56 @@ func ParseModel(name string) (Model, error) {
 
 // Implied returns the models that hold if m does, m included, in
 // alphabetical order.
-func (m Model) Implied() []Model { return sorted(implications[m]) }
+func (m Model) Implied() []Model { return strength.list(strength.below(strength.of(m))) }
+
+// implies reports whether w holds if m does.
+func (m Model) implies(w Model) bool { return strength.has(strength.below(strength.of(m)), w) }
 
 // Forbidden returns the anomalies that must not be seen where all of the
 // models hold and that are none of the extra ones, which may stand for
 // groups: "G1" and "G2".
 func Forbidden(models []Model, extra []Anomaly) map[Anomaly]bool {
-	list := slices.Clone(extra)
-	for _, m := range models {
-		for w := range implications[m] {
-			list = append(list, forbids[w]...)
-		}
+	all := map[Anomaly]bool{}
+	for _, a := range slices.Concat(extra, anomalies.list(ruledOut(models, extra))) {
+		all[a] = true
 	}
-	return reach(impliedBy, list...)
+	return all
+}
+
+// ruledOut is Forbidden as a set of the relation of anomalies.
+func ruledOut(models []Model, extra []Anomaly) set {
+	return anomalies.above(anomalies.of(extra...) | union(strength.of(models...), forbidden))
 }
 
 // Boundary returns the weakest models that cannot hold where the anomalies
 // are seen, and all stronger ones, which cannot hold either; both in
 // alphabetical order.
-func Boundary(anomalies []Anomaly) (not, alsoNot []Model) {
-	var refuted []Model
-	seen := reach(implied, anomalies...)
-	for m, list := range forbids {
-		if slices.ContainsFunc(list, func(a Anomaly) bool { return seen[a] }) {
-			refuted = append(refuted, m)
+func Boundary(seen []Anomaly) (not, alsoNot []Model) { return weakest(refutedBy(seen)) }
+
+// refutedBy returns the models that cannot hold where the anomalies are seen.
+func refutedBy(seen []Anomaly) (refuted set) {
+	shown := anomalies.below(anomalies.of(seen...))
+	for i, out := range forbidden {
+		if out&shown != 0 {
+			refuted |= 1 << i
 		}
 	}
-	return weakest(refuted)
+	return refuted
 }
 
 // weakest splits the models and all that imply one of them into those that
 // imply no other and the rest.
-func weakest(refuted []Model) (not, alsoNot []Model) {
-	if len(refuted) == 0 {
+func weakest(refuted set) (not, alsoNot []Model) {
+	if refuted == 0 {
 		return nil, nil
 	}
-	all := reach(stronger, refuted...)
-	for m := range all {
-		least := true
-		for w := range implications[m] {
-			least = least && (w == m || !all[w])
-		}
-		if least {
-			not = append(not, m)
-		} else {
-			alsoNot = append(alsoNot, m)
+	all, least := strength.above(refuted), set(0)
+	for i, implied := range strength.down {
+		if implied&all == 1<<i {
+			least |= 1 << i
 		}
 	}
-	slices.Sort(not)
-	slices.Sort(alsoNot)
-	return not, alsoNot
+	return strength.list(least), strength.list(all &^ least)
 }
 
 func sorted[T ~string](set map[T]bool) []T {

@@ -285,7 +285,7 @@ func TestOperationsThatAreNoTransactionsAreRefused(t *testing.T) {
 
 func TestModelsImplyEachOtherAsTheirRulesDo(t *testing.T) {
 	for m, r := range rules {
-		for w := range implications[m] {
+		for _, w := range m.Implied() {
 			s, ok := rules[w]
 			if !ok || r.level >= levelMAV || s.level >= levelMAV {
 				continue

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/cleancut/cleancut/harness/history"
 )
@@ -25,10 +26,12 @@ type verdict struct {
 // judgeAll judges the parts, several at once. Each worker may use its share
 // of the memory; a part for which that is too little is judged again when it
 // can have all of it.
-func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []part) []verdict {
+func (c checker) judgeAll(ctx context.Context, all []history.Operation, glimpses []glimpse, parts []part) []verdict {
 	verdicts := make([]verdict, len(parts))
 	workers := min(c.o.Workers, len(parts))
 	memory := c.o.Memory - c.common(len(all), len(parts))
+	whole := memory
+	memory -= glimpseBytes * int64(len(glimpses))
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	var panicked atomic.Value
@@ -40,12 +43,24 @@ func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []
 				}
 			}()
 			in := newInterner(len(all))
+			var x glancer
 			share, used, violations := memory/int64(workers), int64(0), 0
 			for i := int(next.Add(1)) - 1; i < len(parts); i = int(next.Add(1)) - 1 {
-				if used += c.bytes(&parts[i]); used > share {
+				need := c.bytes(&parts[i])
+				if used+x.allocated+need > share {
+					if x.kept()+need > share {
+						x = glancer{}
+					}
 					runtime.GC() // what other parts left behind counts, too
-					used = c.bytes(&parts[i])
+					used, x.allocated = 0, x.kept()
 				}
+				if glimpses != nil && need <= share && ctx.Err() == nil {
+					if n, ok := x.lists(glimpses, parts[i].at); ok {
+						verdicts[i] = verdict{judgement: judgement{answer: legal, algorithm: orderedGroups, operations: n}, part: parts[i]}
+						continue
+					}
+				}
+				used += need
 				v := c.judgeOne(ctx, all, parts[i], share, in)
 				used += v.bytes
 				if v.answer == illegal {
@@ -61,10 +76,13 @@ func (c checker) judgeAll(ctx context.Context, all []history.Operation, parts []
 	if p := panicked.Load(); p != nil {
 		panic(p) // on the goroutine of the caller, who turns it into unknown
 	}
+	if memory < whole {
+		glimpses = nil
+	}
 	for i := range verdicts {
-		if verdicts[i].short && workers > 1 {
+		if verdicts[i].short && (workers > 1 || memory < whole) {
 			runtime.GC()
-			verdicts[i] = c.judgeOne(ctx, all, parts[i], memory, nil)
+			verdicts[i] = c.judgeOne(ctx, all, parts[i], whole, nil)
 		}
 	}
 	return verdicts
@@ -108,10 +126,12 @@ func extra(o *history.Operation) int64 {
 		switch v.Kind() {
 		case history.KindNil, history.KindInt, history.KindBool:
 		case history.KindList, history.KindSet:
-			list, _ := v.AsList()
-			bytes += int64(len(list)) * elementBytes
-			if len(list) > 0 && list[0].Kind() != history.KindInt && list[0].Kind() != history.KindNil {
-				bytes += int64(len(list)) * otherBytes
+			bytes += int64(v.Len()) * elementBytes
+			if _, integers := v.Ints(); integers || v.Len() == 0 {
+				continue
+			}
+			if k := v.At(0).Kind(); k != history.KindInt && k != history.KindNil {
+				bytes += int64(v.Len()) * otherBytes
 			}
 		default:
 			bytes += otherBytes
@@ -120,34 +140,89 @@ func extra(o *history.Operation) int64 {
 	return bytes
 }
 
-// group returns the operations of each key, in the order of keys.
-func group(ops []history.Operation) []part {
-	byKey := map[string]int{}
-	var parts []part
-	var count []int32
+// group returns the operations of each key, in the order of keys, and the
+// glimpses of all operations, if these are wanted.
+func group(ops []history.Operation, glimpses bool) ([]part, []glimpse) {
+	k := newKeys()
 	of := make([]int32, len(ops))
-	last := -1
+	var all []glimpse
+	if glimpses {
+		all = make([]glimpse, len(ops))
+	}
 	for i := range ops {
-		if last < 0 || parts[last].key != ops[i].Key {
-			at, ok := byKey[ops[i].Key]
-			if !ok {
-				at = len(parts)
-				byKey[ops[i].Key] = at
-				parts, count = append(parts, part{key: ops[i].Key}), append(count, 0)
-			}
-			last = at
+		n := k.number(ops[i].Key)
+		of[i] = n
+		k.sizes[n].operations++
+		k.sizes[n].extra += extra(&ops[i])
+		if glimpses {
+			all[i] = glimpsed(&ops[i])
 		}
-		parts[last].extra += extra(&ops[i])
-		of[i] = int32(last)
-		count[last]++
 	}
+	parts := make([]part, len(k.names))
 	slab := make([]int32, len(ops))
-	for i, n := range count {
-		parts[i].at, slab = slab[:0:n], slab[n:]
+	next := make([]int32, len(k.names))
+	from := int32(0)
+	for i, s := range k.sizes {
+		next[i] = from
+		parts[i] = part{key: k.names[i], at: slab[from : from+s.operations : from+s.operations], extra: s.extra}
+		from += s.operations
 	}
-	for i, at := range of {
-		parts[at].at = append(parts[at].at, int32(i))
+	for i, n := range of {
+		slab[next[n]] = int32(i)
+		next[n]++
 	}
 	slices.SortFunc(parts, func(a, b part) int { return strings.Compare(a.key, b.key) })
-	return parts
+	return parts, all
+}
+
+// keys numbers the keys of a history in the order in which they come.
+type keys struct {
+	byName map[string]int32
+	byText []int32 // the number and 1, where the text of a key is in memory
+	names  []string
+	sizes  []keySize
+}
+
+type keySize struct {
+	operations int32
+	extra      int64
+}
+
+// keys.byText has so many places, a power of two; so many are looked at.
+const (
+	textBits  = 15
+	textTries = 4
+)
+
+func newKeys() *keys {
+	return &keys{byName: map[string]int32{}, byText: make([]int32, 1<<textBits+textTries)}
+}
+
+// number returns the number of a key. It seldom looks at its text, as
+// histories keep one copy of each.
+func (k *keys) number(key string) int32 {
+	where := uint64(uintptr(unsafe.Pointer(unsafe.StringData(key)))) * 0x9e3779b97f4a7c15 >> (64 - textBits)
+	tries := k.byText[where : where+textTries]
+	for i, n := range tries {
+		if n == 0 {
+			n = k.named(key)
+			tries[i] = n + 1
+			return n
+		}
+		if k.names[n-1] == key {
+			return n - 1
+		}
+	}
+	return k.named(key)
+}
+
+// named looks a key up by its text, or numbers it.
+func (k *keys) named(key string) int32 {
+	n, ok := k.byName[key]
+	if !ok {
+		n = int32(len(k.names))
+		k.byName[key] = n
+		k.names, k.sizes = append(k.names, key), append(k.sizes, keySize{})
+	}
+	return n
 }

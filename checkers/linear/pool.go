@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"runtime"
 	"slices"
 	"strings"
@@ -143,7 +144,7 @@ func extra(o *history.Operation) int64 {
 // group returns the operations of each key, in the order of keys, and the
 // glimpses of all operations, if these are wanted.
 func group(ops []history.Operation, glimpses bool) ([]part, []glimpse) {
-	k := newKeys()
+	k := newKeys(len(ops))
 	of := make([]int32, len(ops))
 	var all []glimpse
 	if glimpses {
@@ -152,19 +153,19 @@ func group(ops []history.Operation, glimpses bool) ([]part, []glimpse) {
 	for i := range ops {
 		n := k.number(ops[i].Key)
 		of[i] = n
-		k.sizes[n].operations++
-		k.sizes[n].extra += extra(&ops[i])
+		k.all[n].operations++
+		k.all[n].extra += extra(&ops[i])
 		if glimpses {
 			all[i] = glimpsed(&ops[i])
 		}
 	}
-	parts := make([]part, len(k.names))
+	parts := make([]part, len(k.all))
 	slab := make([]int32, len(ops))
-	next := make([]int32, len(k.names))
+	next := make([]int32, len(k.all))
 	from := int32(0)
-	for i, s := range k.sizes {
+	for i, s := range k.all {
 		next[i] = from
-		parts[i] = part{key: k.names[i], at: slab[from : from+s.operations : from+s.operations], extra: s.extra}
+		parts[i] = part{key: s.name, at: slab[from : from+s.operations : from+s.operations], extra: s.extra}
 		from += s.operations
 	}
 	for i, n := range of {
@@ -179,29 +180,30 @@ func group(ops []history.Operation, glimpses bool) ([]part, []glimpse) {
 type keys struct {
 	byName map[string]int32
 	byText []int32 // the number and 1, where the text of a key is in memory
-	names  []string
-	sizes  []keySize
+	shift  int     // of the hash of an address
+	all    []keySize
 }
 
 type keySize struct {
+	name       string
 	operations int32
 	extra      int64
 }
 
-// keys.byText has so many places, a power of two; so many are looked at.
 const (
-	textBits  = 15
-	textTries = 4
+	textBits  = 15 // keys.byText has 2 to the so manieth places at most,
+	textTries = 4  // of which so many are looked at
 )
 
-func newKeys() *keys {
-	return &keys{byName: map[string]int32{}, byText: make([]int32, 1<<textBits+textTries)}
+func newKeys(operations int) *keys {
+	places := min(bits.Len(uint(operations)), textBits)
+	return &keys{byName: map[string]int32{}, byText: make([]int32, 1<<places+textTries), shift: 64 - places}
 }
 
 // number returns the number of a key. It seldom looks at its text, as
 // histories keep one copy of each.
 func (k *keys) number(key string) int32 {
-	where := uint64(uintptr(unsafe.Pointer(unsafe.StringData(key)))) * 0x9e3779b97f4a7c15 >> (64 - textBits)
+	where := uint64(uintptr(unsafe.Pointer(unsafe.StringData(key)))) * 0x9e3779b97f4a7c15 >> k.shift
 	tries := k.byText[where : where+textTries]
 	for i, n := range tries {
 		if n == 0 {
@@ -209,7 +211,7 @@ func (k *keys) number(key string) int32 {
 			tries[i] = n + 1
 			return n
 		}
-		if k.names[n-1] == key {
+		if k.all[n-1].name == key {
 			return n - 1
 		}
 	}
@@ -220,9 +222,9 @@ func (k *keys) number(key string) int32 {
 func (k *keys) named(key string) int32 {
 	n, ok := k.byName[key]
 	if !ok {
-		n = int32(len(k.names))
+		n = int32(len(k.all))
 		k.byName[key] = n
-		k.names, k.sizes = append(k.names, key), append(k.sizes, keySize{})
+		k.all = append(k.all, keySize{name: key})
 	}
 	return n
 }

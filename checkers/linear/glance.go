@@ -48,6 +48,8 @@ func glimpsed(o *history.Operation) glimpse {
 	case g.call == odd:
 	case silent:
 		g.call = mute
+	case o.Outcome != history.OK && o.Outcome != history.Info:
+		g.call = odd
 	case o.Call < 0 || o.Call >= open || o.Outcome == history.OK && (o.Return < 0 || o.Return >= open):
 		g.call = odd
 	case o.Outcome == history.Info:

@@ -158,6 +158,7 @@ func TestGlanceIsOnlySureOfWhatItKnows(t *testing.T) {
 		{"a set", []history.Operation{appended(1, 0, 1), read(history.Set(history.Int(1)), 2, 3)}, false},
 		{"another element", []history.Operation{{F: Append, Input: history.String("x"), Outcome: history.OK, Return: 1}}, false},
 		{"an index of more than 31 bits", []history.Operation{appended(1, 0, 1<<40)}, false},
+		{"no outcome", []history.Operation{{F: Append, Input: history.Int(1), Return: 1}}, false},
 		{"an index below zero", []history.Operation{appended(1, -5, 1)}, false},
 	} {
 		_, glimpses := group(c.ops, true)

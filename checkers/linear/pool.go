@@ -24,15 +24,17 @@ type verdict struct {
 	short          bool // of memory
 }
 
-// judgeAll judges the parts, several at once. Each worker may use its share
-// of the memory; a part for which that is too little is judged again when it
-// can have all of it.
+// judgeAll judges the parts, several at once, and glances at them before if
+// there are glimpses. Each worker may use its share of the memory; a part for
+// which that is too little is judged again when it can have all of it.
 func (c checker) judgeAll(ctx context.Context, all []history.Operation, glimpses []glimpse, parts []part) []verdict {
 	verdicts := make([]verdict, len(parts))
 	workers := min(c.o.Workers, len(parts))
 	memory := c.o.Memory - c.common(len(all), len(parts))
 	whole := memory
-	memory -= glimpseBytes * int64(len(glimpses))
+	if memory -= glimpseBytes * int64(len(glimpses)); memory < whole/2 {
+		glimpses, memory = nil, whole
+	}
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	var panicked atomic.Value

@@ -255,7 +255,14 @@ func (in *interner) list(v *history.Value) ([]int32, error) {
 // longest list so far.
 func (in *interner) alike(list *history.Value) int {
 	n := min(list.Len(), in.longest.Len())
-	if in.longest.Begins(*list) {
+	a, integers := list.Ints()
+	if b, ok := in.longest.Ints(); ok && integers {
+		a, b = a[:n], b[:n]
+		for i := range a {
+			if a[i] != b[i] {
+				return i
+			}
+		}
 		return n
 	}
 	for i := range n {

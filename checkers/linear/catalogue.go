@@ -42,7 +42,7 @@ var catalogue = []struct {
 		return structure{"semaphore", semaphores{n}, "holding times"}, nil
 	}},
 	{"set", "add, remove, contains, read", func(o Object) (object, error) {
-		return structure{"set", sets{}, "ordered groups"}, o.empty()
+		return structure{"set", sets{}, orderedGroups}, o.empty()
 	}},
 	{"queue", "enqueue, dequeue", func(o Object) (object, error) {
 		return structure{"queue", queues{}, "queue patterns"}, o.empty()
@@ -60,7 +60,7 @@ var catalogue = []struct {
 		return structure{"multi-register", multiRegisters{o.Initial, o.NilReads}, ""}, nil
 	}},
 	{"fencing", "acquire, release, write", func(o Object) (object, error) {
-		return structure{"fencing", fences{}, "ordered groups"}, o.empty()
+		return structure{"fencing", fences{}, orderedGroups}, o.empty()
 	}},
 }
 
@@ -69,7 +69,7 @@ func register1(o Object) (object, error) {
 }
 
 func list1(o Object) (object, error) {
-	return structure{"list", lists{}, "ordered groups"}, o.empty()
+	return structure{"list", lists{}, orderedGroups}, o.empty()
 }
 
 func (o Object) empty() error {

@@ -94,7 +94,8 @@ func (c checker) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdi
 		e = &prepared
 	}
 	var parts []part
-	for _, p := range group(e.Operations) {
+	groups, glimpses := group(e.Operations, c.glances(len(e.Operations)))
+	for _, p := range groups {
 		parts = append(parts, c.object.split(e.Operations, p)...)
 		if need := c.common(len(e.Operations), len(parts)); need > c.o.Memory {
 			return checkers.Verdict{Verdict: checkers.Unknown, Reason: tooLarge(fmt.Sprintf("%d keys and more", len(parts)), need, c.o.Memory).Error()}
@@ -103,7 +104,7 @@ func (c checker) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdi
 	if len(parts) == 0 {
 		return checkers.Verdict{Verdict: checkers.Unknown, Reason: "the history has no operations"}
 	}
-	return c.conclude(ctx, e, c.judgeAll(ctx, e.Operations, parts))
+	return c.conclude(ctx, e, c.judgeAll(ctx, e.Operations, glimpses, parts))
 }
 
 // tally is what the check of all parts found.

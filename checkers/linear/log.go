@@ -13,8 +13,8 @@ type logs struct{ plain, offsets structure }
 
 func log1(o Object) (object, error) {
 	return logs{
-		structure{"log", lists{}, "ordered groups"},
-		structure{"log with offsets", offsetLogs{}, "ordered groups"},
+		structure{"log", lists{}, orderedGroups},
+		structure{"log with offsets", offsetLogs{}, orderedGroups},
 	}, o.empty()
 }
 
@@ -23,8 +23,7 @@ func (logs) split(_ []history.Operation, p part) []part { return []part{p} }
 // hasOffset reports whether an operation belongs to a log with offsets.
 func hasOffset(o *history.Operation) bool {
 	_, argument := o.Input.AsInt()
-	pair, _ := o.Output.AsList()
-	return o.F == Send || o.F == Poll || o.F == Read && argument || o.F == Append && len(pair) == 2 && pair[1].Equal(o.Input)
+	return o.F == Send || o.F == Poll || o.F == Read && argument || o.F == Append && o.Output.Len() == 2 && o.Output.At(1).Equal(o.Input)
 }
 
 func (l logs) judge(b *budget, all []history.Operation, p part, a Algorithm) judgement {

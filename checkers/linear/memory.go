@@ -11,6 +11,7 @@ import (
 // for garbage is memory, too, until it is collected.
 const (
 	groupBytes    = 8   // an operation's place in its part
+	glimpseBytes  = 32  // a glimpse of an operation on a list
 	keyBytes      = 768 // a part, its verdict and its tables
 	splitBytes    = 48  // an operation of a key that may fall into parts
 	registerBytes = 176 // an operation on a register, in the exact algorithm
@@ -26,6 +27,21 @@ func (c checker) bytes(p *part) int64 {
 		each = registerBytes
 	}
 	return each*int64(len(p.at)) + keyBytes + p.extra
+}
+
+// glances reports whether lists are to be glanced at first, and there is memory
+// for that.
+func (c checker) glances(operations int) bool {
+	switch o := c.object.(type) {
+	case logs:
+	case structure:
+		if _, ok := o.rules.(lists); !ok {
+			return false
+		}
+	default:
+		return false
+	}
+	return c.o.Algorithm == Automatic && len(c.limits) == 0 && c.common(operations, 1)+glimpseBytes*int64(operations) <= c.o.Memory/2
 }
 
 // common is what all parts take together before any is judged, but for

@@ -32,6 +32,12 @@ type toy struct {
 
 func items(v history.Value) []history.Value { list, _ := v.AsList(); return list }
 
+// wholeOf is the part of the first key.
+func wholeOf(ops []history.Operation) part {
+	parts, _ := group(ops, false)
+	return parts[0]
+}
+
 func number(v history.Value) int64 { n, _ := v.AsInt(); return n }
 
 func with(list history.Value, v history.Value) history.Value {

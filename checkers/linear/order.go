@@ -1,5 +1,8 @@
 package linear
 
+// orderedGroups is the name of the algorithm.
+const orderedGroups = "ordered groups"
+
 // placedAct is an act together with the group that observations put it in.
 type placedAct struct {
 	act   int32

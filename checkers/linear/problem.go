@@ -68,8 +68,9 @@ type interner struct {
 	values []*history.Value // in the history
 	buf    []byte
 	// longest is the longest list so far, longestIDs its numbers.
-	longest    []history.Value
+	longest    history.Value
 	longestIDs []int32
+	made       []history.Value // of integers that the history has in lists alone
 }
 
 // newInterner returns an interner for a history of so many operations.
@@ -87,7 +88,7 @@ func (in *interner) reset() {
 	clear(in.ints)
 	clear(in.others)
 	in.values = []*history.Value{&null}
-	in.longest, in.longestIDs = nil, nil
+	in.longest, in.longestIDs = history.Nil, nil
 }
 
 // null is the value with number 0.
@@ -99,19 +100,10 @@ func (in *interner) id(v *history.Value) int32 {
 		return 0
 	}
 	next := int32(len(in.values))
-	if n, ok := v.AsInt(); ok && n >= 0 && n < in.limit {
-		if n >= int64(len(in.dense)) {
-			in.dense = append(in.dense, make([]int32, n+1-int64(len(in.dense))+int64(len(in.dense)/2))...)
-		}
-		if in.dense[n] != 0 {
-			return in.dense[n]
-		}
-		in.dense[n] = next
-	} else if ok {
-		if id, ok := in.ints[n]; ok {
+	if n, ok := v.AsInt(); ok {
+		if id := in.number(n, next); id != next {
 			return id
 		}
-		in.ints[n] = next
 	} else {
 		in.buf = v.AppendJSON(in.buf[:0])
 		if id, ok := in.others[string(in.buf)]; ok {
@@ -120,6 +112,41 @@ func (in *interner) id(v *history.Value) int32 {
 		in.others[string(in.buf)] = next
 	}
 	in.values = append(in.values, v)
+	return next
+}
+
+// number returns the number of an integer, which is next if it had none.
+func (in *interner) number(n int64, next int32) int32 {
+	if n >= 0 && n < in.limit {
+		if n >= int64(len(in.dense)) {
+			in.dense = append(in.dense, make([]int32, n+1-int64(len(in.dense))+int64(len(in.dense)/2))...)
+		}
+		if in.dense[n] == 0 {
+			in.dense[n] = next
+		}
+		return in.dense[n]
+	}
+	if id, ok := in.ints[n]; ok {
+		return id
+	}
+	in.ints[n] = next
+	return next
+}
+
+// madeAtOnce is how many values are made room for at once.
+const madeAtOnce = 64
+
+// ofInt is id of an integer that is not in a value.
+func (in *interner) ofInt(n int64) int32 {
+	next := int32(len(in.values))
+	if id := in.number(n, next); id != next {
+		return id
+	}
+	if len(in.made) == cap(in.made) {
+		in.made = make([]history.Value, 0, madeAtOnce)
+	}
+	in.made = append(in.made, history.Int(n))
+	in.values = append(in.values, &in.made[len(in.made)-1])
 	return next
 }
 

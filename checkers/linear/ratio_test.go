@@ -40,7 +40,7 @@ func contests(tb testing.TB, name string, n int, sizes []int, each func(what str
 			exchange(ops)
 		}
 		what := fmt.Sprintf("history %d: %d operations, %d clients, %g unknown, spoiled %v", i, l.ops, l.clients, l.info, l.stale)
-		for _, p := range c.(checker).object.split(ops, group(ops)[0]) {
+		for _, p := range c.(checker).object.split(ops, wholeOf(ops)) {
 			var posing *search.Problem
 			switch o := c.(checker).object.(type) {
 			case registers:

@@ -96,12 +96,12 @@ var (
 		}
 		return func() streamed { return &streamLock{permits: n, holders: map[int][]*hold{}} }, nil
 	}}
-	streamLists = streamKind{"ordered groups", []string{Append, Read}, func(Object) (func() streamed, error) {
+	streamLists = streamKind{orderedGroups, []string{Append, Read}, func(Object) (func() streamed, error) {
 		return func() streamed { return newStreamList() }, nil
 	}}
 	streamKinds = map[string]streamKind{
 		"register": streamRegister, "cas-register": streamRegister, "kv": streamRegister, "mutex": streamLocks, "semaphore": streamLocks,
-		"list": streamLists, "fencing": {"ordered groups", []string{Acquire, Write, Release}, func(Object) (func() streamed, error) {
+		"list": streamLists, "fencing": {orderedGroups, []string{Acquire, Write, Release}, func(Object) (func() streamed, error) {
 			return func() streamed { return newStreamTokens() }, nil
 		}},
 	}

@@ -92,13 +92,12 @@ func (l *streamList) complete(o *streamOp, e *history.Event) (found *finding, re
 	switch {
 	case o.f == Read:
 		delete(l.reads, o)
-		list, ok := e.Value.AsList()
 		switch {
 		case e.Kind != history.OK:
-		case !ok && !e.Value.IsNil():
+		case !e.Value.IsList() && !e.Value.IsNil():
 			return nil, fmt.Sprintf("the read at event %d: it returned %s; expected a list", o.call, e.Value)
 		default:
-			found = l.took(o, e, list)
+			found = l.took(o, e)
 		}
 		if found == nil {
 			l.settle()
@@ -135,20 +134,18 @@ func shown(elements ...*listElement) *history.Value {
 }
 
 // took takes the result of a read.
-func (l *streamList) took(o *streamOp, e *history.Event, list []history.Value) *finding {
-	r := &streamRead{length: len(list), operation: o.operation(e)}
+func (l *streamList) took(o *streamOp, e *history.Event) *finding {
+	list := e.Value
+	r := &streamRead{length: list.Len(), operation: o.operation(e)}
 	r.operation.Output = history.Nil
-	if len(list) < l.settled {
-		return &finding{class: StaleRead, why: fmt.Sprintf("it found %d elements, and %d had certainly been there before it began", len(list), l.settled)}
+	if r.length < l.settled {
+		return &finding{class: StaleRead, why: fmt.Sprintf("it found %d elements, and %d had certainly been there before it began", r.length, l.settled)}
 	}
-	if hashOf(list[:l.settled]) != l.hash {
+	if hashOf(list, l.settled) != l.hash {
 		return &finding{class: Incomparable, why: fmt.Sprintf("its first %d elements are not those that others had found", l.settled)}
 	}
-	for i, v := range list[l.settled:] {
-		if i == len(l.tail) {
-			break
-		}
-		if w := l.tail[i]; cellOf(&v) != w.cell {
+	for i, w := range l.tail[:min(len(l.tail), r.length-l.settled)] {
+		if v := list.At(l.settled + i); cellOf(&v) != w.cell {
 			return l.fork(list, l.settled+i, w)
 		}
 	}
@@ -166,7 +163,7 @@ func (l *streamList) took(o *streamOp, e *history.Event, list []history.Value) *
 }
 
 // fork is the violation by a list that has something else in a place than w.
-func (l *streamList) fork(list []history.Value, place int, w *listElement) *finding {
+func (l *streamList) fork(list history.Value, place int, w *listElement) *finding {
 	v, f := l.known(list, place)
 	if f != nil {
 		return f
@@ -175,8 +172,11 @@ func (l *streamList) fork(list []history.Value, place int, w *listElement) *find
 		return l.twice(v)
 	}
 	ours, theirs := []*listElement{v}, []*listElement{w}
-	if slices.ContainsFunc(list[place:], w.value.Equal) {
-		ours = append(ours, w)
+	for i := place; i < list.Len(); i++ {
+		if list.At(i).Equal(w.value) {
+			ours = append(ours, w)
+			break
+		}
 	}
 	if v.read != nil && v.place < w.read.length {
 		theirs = append(theirs, v)
@@ -189,17 +189,17 @@ func (l *streamList) fork(list []history.Value, place int, w *listElement) *find
 
 // known returns the element in a place of a list, if it is one that was
 // appended and is not settled, or else a violation.
-func (l *streamList) known(list []history.Value, place int) (*listElement, *finding) {
-	v := &list[place]
-	c := cellOf(v)
+func (l *streamList) known(list history.Value, place int) (*listElement, *finding) {
+	v := list.At(place)
+	c := cellOf(&v)
 	x := l.byCell[c]
 	switch {
 	case x != nil:
 		return x, nil
 	case l.over(c):
-		return nil, l.twice(&listElement{value: *v})
+		return nil, l.twice(&listElement{value: v})
 	}
-	x = &listElement{value: *v}
+	x = &listElement{value: v}
 	return nil, &finding{class: ThinAirRead, why: fmt.Sprintf("nobody had begun to append %s, or that had failed", v), shown: shown(x)}
 }
 
@@ -212,9 +212,9 @@ func (*streamList) twice(x *listElement) *finding {
 }
 
 // put gives places to the elements that a read found first.
-func (l *streamList) put(r *streamRead, list []history.Value) *finding {
+func (l *streamList) put(r *streamRead, list history.Value) *finding {
 	from := l.settled + len(l.tail)
-	for place := from; place < len(list); place++ {
+	for place := from; place < r.length; place++ {
 		x, f := l.known(list, place)
 		if f != nil {
 			return f
@@ -236,7 +236,7 @@ func (l *streamList) put(r *streamRead, list []history.Value) *finding {
 			l.latest = x
 		}
 	}
-	if from < len(list) {
+	if from < r.length {
 		l.lost = slices.DeleteFunc(l.lost, func(x *listElement) bool { return x.read != nil })
 	}
 	if y := l.latest; y != nil && len(l.lost) > 0 && l.lost[0].append.Return < y.append.Call {
@@ -315,9 +315,11 @@ func (h *listHash) extend(c cell) {
 	h.b = search.Mix(h.b*0xd1342543de82ef95 ^ search.Mix(x+0x632be59bd9b4e019))
 }
 
-func hashOf(list []history.Value) (h listHash) {
-	for i := range list {
-		h.extend(cellOf(&list[i]))
+// hashOf is the hash of the first n elements of a list.
+func hashOf(list history.Value, n int) (h listHash) {
+	for i := range n {
+		v := list.At(i)
+		h.extend(cellOf(&v))
 	}
 	return h
 }

@@ -43,7 +43,7 @@ func judged(t *testing.T, toy toy, ops []history.Operation) answer {
 		t.Fatal(err)
 	}
 	k := c.(checker)
-	return k.object.judge(k.budget(t.Context(), k.o.Memory), ops, group(ops)[0], Automatic).answer
+	return k.object.judge(k.budget(t.Context(), k.o.Memory), ops, wholeOf(ops), Automatic).answer
 }
 
 // TestStreamsOfObjectsAgreeWithTheWhole compares streams with the exact

@@ -126,8 +126,8 @@ func touch(all []history.Operation, at []int32, from int) int {
 	sum := 0
 	for _, i := range at[from:to] {
 		h := &all[i]
-		if list, ok := h.Output.AsList(); ok {
-			sum += len(list)
+		if ns, ok := h.Output.Ints(); ok {
+			sum += int(ns[0])
 		}
 		if h.Input.IsNil() {
 			sum++
@@ -224,38 +224,50 @@ func (t *trial) posed(m search.Model, initial int32) *search.Problem {
 // list returns the ids of a list of values; nil is the empty list. Lists that
 // begin alike share their ids, which must not be changed.
 func (in *interner) list(v *history.Value) ([]int32, error) {
-	list, ok := v.AsList()
-	if !ok && !v.IsNil() {
+	if !v.IsList() && !v.IsNil() {
 		return nil, fmt.Errorf("it returned %s; expected a list", v)
 	}
-	n := in.alike(list)
-	if n == len(list) {
+	length, n := v.Len(), in.alike(v)
+	if n == length {
 		return in.longestIDs[:n:n], nil
 	}
 	ids := in.longestIDs[:n:n]
-	if n == len(in.longest) { // what follows is after all that share it
+	if n == in.longest.Len() { // what follows is after all that share it
 		ids = in.longestIDs
 	}
-	ids = slices.Grow(ids, len(list)-n)
-	for i := n; i < len(list); i++ {
-		ids = append(ids, in.id(&list[i]))
+	ids = slices.Grow(ids, length-n)
+	if ns, ok := v.Ints(); ok {
+		for _, n := range ns[n:] {
+			ids = append(ids, in.ofInt(n))
+		}
+	} else {
+		list, _ := v.AsList()
+		for i := n; i < length; i++ {
+			ids = append(ids, in.id(&list[i]))
+		}
 	}
-	if len(list) > len(in.longest) {
-		in.longest, in.longestIDs = list, ids
+	if length > in.longest.Len() {
+		in.longest, in.longestIDs = *v, ids
 	}
-	return ids[:len(list):len(list)], nil
+	return ids[:length:length], nil
 }
 
 // alike returns how many values list has in common with the beginning of the
 // longest list so far.
-func (in *interner) alike(list []history.Value) int {
-	n := min(len(list), len(in.longest))
-	if n > 0 && &list[0] == &in.longest[0] {
+func (in *interner) alike(list *history.Value) int {
+	n := min(list.Len(), in.longest.Len())
+	a, integers := list.Ints()
+	if b, ok := in.longest.Ints(); ok && integers {
+		a, b = a[:n], b[:n]
+		for i := range a {
+			if a[i] != b[i] {
+				return i
+			}
+		}
 		return n
 	}
 	for i := range n {
-		a, isInt := list[i].AsInt()
-		if b, ok := in.longest[i].AsInt(); ok != isInt || a != b || !ok && !list[i].Equal(in.longest[i]) {
+		if !list.At(i).Equal(in.longest.At(i)) {
 			return i
 		}
 	}

@@ -267,8 +267,8 @@ func (x *account) witness(e *checkers.Evidence) *checkers.Witness {
 func (t *trial) operation(i int32) history.Operation {
 	a := &t.acts[i]
 	h := t.all[a.source]
-	if list, ok := h.Output.AsList(); ok && h.F == Read && h.Input.IsNil() && len(list) != len(a.list) {
-		h.Output = t.shortened(list, a)
+	if h.Output.IsList() && h.F == Read && h.Input.IsNil() && h.Output.Len() != len(a.list) {
+		h.Output = t.shortened(h.Output, a)
 	}
 	if a.maybe && h.Outcome == history.OK {
 		h.Outcome, h.Completed, h.Return, h.Output = history.Info, history.Never, -1, history.Nil
@@ -277,9 +277,9 @@ func (t *trial) operation(i int32) history.Operation {
 }
 
 // shortened returns the elements of a list that are in a's list.
-func (t *trial) shortened(list []history.Value, a *act) history.Value {
+func (t *trial) shortened(list history.Value, a *act) history.Value {
 	var kept []history.Value
-	for _, v := range list {
+	for _, v := range list.Elements() {
 		if slices.ContainsFunc(a.list, func(id int32) bool { return t.values[id].Equal(v) }) {
 			kept = append(kept, v)
 		}
@@ -317,11 +317,10 @@ func (t *trial) the(i int32) string {
 	if h.Outcome != history.OK || !told(h.F) {
 		return b.String()
 	}
-	list, ok := h.Output.AsList()
-	if whole, _ := t.all[t.acts[i].source].Output.AsList(); ok && len(list) < len(whole) {
-		fmt.Fprintf(&b, " returned, of %d elements, %s", len(whole), h.Output)
-	} else if ok && len(list) > listedMax {
-		fmt.Fprintf(&b, " returned %d elements", len(list))
+	if whole := t.all[t.acts[i].source].Output.Len(); h.Output.IsList() && h.Output.Len() < whole {
+		fmt.Fprintf(&b, " returned, of %d elements, %s", whole, h.Output)
+	} else if h.Output.Len() > listedMax {
+		fmt.Fprintf(&b, " returned %d elements", h.Output.Len())
 	} else {
 		fmt.Fprintf(&b, " returned %s", h.Output)
 	}

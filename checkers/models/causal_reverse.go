@@ -47,15 +47,14 @@ func causalReverse(ops []history.Operation) judged {
 	reads := 0
 	for i := range ops {
 		o := &ops[i]
-		list, ok := o.Output.AsList()
 		if o.F != Read || o.Outcome != history.OK {
 			continue
 		}
-		if !ok {
+		if !o.Output.IsList() {
 			return unknown("a read returned %s; expected the values present", o.Output)
 		}
 		reads++
-		if v := visible(in, writes, acked, o, list); v.Verdict != "" {
+		if v := visible(in, writes, acked, o); v.Verdict != "" {
 			return v
 		}
 	}
@@ -66,10 +65,10 @@ func causalReverse(ops []history.Operation) judged {
 }
 
 // visible judges one read.
-func visible(in *interner, writes, acked []*history.Operation, read *history.Operation, list []history.Value) judged {
+func visible(in *interner, writes, acked []*history.Operation, read *history.Operation) judged {
 	seen := map[int]bool{}
 	var last *history.Operation
-	for _, v := range list {
+	for _, v := range read.Output.Elements() {
 		id, ok := in.find(v)
 		if !ok {
 			return invalid("phantom", fmt.Sprintf("a read has %s, which nobody wrote", v), *read)

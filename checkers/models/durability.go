@@ -198,11 +198,10 @@ func (l *loss) add(s *survey, since time.Duration) {
 // missing returns a read that shows that w is lost, nil if none does.
 func (s *survey) missing(w *history.Operation, reads []*history.Operation) *history.Operation {
 	for _, r := range reads {
-		list, collection := r.Output.AsList()
 		switch {
-		case collection && slices.ContainsFunc(list, w.Input.Equal):
+		case holds(r.Output, w.Input):
 			return nil
-		case collection || w.F != Write:
+		case r.Output.IsList() || w.F != Write:
 			continue
 		case r.Output.IsNil():
 			return r
@@ -215,6 +214,16 @@ func (s *survey) missing(w *history.Operation, reads []*history.Operation) *hist
 		return nil
 	}
 	return reads[len(reads)-1]
+}
+
+// holds reports whether a value is a list or set that has an element.
+func holds(list, element history.Value) bool {
+	for _, e := range list.Elements() {
+		if e.Equal(element) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *loss) measure(m map[string]float64) {
@@ -262,8 +271,7 @@ func risen(keys map[string]*survey) (found []history.Operation) {
 				continue
 			}
 			for _, r := range s.reads {
-				list, _ := r.Output.AsList()
-				if r.Output.Equal(w.Input) && w.F == Write || slices.ContainsFunc(list, w.Input.Equal) {
+				if r.Output.Equal(w.Input) && w.F == Write || holds(r.Output, w.Input) {
 					found = append(found, *w, *r)
 					break
 				}

@@ -42,7 +42,7 @@ type micro struct {
 	at       int32 // position in the transaction
 	key      history.Value
 	value    history.Value // appended
-	elements []history.Value
+	elements history.Value // the list that a read returned
 	read     bool
 }
 
@@ -57,14 +57,13 @@ func microOperations(ops []history.Operation) ([]micro, judged) {
 			m.value = o.Input
 			list = append(list, m)
 		case Read:
-			elements, ok := o.Output.AsList()
 			if o.Outcome != history.OK {
 				continue
 			}
-			if !ok && !o.Output.IsNil() {
+			if !o.Output.IsList() && !o.Output.IsNil() {
 				return nil, unknown("a read returned %s; expected a list", o.Output)
 			}
-			m.read, m.elements = true, elements
+			m.read, m.elements = true, o.Output
 			list = append(list, m)
 		case Txn:
 			more, bad := transactionMicros(o, int32(i))
@@ -90,13 +89,12 @@ func transactionMicros(o *history.Operation, number int32) (list []micro, bad ju
 			return nil, unknown("the micro-operation %s; expected [append key value] or [r key list]", v)
 		}
 		f, _ := mop[0].AsString()
-		elements, isList := mop[2].AsList()
 		switch {
 		case f == Append:
 			list = append(list, micro{op: o, number: number, at: int32(at), key: mop[1], value: mop[2]})
 		case f == "r" && o.Outcome != history.OK:
-		case f == "r" && (isList || mop[2].IsNil()):
-			list = append(list, micro{op: o, number: number, at: int32(at), key: mop[1], elements: elements, read: true})
+		case f == "r" && (mop[2].IsList() || mop[2].IsNil()):
+			list = append(list, micro{op: o, number: number, at: int32(at), key: mop[1], elements: mop[2], read: true})
 		default:
 			return nil, unknown("the micro-operation %s; expected [append key value] or [r key list]", v)
 		}
@@ -189,8 +187,8 @@ func (b *listReader) place(key, value history.Value) place {
 
 // read finds the appends that a read saw.
 func (b *listReader) read(i int, m micro) judged {
-	seen := make(map[int]bool, len(m.elements))
-	for _, v := range m.elements {
+	seen := make(map[int]bool, m.elements.Len())
+	for _, v := range m.elements.Elements() {
 		p := b.place(m.key, v)
 		w, ok := b.writers[p]
 		if f, bad := b.failed[p]; !ok && bad {

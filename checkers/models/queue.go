@@ -64,7 +64,6 @@ func newBag(ops []history.Operation) *bag {
 	}
 	for i := range ops {
 		o := &ops[i]
-		list, isList := o.Output.AsList()
 		switch {
 		case o.F == Enqueue && o.Outcome == history.Fail:
 			at(o.Input).failed = o
@@ -84,9 +83,9 @@ func newBag(ops []history.Operation) *bag {
 			b.took++
 		case o.F == Drain && o.Outcome == history.Info:
 			b.drains = append(b.drains, o)
-		case o.F == Drain && o.Outcome == history.OK && isList:
+		case o.F == Drain && o.Outcome == history.OK && o.Output.IsList():
 			b.emptied = append(b.emptied, o)
-			for _, v := range list {
+			for _, v := range o.Output.Elements() {
 				e := at(v)
 				e.takes = append(e.takes, o)
 				b.took++

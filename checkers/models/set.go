@@ -32,12 +32,11 @@ func finalSet(ops []history.Operation) judged {
 	if last == nil {
 		return unknown("the set was never read")
 	}
-	list, ok := last.Output.AsList()
-	if !ok {
+	if !last.Output.IsList() {
 		return unknown("the last read returned %s, which is no set", last.Output)
 	}
 	in := newInterner()
-	for _, v := range list {
+	for _, v := range last.Output.Elements() {
 		in.id(v)
 	}
 	tried := make([]*history.Operation, len(in.values))

@@ -65,12 +65,11 @@ func setFull(ops []history.Operation, linearizable bool) judged {
 	var reads []setRead
 	for i := range ops {
 		o := &ops[i]
-		list, ok := o.Output.AsList()
-		if o.F != Read || o.Outcome != history.OK || !ok {
+		if o.F != Read || o.Outcome != history.OK || !o.Output.IsList() {
 			continue
 		}
 		r := setRead{op: o}
-		for _, v := range list {
+		for _, v := range o.Output.Elements() {
 			id, ok := in.find(v)
 			if !ok {
 				return invalid("phantom", fmt.Sprintf("a read has %s, which nobody tried to add", v), *o)

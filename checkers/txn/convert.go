@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/cleancut/cleancut/harness/history"
 )
@@ -116,26 +117,44 @@ func (c *converter) op(m history.Value, status Status) (Op, error) {
 	case status != OK:
 		return o, nil
 	case list:
-		elements, ok := v.AsList()
-		if !ok && !v.IsNil() {
-			return o, fmt.Errorf("a read of a list returns a list or nil")
-		}
-		if err := c.memory.take(int64(len(elements))*8+8, "its %d elements", len(elements)); err != nil {
-			return o, err
-		}
-		o.List = make([]Value, len(elements))
-		for i, e := range elements {
-			if o.List[i], err = c.value(e); err != nil {
-				return o, err
-			}
-		}
-		return o, nil
+		o.List, err = c.list(v)
+		return o, err
 	}
 	if o.Kind != Read && v.IsNil() {
 		return o, fmt.Errorf("nil cannot be written: it is what a key holds at first")
 	}
 	o.Value, err = c.value(v)
 	return o, err
+}
+
+// list returns the elements of a list that was read. Integers are not copied,
+// if the history keeps them as such.
+func (c *converter) list(v history.Value) (list []Value, err error) {
+	if !v.IsList() && !v.IsNil() {
+		return nil, fmt.Errorf("a read of a list returns a list or nil")
+	}
+	if ns, ok := v.Ints(); ok {
+		for _, n := range ns {
+			if Value(n) < lastName {
+				return nil, tooLow(n)
+			}
+		}
+		return unsafe.Slice((*Value)(unsafe.SliceData(ns)), len(ns)), nil
+	}
+	if err := c.memory.take(int64(v.Len())*8+8, "its %d elements", v.Len()); err != nil {
+		return nil, err
+	}
+	list = make([]Value, v.Len())
+	for i, e := range v.Elements() {
+		if list[i], err = c.value(e); err != nil {
+			return list, err
+		}
+	}
+	return list, nil
+}
+
+func tooLow(n int64) error {
+	return fmt.Errorf("the value %d is below the least that can be judged, %d", n, int64(lastName))
 }
 
 func (c *converter) key(v history.Value) (int32, error) {
@@ -187,7 +206,7 @@ func (c *converter) value(v history.Value) (Value, error) {
 	}
 	if n, ok := v.AsInt(); ok {
 		if Value(n) < lastName {
-			return 0, fmt.Errorf("the value %d is below the least that can be judged, %d", n, int64(lastName))
+			return 0, tooLow(n)
 		}
 		return Value(n), nil
 	}

@@ -33,6 +33,7 @@ func (e *SyntaxError) Unwrap() error { return e.Err }
 type Decoder struct {
 	r     *bufio.Reader
 	words map[string]string
+	lists ListReader
 	line  int
 	next  int64
 	last  time.Duration
@@ -92,8 +93,9 @@ func (d *Decoder) end(rest []byte) error {
 }
 
 func (d *Decoder) parse(line []byte) (Event, error) {
-	p := parser{line: line, words: d.words}
+	p := parser{line: line, words: d.words, lists: d.lists}
 	e, err := p.event()
+	d.lists = p.lists
 	if err != nil {
 		return e, err
 	}

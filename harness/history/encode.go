@@ -116,16 +116,16 @@ func (v Value) AppendJSON(b []byte) []byte {
 	case KindKeyword:
 		return appendString(b, ":"+v.text())
 	case KindSet:
-		return append(appendList(append(b, `{"#":`...), v.list()), '}')
+		return append(v.appendElements(append(b, `{"#":`...)), '}')
 	case KindMap:
 		return v.appendMap(b)
 	}
-	return appendList(b, v.list())
+	return v.appendElements(b)
 }
 
-func appendList(b []byte, list []Value) []byte {
+func (v Value) appendElements(b []byte) []byte {
 	b = append(b, '[')
-	for i, e := range list {
+	for i, e := range v.Elements() {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -136,11 +136,11 @@ func appendList(b []byte, list []Value) []byte {
 
 func (v Value) appendMap(b []byte) []byte {
 	b = append(b, '{')
-	for i := 0; i < len(v.list()); i += 2 {
+	for i := 0; i < len(v.flat()); i += 2 {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		switch k := v.list()[i]; {
+		switch k := v.flat()[i]; {
 		case k.kind == KindKeyword:
 			b = appendString(b, ":"+k.text())
 		case k.kind != KindString:
@@ -150,7 +150,7 @@ func (v Value) appendMap(b []byte) []byte {
 		default:
 			b = appendString(b, k.text())
 		}
-		b = v.list()[i+1].AppendJSON(append(b, ':'))
+		b = v.flat()[i+1].AppendJSON(append(b, ':'))
 	}
 	return append(b, '}')
 }

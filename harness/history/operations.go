@@ -95,7 +95,7 @@ func (o *Operation) complete(e *Event) string {
 	if e.Kind == OK {
 		o.Output = e.Value
 	}
-	if _, argument := e.Value.AsList(); e.Kind == Fail && o.F == "cas" && !argument {
+	if e.Kind == Fail && o.F == "cas" && !e.Value.IsList() {
 		o.Output = e.Value // a cas that was refused, and says what it found
 	}
 	if e.Kind != Info {

@@ -18,6 +18,8 @@ type parser struct {
 	// words holds strings that were read before (functions, keys, nodes),
 	// so that a history keeps one copy of each. It may be nil.
 	words map[string]string
+	// lists makes the lists of values.
+	lists ListReader
 }
 
 // maxWords bounds parser.words.
@@ -238,12 +240,11 @@ func (p *parser) texts() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, ok := v.AsList()
-	if !ok {
+	if !v.IsList() {
 		return nil, fmt.Errorf("expected a list of strings, found %s", v)
 	}
 	var out []string
-	for _, e := range list {
+	for _, e := range v.Elements() {
 		s, ok := e.AsString()
 		if !ok {
 			return nil, fmt.Errorf("expected a list of strings, found %s in it", e)
@@ -289,13 +290,13 @@ func (p *parser) value(depth int) (Value, error) {
 
 func (p *parser) list(depth int) (Value, error) {
 	p.take('[')
-	vs := []Value{}
+	l := p.lists.Begin()
 	for {
 		p.space()
 		if p.take(']') {
-			return List(vs...), nil
+			return l.List(), nil
 		}
-		if len(vs) > 0 {
+		if l.Len() > 0 {
 			if !p.take(',') {
 				return Nil, fmt.Errorf("expected , or ] in a list, found %s", p.here())
 			}
@@ -305,7 +306,7 @@ func (p *parser) list(depth int) (Value, error) {
 		if err != nil {
 			return Nil, err
 		}
-		vs = append(vs, v)
+		l.Add(v)
 	}
 }
 
@@ -347,7 +348,10 @@ func (p *parser) object(depth int) (Value, error) {
 		pairs = append(pairs, Pair{key, v})
 	}
 	if set && len(pairs) == 1 && pairs[0].Value.kind == KindList {
-		return Set(pairs[0].Value.list()...), nil
+		if ns, ok := pairs[0].Value.Ints(); ok {
+			return setOf(ns), nil // nobody else has the list
+		}
+		return Set(pairs[0].Value.values()...), nil
 	}
 	v, ok := Map(pairs...)
 	if !ok {

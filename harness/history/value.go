@@ -33,12 +33,16 @@ const (
 // nil.
 //
 // A history is mostly values, and checkers read all of them, far apart: so a
-// value is three words and not the seven of a struct with a string and a slice.
+// value is three words and not the seven of a struct with a string and a slice,
+// and a list or set of three integers or more is kept as integers of eight
+// bytes, not as values of 24. Which of two equal values was made how makes no
+// difference; see Ints.
 type Value struct {
-	_    [0]func() // two values are not to be compared by ==
-	kind ValueKind
-	n    int64          // boolean, integer, or the bits of a float; else the length
-	p    unsafe.Pointer // the bytes of a string or keyword, the elements of what has some
+	_      [0]func() // two values are not to be compared by ==
+	kind   ValueKind
+	packed bool           // the elements are integers, and p points to them as such
+	n      int64          // boolean, integer, or the bits of a float; else the length
+	p      unsafe.Pointer // the bytes of a string or keyword, the elements of what has some
 }
 
 // text is the string or keyword.
@@ -49,21 +53,16 @@ func (v Value) text() string {
 	return unsafe.String((*byte)(v.p), v.n)
 }
 
-// list is the list; the set in order; the map as key, value, key, value in
-// order of keys.
-func (v Value) list() []Value {
-	if v.kind != KindList && v.kind != KindSet && v.kind != KindMap {
+// flat is the map as key, value, key, value in order of keys.
+func (v Value) flat() []Value {
+	if v.kind != KindMap {
 		return nil
 	}
-	return unsafe.Slice((*Value)(v.p), v.n)
+	return v.values()
 }
 
 func ofText(kind ValueKind, s string) Value {
 	return Value{kind: kind, n: int64(len(s)), p: unsafe.Pointer(unsafe.StringData(s))}
-}
-
-func ofList(kind ValueKind, vs []Value) Value {
-	return Value{kind: kind, n: int64(len(vs)), p: unsafe.Pointer(unsafe.SliceData(vs))}
 }
 
 // Nil is the absent value, what a read of a key that was never written
@@ -87,10 +86,6 @@ func String(s string) Value {
 	return ofText(KindString, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// List returns a list value. It keeps vs, which must not be changed
-// afterwards.
-func List(vs ...Value) Value { return ofList(KindList, vs) }
-
 // Keyword returns a keyword, an identifier as in Clojure; name is without the
 // colon.
 func Keyword(name string) Value {
@@ -107,13 +102,6 @@ func Float(x float64) (Value, bool) {
 	return Value{kind: KindFloat, n: int64(math.Float64bits(x + 0))}, true
 }
 
-// Set returns a set of values. It reorders vs, keeps it, and drops what is
-// there twice.
-func Set(vs ...Value) Value {
-	slices.SortFunc(vs, Value.Compare)
-	return ofList(KindSet, slices.CompactFunc(vs, Value.Equal))
-}
-
 // Pair is an entry of a map.
 type Pair struct{ Key, Value Value }
 
@@ -128,7 +116,7 @@ func Map(pairs ...Pair) (Value, bool) {
 		}
 		flat = append(flat, p.Key, p.Value)
 	}
-	return ofList(KindMap, flat), true
+	return ofValues(KindMap, flat), true
 }
 
 // Kind returns the form of v.
@@ -150,15 +138,6 @@ func (v Value) AsString() (string, bool) {
 	return v.text(), v.kind == KindString || v.kind == KindKeyword
 }
 
-// AsList returns the list that v holds, or the elements of the set in their
-// order, and whether it holds either. The list must not be changed.
-func (v Value) AsList() ([]Value, bool) {
-	if v.kind == KindList || v.kind == KindSet {
-		return v.list(), true
-	}
-	return nil, false
-}
-
 // AsFloat returns the float or integer that v holds as a float, and whether it
 // holds either.
 func (v Value) AsFloat() (float64, bool) {
@@ -174,9 +153,9 @@ func (v Value) AsMap() ([]Pair, bool) {
 	if v.kind != KindMap {
 		return nil, false
 	}
-	pairs := make([]Pair, len(v.list())/2)
+	pairs := make([]Pair, len(v.flat())/2)
 	for i := range pairs {
-		pairs[i] = Pair{v.list()[2*i], v.list()[2*i+1]}
+		pairs[i] = Pair{v.flat()[2*i], v.flat()[2*i+1]}
 	}
 	return pairs, true
 }
@@ -187,9 +166,9 @@ func (v Value) Get(name string) (Value, bool) {
 	if v.kind != KindMap {
 		return Nil, false
 	}
-	for i := 0; i < len(v.list()); i += 2 {
-		if s, ok := v.list()[i].AsString(); ok && s == name {
-			return v.list()[i+1], true
+	for i := 0; i < len(v.flat()); i += 2 {
+		if s, ok := v.flat()[i].AsString(); ok && s == name {
+			return v.flat()[i+1], true
 		}
 	}
 	return Nil, false
@@ -206,15 +185,25 @@ func (v Value) Compare(w Value) int {
 		return cmp.Compare(math.Float64frombits(uint64(v.n)), math.Float64frombits(uint64(w.n)))
 	case KindString, KindKeyword:
 		return strings.Compare(v.text(), w.text())
-	case KindList, KindSet, KindMap:
-		return slices.CompareFunc(v.list(), w.list(), Value.Compare)
+	case KindList, KindSet:
+		return compareElements(v, w)
+	case KindMap:
+		return slices.CompareFunc(v.flat(), w.flat(), Value.Compare)
 	}
 	return cmp.Compare(v.n, w.n)
 }
 
 // Equal reports whether v and w have the same form and content.
 func (v Value) Equal(w Value) bool {
-	return v.kind == w.kind && v.n == w.n && v.text() == w.text() && slices.EqualFunc(v.list(), w.list(), Value.Equal)
+	switch {
+	case v.kind != w.kind || v.n != w.n:
+		return false
+	case v.kind == KindList || v.kind == KindSet:
+		return equalElements(v, w)
+	case v.kind == KindMap:
+		return slices.EqualFunc(v.flat(), w.flat(), Value.Equal)
+	}
+	return v.text() == w.text()
 }
 
 // String prints v as JSON does, except that the nil value is "nil" and that
@@ -234,9 +223,12 @@ func (v Value) String() string {
 	case KindKeyword:
 		return ":" + v.text()
 	}
-	parts := make([]string, len(v.list()))
-	for i, e := range v.list() {
-		parts[i] = e.String()
+	var parts []string
+	for _, e := range v.Elements() {
+		parts = append(parts, e.String())
+	}
+	for _, e := range v.flat() {
+		parts = append(parts, e.String())
 	}
 	all := strings.Join(parts, " ")
 	switch v.kind {

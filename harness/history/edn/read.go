@@ -171,9 +171,11 @@ func Size(v history.Value) int64 {
 	if s, ok := v.AsString(); ok {
 		return int64(len(s))
 	}
-	list, _ := v.AsList()
-	n := int64(len(list)) * int64(unsafe.Sizeof(v))
-	for _, e := range list {
+	if ns, ok := v.Ints(); ok {
+		return int64(len(ns)) * int64(unsafe.Sizeof(ns[0]))
+	}
+	n := int64(v.Len()) * int64(unsafe.Sizeof(v))
+	for _, e := range v.Elements() {
 		n += Size(e)
 	}
 	pairs, _ := v.AsMap()
@@ -314,13 +316,11 @@ func fits(argument, result history.Value) bool {
 	if argument.IsNil() || argument.Equal(result) {
 		return true
 	}
-	a, ok1 := argument.AsList()
-	r, ok2 := result.AsList()
-	if !ok1 || !ok2 || len(a) != len(r) {
+	if !argument.IsList() || !result.IsList() || argument.Len() != result.Len() {
 		return false
 	}
-	for i := range a {
-		if !fits(a[i], r[i]) {
+	for i, a := range argument.Elements() {
+		if !fits(a, result.At(i)) {
 			return false
 		}
 	}
@@ -365,7 +365,7 @@ func answered(v history.Value) ([]string, bool) {
 	var nodes []string
 	for _, p := range pairs {
 		node, is := p.Key.AsString()
-		if _, list := p.Value.AsList(); !is || list || p.Key.Kind() != history.KindString {
+		if !is || p.Value.IsList() || p.Key.Kind() != history.KindString {
 			return nil, false
 		}
 		nodes = append(nodes, node)
@@ -374,12 +374,12 @@ func answered(v history.Value) ([]string, bool) {
 }
 
 func texts(v history.Value) ([]string, bool) {
-	list, ok := v.AsList()
-	if !ok || len(list) == 0 {
+	if v.Len() == 0 {
 		return nil, false
 	}
-	out := make([]string, len(list))
-	for i, e := range list {
+	out := make([]string, v.Len())
+	for i, e := range v.Elements() {
+		var ok bool
 		if out[i], ok = e.AsString(); !ok {
 			return nil, false
 		}

@@ -23,6 +23,7 @@ type scanner struct {
 	// words holds strings that were read before, so that a history keeps one
 	// copy of each. It is bounded.
 	words map[string]string
+	lists history.ListReader
 }
 
 const maxWords = 1 << 16
@@ -118,8 +119,11 @@ func (s *scanner) form(c byte, depth int) (v history.Value, discarded bool, err 
 		text, err := s.str()
 		return history.String(text), false, err
 	case '[':
-		vs, err := s.values(']', depth)
-		return history.List(vs...), false, err
+		l, err := s.values(']', depth)
+		if err != nil {
+			return v, false, err
+		}
+		return l.List(), false, nil
 	case '{':
 		v, err = s.mapping(depth)
 		return v, false, err
@@ -130,8 +134,11 @@ func (s *scanner) form(c byte, depth int) (v history.Value, discarded bool, err 
 	}
 	switch c {
 	case '(':
-		vs, err := s.values(')', depth)
-		return history.List(vs...), false, err
+		l, err := s.values(')', depth)
+		if err != nil {
+			return v, false, err
+		}
+		return l.List(), false, nil
 	case '#':
 		return s.dispatch(depth)
 	case '^': // metadata, and then what it belongs to
@@ -149,20 +156,20 @@ func (s *scanner) form(c byte, depth int) (v history.Value, discarded bool, err 
 }
 
 // values reads up to a closing bracket.
-func (s *scanner) values(end byte, depth int) ([]history.Value, error) {
-	vs := []history.Value{}
+func (s *scanner) values(end byte, depth int) (history.ListBuilder, error) {
+	l := s.lists.Begin()
 	for {
 		v, err := s.value(depth + 1)
 		if c, ok := err.(closing); ok {
 			if byte(c) == end {
-				return vs, nil
+				return l, nil
 			}
-			return nil, fmt.Errorf("%v; expected %q", err, end)
+			return l, fmt.Errorf("%v; expected %q", err, end)
 		}
 		if err != nil {
-			return nil, err
+			return l, err
 		}
-		vs = append(vs, v)
+		l.Add(v)
 	}
 }
 
@@ -211,10 +218,12 @@ func (s *scanner) dispatch(depth int) (v history.Value, discarded bool, err erro
 	}
 	switch c {
 	case '{':
-		vs, err := s.values('}', depth)
-		n := len(vs)
-		v = history.Set(vs...)
-		if kept, _ := v.AsList(); err == nil && len(kept) != n {
+		l, err := s.values('}', depth)
+		if err != nil {
+			return v, false, err
+		}
+		n := l.Len()
+		if v = l.Set(); v.Len() != n {
 			err = errors.New("a set has an element twice")
 		}
 		return v, false, err

@@ -125,12 +125,11 @@ var mops = map[string]bool{
 
 // named turns the names of micro-operations in a transaction into keywords.
 func named(v history.Value) history.Value {
-	list, ok := v.AsList()
-	if !ok || v.Kind() != history.KindList || len(list) == 0 {
+	if v.Kind() != history.KindList || v.Len() == 0 || v.At(0).Len() == 0 {
 		return v
 	}
-	out := make([]history.Value, len(list))
-	for i, e := range list {
+	out := make([]history.Value, v.Len())
+	for i, e := range v.Elements() {
 		mop, ok := e.AsList()
 		if !ok || len(mop) == 0 || mop[0].Kind() == history.KindInt {
 			return v
@@ -192,8 +191,7 @@ func AppendValue(b []byte, v history.Value) []byte {
 		opening, end = "#{", '}'
 	}
 	b = append(b, opening...)
-	list, _ := v.AsList()
-	for i, e := range list {
+	for i, e := range v.Elements() {
 		if i > 0 {
 			b = append(b, ' ')
 		}

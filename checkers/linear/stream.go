@@ -59,6 +59,9 @@ type streamOp struct {
 	element *listElement // that it appends
 	least   int          // elements that a read must find, or more
 	longest *streamRead  // the longest read that was over when it began
+
+	grown  *grownElement // that it adds to a set that only grows
+	member *member       // of a set, that it concerns
 }
 
 // finding is a violation: what is wrong with an operation, what the witness
@@ -99,9 +102,16 @@ var (
 	streamLists = streamKind{"ordered groups", []string{Append, Read}, func(Object) (func() streamed, error) {
 		return func() streamed { return newStreamList() }, nil
 	}}
+	streamSets = streamKind{"ordered groups", []string{Add, Remove, Contains, Read}, func(Object) (func() streamed, error) {
+		return func() streamed { return newStreamSet() }, nil
+	}}
+	streamLogs = streamKind{"ordered groups", []string{Append, Read}, func(Object) (func() streamed, error) {
+		return func() streamed { return streamLog{newStreamList()} }, nil
+	}}
 	streamKinds = map[string]streamKind{
 		"register": streamRegister, "cas-register": streamRegister, "kv": streamRegister, "mutex": streamLocks, "semaphore": streamLocks,
-		"list": streamLists, "fencing": {"ordered groups", []string{Acquire, Write, Release}, func(Object) (func() streamed, error) {
+		"list": streamLists, "log": streamLogs, "set": streamSets,
+		"fencing": {"ordered groups", []string{Acquire, Write, Release}, func(Object) (func() streamed, error) {
 			return func() streamed { return newStreamTokens() }, nil
 		}},
 	}

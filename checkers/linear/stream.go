@@ -62,6 +62,9 @@ type streamOp struct {
 
 	grown  *grownElement // that it adds to a set that only grows
 	member *member       // of a set, that it concerns
+	total  int64         // the greatest that a counter had shown when it began
+	lowest int64         // place of a counter that a read must not be below
+	done   int64         // additions that were acknowledged when it began
 }
 
 // finding is a violation: what is wrong with an operation, what the witness
@@ -71,6 +74,7 @@ type finding struct {
 	shown      *history.Value
 	with       []history.Operation
 	aside      bool // the operation itself is no part of the witness, or is among the others
+	partial    bool // the others are not all
 }
 
 // streamBad is a violation.
@@ -108,9 +112,13 @@ var (
 	streamLogs = streamKind{"ordered groups", []string{Append, Read}, func(Object) (func() streamed, error) {
 		return func() streamed { return streamLog{newStreamList()} }, nil
 	}}
+	streamCounters = streamKind{"ranks", []string{Add, Read}, func(o Object) (func() streamed, error) {
+		n, _ := o.Initial.AsInt()
+		return func() streamed { return newStreamCounter(n) }, nil
+	}}
 	streamKinds = map[string]streamKind{
 		"register": streamRegister, "cas-register": streamRegister, "kv": streamRegister, "mutex": streamLocks, "semaphore": streamLocks,
-		"list": streamLists, "log": streamLogs, "set": streamSets,
+		"list": streamLists, "log": streamLogs, "set": streamSets, "counter": streamCounters,
 		"fencing": {"ordered groups", []string{Acquire, Write, Release}, func(Object) (func() streamed, error) {
 			return func() streamed { return newStreamTokens() }, nil
 		}},
@@ -265,7 +273,7 @@ func (s *Stream) fail(o *streamOp, e *history.Event, found *finding) {
 		h.Output = *found.shown
 	}
 	s.bad = &streamBad{
-		key: e.Key, class: found.class, summary: summary, complete: found.shown != nil || found.with != nil,
+		key: e.Key, class: found.class, summary: summary, complete: !found.partial && (found.shown != nil || found.with != nil),
 		operations: found.with, to: e.Time,
 	}
 	if !found.aside {

@@ -46,6 +46,14 @@ type streamed interface {
 	bytes() int64
 }
 
+// ender is the state of a key of which something is left to judge when the
+// history ends.
+type ender interface {
+	// end judges what is left if nothing that is open is ever completed. It
+	// changes nothing.
+	end() (found *finding, reason string)
+}
+
 // streamOp is an operation that is open.
 type streamOp struct {
 	f     string
@@ -60,11 +68,12 @@ type streamOp struct {
 	least   int          // elements that a read must find, or more
 	longest *streamRead  // the longest read that was over when it began
 
-	grown  *grownElement // that it adds to a set that only grows
-	member *member       // of a set, that it concerns
-	total  int64         // the greatest that a counter had shown when it began
-	lowest int64         // place of a counter that a read must not be below
-	done   int64         // additions that were acknowledged when it began
+	grown  *grownElement  // that it adds to a set that only grows
+	member *member        // of a set, that it concerns
+	queued *queuedElement // that it enqueues
+	total  int64          // the greatest that a counter had shown when it began
+	lowest int64          // place of a counter that a read must not be below
+	done   int64          // additions that were acknowledged when it began
 }
 
 // finding is a violation: what is wrong with an operation, what the witness
@@ -116,9 +125,12 @@ var (
 		n, _ := o.Initial.AsInt()
 		return func() streamed { return newStreamCounter(n) }, nil
 	}}
+	streamQueues = streamKind{"queue patterns", []string{Enqueue, Dequeue}, func(Object) (func() streamed, error) {
+		return func() streamed { return newStreamQueue() }, nil
+	}}
 	streamKinds = map[string]streamKind{
 		"register": streamRegister, "cas-register": streamRegister, "kv": streamRegister, "mutex": streamLocks, "semaphore": streamLocks,
-		"list": streamLists, "log": streamLogs, "set": streamSets, "counter": streamCounters,
+		"list": streamLists, "log": streamLogs, "set": streamSets, "counter": streamCounters, "queue": streamQueues,
 		"fencing": {"ordered groups", []string{Acquire, Write, Release}, func(Object) (func() streamed, error) {
 			return func() streamed { return newStreamTokens() }, nil
 		}},
@@ -272,13 +284,14 @@ func (s *Stream) fail(o *streamOp, e *history.Event, found *finding) {
 	if found.shown != nil {
 		h.Output = *found.shown
 	}
-	s.bad = &streamBad{
-		key: e.Key, class: found.class, summary: summary, complete: !found.partial && (found.shown != nil || found.with != nil),
-		operations: found.with, to: e.Time,
-	}
+	s.bad = found.bad(e.Key, summary, e.Time)
 	if !found.aside {
 		s.bad.operations = append(s.bad.operations, h)
 	}
+}
+
+func (f *finding) bad(key, summary string, to time.Duration) *streamBad {
+	return &streamBad{key: key, class: f.class, summary: summary, complete: !f.partial && (f.shown != nil || f.with != nil), operations: f.with, to: to}
 }
 
 // witness shows the violation.
@@ -303,20 +316,47 @@ func (s *Stream) undecided() string {
 	return reason
 }
 
+// end judges what is left of all keys.
+func (s *Stream) end() (bad *streamBad, reason string) {
+	for _, key := range slices.Sorted(maps.Keys(s.keys)) {
+		x, ok := s.keys[key].(ender)
+		if !ok {
+			continue
+		}
+		found, r := x.end()
+		if found != nil {
+			to := time.Duration(0)
+			for i := range found.with {
+				to = max(to, found.with[i].Invoked)
+				if c := found.with[i].Completed; c != history.Never {
+					to = max(to, c)
+				}
+			}
+			return found.bad(key, "at the end of the history: "+found.why, to), ""
+		}
+		if reason == "" {
+			reason = r
+		}
+	}
+	return nil, reason
+}
+
 // Verdict says what is known so far.
 func (s *Stream) Verdict() checkers.Verdict {
 	v := checkers.Verdict{Verdict: checkers.Valid, Algorithm: s.kind.algorithm + ", streaming", Measures: map[string]float64{
 		"keys": float64(len(s.keys)), "operations": float64(s.operations), "stream_bytes": float64(s.peak),
 	}}
-	reason := s.reason
-	if reason == "" && s.bad == nil {
-		reason = s.undecided()
+	bad, reason := s.bad, s.reason
+	if reason == "" && bad == nil {
+		if bad, reason = s.end(); bad == nil && reason == "" {
+			reason = s.undecided()
+		}
 	}
 	switch {
-	case s.bad != nil:
+	case bad != nil:
 		v.Verdict = checkers.Invalid
-		v.Reason = fmt.Sprintf("%s cannot be linearized: %s", name(s.bad.key), s.bad.summary)
-		v.Witness = s.bad.witness()
+		v.Reason = fmt.Sprintf("%s cannot be linearized: %s", name(bad.key), bad.summary)
+		v.Witness = bad.witness()
 	case reason != "":
 		v.Verdict, v.Reason = checkers.Unknown, reason
 	case s.operations == 0 && len(s.open) == 0:

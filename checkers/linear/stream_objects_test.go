@@ -45,6 +45,8 @@ var streamedToys = map[string]struct {
 	"fencing":            {toys["fencing"], 0, 0.8},
 	"grow-only set":      {toys["grow-only set"], 0.8, 0.8},
 	"members":            {memberToy(), 0.7, 0.8},
+	"queue":              {toys["queue"], 0.7, 0.7},
+	"queue, fresh":       {queueToy(), 0.5, 0.7},
 	"counter by one":     {toys["counter by one"], 0, 0},
 	"counter by two":     {toys["counter by two"], 0, 0},
 	"counter at large":   {counterToy(1, 1, 1, 1, 1, 1, 3), 0.7, 0},
@@ -68,6 +70,18 @@ func memberToy() toy {
 			return Remove, small(r, 9)
 		}
 		return Contains, small(r, 6)
+	}
+	return t
+}
+
+// queueToy is a queue whose elements are enqueued once, and dequeued less often.
+func queueToy() toy {
+	t := toys["queue"]
+	t.draw = func(r *rand.Rand, fresh func() history.Value, _ int) (string, history.Value) {
+		if r.IntN(5) < 2 {
+			return Dequeue, history.Nil
+		}
+		return Enqueue, fresh()
 	}
 	return t
 }
@@ -203,7 +217,7 @@ func TestOtherWorkloadsCannotBeStreamed(t *testing.T) {
 	if _, err := NewStream("semaphore", Object{Initial: history.Int(0)}, Options{}); err == nil {
 		t.Error("a semaphore without permits is accepted")
 	}
-	if got := fmt.Sprint(StreamedWorkloads()); got != "[cas-register counter fencing kv list log mutex register semaphore set]" {
+	if got := fmt.Sprint(StreamedWorkloads()); got != "[cas-register counter fencing kv list log mutex queue register semaphore set]" {
 		t.Error(got)
 	}
 }

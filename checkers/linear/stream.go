@@ -14,13 +14,14 @@ import (
 
 // Stream judges a history while it is read, event by event. It holds what is
 // open and what may still matter, and for each other value that was written a
-// bit or, if it is not an integer, 16 bytes, to verify that values are unique.
+// bit or, if it is not an integer, 16 bytes, to verify that values are unique;
+// for an element of a set that may be asked for, a byte or 17.
 // It says the same as Checker, with two differences: where the preconditions of
 // the exact algorithm do not hold it does not search, but is unknown; and what
 // contradicts the operation by which the history was beyond repair may be
 // forgotten by then, so that the witness lacks it.
 type Stream struct {
-	begin   func() streamed // a key
+	object  Object
 	kind    streamKind
 	memory  int64
 	keys    map[string]streamed
@@ -94,73 +95,6 @@ type streamBad struct {
 	complete            bool // the operations are all that is needed
 }
 
-// streamKind is a workload that can be judged in a stream.
-type streamKind struct {
-	algorithm string
-	functions []string
-	begin     func(Object) (func() streamed, error)
-}
-
-var (
-	streamRegister = streamKind{"zones", []string{Read, Write, Delete}, func(o Object) (func() streamed, error) {
-		return func() streamed { return newStreamKey(Spec(o)) }, nil
-	}}
-	streamLocks = streamKind{"holding times", []string{Acquire, Release}, func(o Object) (func() streamed, error) {
-		n, ok := o.Initial.AsInt()
-		if !ok {
-			n = 1
-		}
-		return func() streamed { return &streamLock{permits: n, holders: map[int][]*hold{}} }, nil
-	}}
-	streamLists = streamKind{"ordered groups", []string{Append, Read}, func(Object) (func() streamed, error) {
-		return func() streamed { return newStreamList() }, nil
-	}}
-	streamSets = streamKind{"ordered groups", []string{Add, Remove, Contains, Read}, func(Object) (func() streamed, error) {
-		return func() streamed { return newStreamSet() }, nil
-	}}
-	streamLogs = streamKind{"ordered groups", []string{Append, Read}, func(Object) (func() streamed, error) {
-		return func() streamed { return streamLog{newStreamList()} }, nil
-	}}
-	streamCounters = streamKind{"ranks", []string{Add, Read}, func(o Object) (func() streamed, error) {
-		n, _ := o.Initial.AsInt()
-		return func() streamed { return newStreamCounter(n) }, nil
-	}}
-	streamQueues = streamKind{"queue patterns", []string{Enqueue, Dequeue}, func(Object) (func() streamed, error) {
-		return func() streamed { return newStreamQueue() }, nil
-	}}
-	streamKinds = map[string]streamKind{
-		"register": streamRegister, "cas-register": streamRegister, "kv": streamRegister, "mutex": streamLocks, "semaphore": streamLocks,
-		"list": streamLists, "log": streamLogs, "set": streamSets, "counter": streamCounters, "queue": streamQueues,
-		"fencing": {"ordered groups", []string{Acquire, Write, Release}, func(Object) (func() streamed, error) {
-			return func() streamed { return newStreamTokens() }, nil
-		}},
-	}
-)
-
-// StreamedWorkloads lists the names that NewStream knows.
-func StreamedWorkloads() []string { return slices.Sorted(maps.Keys(streamKinds)) }
-
-// NewStream returns a Stream for a workload: of registers, by the zones of
-// Gibbons and Korach in the online form of Golab, Li and Shah (PODC 2011),
-// without cas, nor values that were written twice or were there at first (so
-// no delete where keys begin absent); of mutex and semaphore, if processes
-// release only what they acquired; of fencing; and of lists whose elements are
-// appended once.
-func NewStream(workload string, what Object, o Options) (*Stream, error) {
-	kind, ok := streamKinds[workload]
-	if !ok {
-		return nil, fmt.Errorf("linear: the workload %q cannot be judged in a stream; %s can", workload, strings.Join(StreamedWorkloads(), ", "))
-	}
-	if _, err := For(workload, what, o); err != nil {
-		return nil, err
-	}
-	begin, err := kind.begin(what)
-	if err != nil {
-		return nil, err
-	}
-	return &Stream{begin: begin, kind: kind, memory: o.withDefaults().Memory, keys: map[string]streamed{}, open: map[int]*streamOp{}, retired: numbers{}}, nil
-}
-
 // Bytes that are counted for what is held, with room for tables that grow.
 const (
 	streamKeyBytes  = 1024
@@ -198,6 +132,7 @@ func (s *Stream) Add(e *history.Event) error {
 		if o.key != nil && !s.decided() {
 			s.complete(o, e)
 		}
+		*o = streamOp{}
 		s.free = append(s.free, o)
 	}
 	return nil
@@ -219,7 +154,7 @@ func (s *Stream) decided() bool { return s.bad != nil || s.reason != "" }
 func (s *Stream) invoke(e *history.Event) {
 	k := s.keys[e.Key]
 	if k == nil {
-		k = s.begin()
+		k = s.kind.begin(s.object)
 		s.keys[e.Key] = k
 		s.bytes += streamKeyBytes + 2*int64(len(e.Key))
 	}

@@ -51,7 +51,8 @@ type debt struct {
 	spare int64       // additions of unknown outcome that began before at, but not before the debt before
 }
 
-func newStreamCounter(initial int64) *streamCounter {
+func newStreamCounter(o Object) *streamCounter {
+	initial, _ := o.Initial.AsInt()
 	return &streamCounter{initial: initial, reads: map[*streamOp]struct{}{}}
 }
 

@@ -17,8 +17,10 @@ type queuedElement struct {
 	// due is when it must have left the queue, because of another that was
 	// enqueued after it and dequeued; never if there is none.
 	due     int64
-	because *queuedElement
-	taken   bool // by a dequeue of unknown outcome, as nobody else can
+	because *queuedElement     // the other one,
+	empty   *history.Operation // or a dequeue that found nothing,
+	alone   bool               // which contradicts this one without any other
+	taken   bool               // by a dequeue of unknown outcome, as nobody else can
 }
 
 // streamQueue is the state of a FIFO queue whose elements are enqueued once, by
@@ -30,13 +32,14 @@ type queuedElement struct {
 // unknown outcome has it that began by then, one each: the first takes the
 // first. A dequeue that found nothing is judged when all are over that began
 // before it returned: it is wrong if at any moment of it some element was
-// there for certain. So the content must be held, what is dequeued back to the
-// first that is open, and when dequeues of unknown outcome began that have taken nothing.
+// there for certain. If that is not certain because of dequeues of unknown
+// outcome, what was there is due: see expect.
 //
-// Who took what is not certain where there are both dequeues of unknown
-// outcome and such that found nothing. There is an order if all that is due
-// can have been taken, and nothing was found where nothing need have been, if
-// all that is not due stayed.
+// So there is an order if all that is due was taken, as there is one if
+// dequeues of unknown outcome take it: none has found nothing while something
+// was there that is not due, and nothing was overtaken that is not due. What
+// must be held is the content, what was dequeued since the first that is open
+// began, and when dequeues of unknown outcome began that have taken nothing.
 type streamQueue struct {
 	byCell  map[cell]*queuedElement // those that were enqueued, and not dequeued or but lately
 	waiting []*queuedElement        // acknowledged and not due, in order; some were dequeued
@@ -108,9 +111,7 @@ func (q *streamQueue) dequeued(o *streamOp, e *history.Event) (found *finding, r
 	delete(q.outs, o)
 	switch h := o.operation(e); {
 	case e.Kind == history.Info:
-		at, _ := slices.BinarySearch(q.unknown, o.call)
-		q.unknown = slices.Insert(q.unknown, at, o.call)
-		q.doubt = min(q.doubt, o.call)
+		q.forget(o.call)
 	case e.Kind == history.OK && e.Value.IsNil():
 		q.empty = append(q.empty, &h)
 	case e.Kind == history.OK:
@@ -119,6 +120,30 @@ func (q *streamQueue) dequeued(o *streamOp, e *history.Event) (found *finding, r
 		}
 	}
 	low := q.low()
+	if found, reason = q.drain(low); found == nil && reason == "" {
+		q.sweep(low)
+	}
+	return found, reason
+}
+
+// forget takes a dequeue of unknown outcome.
+func (q *streamQueue) forget(call int64) {
+	at, _ := slices.BinarySearch(q.unknown, call)
+	q.unknown = slices.Insert(q.unknown, at, call)
+	q.doubt = min(q.doubt, call)
+}
+
+// drain judges what no dequeue that began at low or later can change.
+func (q *streamQueue) drain(low int64) (found *finding, reason string) {
+	for len(q.empty) > 0 && q.empty[0].Return < low {
+		if found, reason = q.judge(q.empty[0]); found != nil || reason != "" {
+			return found, reason
+		}
+		q.empty = q.empty[1:]
+	}
+	for _, e := range q.empty { // each may yet say that something was due since it began
+		low = min(low, e.Call)
+	}
 	for len(q.due) > 0 && q.due[0].due < low {
 		x := q.due[0]
 		if q.due = q.due[1:]; x.to < never {
@@ -131,13 +156,6 @@ func (q *streamQueue) dequeued(o *streamOp, e *history.Event) (found *finding, r
 		x.taken, x.to = true, x.due
 		q.gone = append(q.gone, x)
 	}
-	for len(q.empty) > 0 && q.empty[0].Return < low {
-		if found, reason = q.judge(q.empty[0], q.doubt); found != nil || reason != "" {
-			return found, reason
-		}
-		q.empty = q.empty[1:]
-	}
-	q.sweep(low)
 	return nil, ""
 }
 
@@ -161,6 +179,11 @@ func (q *streamQueue) took(o *streamOp, h history.Operation) *finding {
 		return &finding{class: ThinAirRead, why: "nobody had begun to enqueue its element, or that had failed", shown: &h.Output}
 	case x.out.F != "":
 		return &finding{class: Duplicate, why: x.out.String() + " had returned its element, which was enqueued once", with: []history.Operation{x.in, x.out}}
+	case o.call > x.due && x.empty != nil:
+		return &finding{
+			class: FalseEmpty, partial: !x.alone, with: []history.Operation{x.in, *x.empty},
+			why: fmt.Sprintf("its element was there while %s (events %d to %d) found nothing", x.empty, x.empty.Call, x.empty.Return),
+		}
 	case o.call > x.due:
 		y := x.because
 		return &finding{
@@ -184,20 +207,22 @@ func (q *streamQueue) took(o *streamOp, h history.Operation) *finding {
 // lost is the violation that nobody can have taken x by the time at which it
 // was due.
 func (q *streamQueue) lost(x *queuedElement) *finding {
-	y := x.because
-	f := &finding{
-		class: LostElement, aside: true, partial: q.doubt < x.due, with: []history.Operation{x.in, y.in, y.out},
-		why: fmt.Sprintf("since then it is certain that %s is lost: it was enqueued before %s, which was dequeued, and nobody else can have taken it by then", x.value, y.value),
+	f := &finding{class: LostElement, aside: true, partial: q.doubt < x.due, with: []history.Operation{x.in}}
+	if f.why = fmt.Sprintf("since then it is certain that %s is lost: ", x.value); x.empty != nil {
+		f.with = append(f.with, *x.empty)
+		f.why += fmt.Sprintf("%s (events %d to %d) found nothing", x.empty, x.empty.Call, x.empty.Return)
+	} else {
+		f.with = append(f.with, x.because.in, x.because.out)
+		f.why += fmt.Sprintf("it was enqueued before %s, which was dequeued", x.because.value)
 	}
-	if f.partial {
-		f.why += "; others may be with all dequeues of unknown outcome"
+	if f.why += ", and nobody else can have taken it by then"; f.partial {
+		f.why += ", as dequeues of unknown outcome have taken others at most"
 	}
 	return f
 }
 
-// judge judges a dequeue that found nothing; doubt is when the first one of
-// unknown outcome began.
-func (q *streamQueue) judge(e *history.Operation, doubt int64) (*finding, string) {
+// judge judges a dequeue that found nothing.
+func (q *streamQueue) judge(e *history.Operation) (*finding, string) {
 	var sure, all []*queuedElement
 	for _, x := range q.gone {
 		if x.from < e.Return && x.to > e.Call {
@@ -207,26 +232,23 @@ func (q *streamQueue) judge(e *history.Operation, doubt int64) (*finding, string
 			}
 		}
 	}
-	for _, list := range [][]*queuedElement{q.waiting, q.due} {
+	for _, list := range [][]*queuedElement{q.due, q.waiting} {
 		for _, x := range list {
-			if x.from > e.Return {
-				break // in waiting, the others are later still; those in due were there before
-			}
-			if x.to == never {
+			if x.from < e.Return && x.to == never {
 				all = append(all, x)
 			}
 		}
 	}
-	chain := covering(all, e)
-	if chain != nil && doubt < e.Return {
-		if sure := covering(sure, e); sure != nil {
-			chain = sure
-		} else {
-			return nil, fmt.Sprintf("%s (events %d to %d) found nothing, unless something was there that a dequeue of unknown outcome may have taken; a stream does not search who took what", e, e.Call, e.Return)
-		}
-	}
+	chain, _ := covering(all, e)
 	if chain == nil {
 		return nil, ""
+	}
+	if q.doubt < e.Return {
+		certain, first := covering(sure, e)
+		if certain == nil {
+			return nil, q.expect(e, sure, first)
+		}
+		chain = certain
 	}
 	f := &finding{class: FalseEmpty, aside: true, with: []history.Operation{*e}}
 	for _, x := range chain {
@@ -242,12 +264,48 @@ func (q *streamQueue) judge(e *history.Operation, doubt int64) (*finding, string
 	return f, ""
 }
 
-// covering returns elements of which one was there at any moment of e, nil if
-// there are none: of those that came before the last one left, always the one
-// that left last.
-func covering(stays []*queuedElement, e *history.Operation) (chain []*queuedElement) {
+// expect lets dequeues of unknown outcome take what was there when e found
+// nothing. That must have been when none was there of those that were there for
+// certain, which are given in order of their acknowledgements; first is the
+// first such moment. The last one is best, if all that was there at it was
+// there at the first, too: they must be gone by any. Else nobody knows.
+func (q *streamQueue) expect(e *history.Operation, sure []*queuedElement, first int64) (reason string) {
+	last := e.Return
+	for _, x := range slices.Backward(sure) {
+		if x.left() > last {
+			last = min(last, x.from)
+		}
+	}
+	var expected []*queuedElement
+	for _, list := range [][]*queuedElement{q.due, q.waiting} {
+		for _, x := range list {
+			if x.to < never || x.from > last || x.due < last {
+				continue
+			}
+			if x.from > first {
+				return fmt.Sprintf("%s (events %d to %d) found nothing, unless %s was there, which a dequeue of unknown outcome may have taken; a stream does not search when that was", e, e.Call, e.Return, x.value)
+			}
+			expected = append(expected, x)
+		}
+	}
+	for _, x := range expected {
+		if x.due == never {
+			q.due = append(q.due, x)
+		}
+		x.due, x.because, x.empty, x.alone = last, nil, e, first == e.Call && last == e.Return
+	}
+	q.waiting = slices.DeleteFunc(q.waiting, func(x *queuedElement) bool { return x.due < never })
+	slices.SortStableFunc(q.due, func(a, b *queuedElement) int { return cmp.Compare(a.due, b.due) })
+	return ""
+}
+
+// covering returns elements of which one was there at any moment of e: of those
+// that came before the last one left, always the one that left last. If there
+// are none it returns the first moment at which none was there.
+func covering(stays []*queuedElement, e *history.Operation) (chain []*queuedElement, covered int64) {
 	slices.SortFunc(stays, func(a, b *queuedElement) int { return cmp.Compare(a.from, b.from) })
-	for i, covered := 0, e.Call; covered < e.Return; {
+	covered = e.Call
+	for i := 0; covered < e.Return; {
 		var last *queuedElement
 		for ; i < len(stays) && stays[i].from < covered; i++ {
 			if last == nil || stays[i].left() > last.left() {
@@ -255,11 +313,11 @@ func covering(stays []*queuedElement, e *history.Operation) (chain []*queuedElem
 			}
 		}
 		if last == nil || last.left() <= covered {
-			return nil
+			return nil, covered
 		}
 		chain, covered = append(chain, last), last.left()
 	}
-	return chain
+	return chain, covered
 }
 
 // left is until when x was in the queue for all that is known: if it must have
@@ -268,28 +326,20 @@ func (x *queuedElement) left() int64 { return min(x.to, x.due) }
 
 // end judges what is left if the dequeues that are open are never completed.
 func (q *streamQueue) end() (found *finding, reason string) {
-	unknown, doubt := slices.Clone(q.unknown), q.doubt
+	rest := &streamQueue{empty: q.empty, unknown: slices.Clone(q.unknown), doubt: q.doubt}
+	for _, l := range []struct {
+		to   *[]*queuedElement
+		from []*queuedElement
+	}{{&rest.waiting, q.waiting}, {&rest.due, q.due}, {&rest.gone, q.gone}} {
+		for _, x := range l.from {
+			y := *x
+			*l.to = append(*l.to, &y)
+		}
+	}
 	for _, call := range q.outs {
-		unknown, doubt = append(unknown, call), min(doubt, call)
+		rest.forget(call)
 	}
-	slices.Sort(unknown)
-	for _, x := range q.due {
-		switch {
-		case x.to < never:
-		case len(unknown) == 0 || unknown[0] > x.due:
-			f := q.lost(x)
-			f.partial = doubt < x.due
-			return f, ""
-		default:
-			unknown = unknown[1:]
-		}
-	}
-	for _, e := range q.empty {
-		if found, reason = q.judge(e, doubt); found != nil || reason != "" {
-			return found, reason
-		}
-	}
-	return nil, ""
+	return rest.drain(never)
 }
 
 // sweep forgets what is dequeued and can be in the way of none that is open or

@@ -188,7 +188,6 @@ func (k *streamCounter) found(o *streamOp, e *history.Event) (*finding, string) 
 	if reason != "" {
 		return nil, reason
 	}
-	r := &streamRead{operation: o.operation(e)}
 	step := max(k.step, -k.step, 1)
 	total := (n - k.initial) / step
 	if k.step < 0 {
@@ -200,7 +199,7 @@ func (k *streamCounter) found(o *streamOp, e *history.Event) (*finding, string) 
 	case total < o.total:
 		return &finding{class: StaleRead, why: "before it began, " + o.longest.operation.String() + " had been told", with: []history.Operation{o.longest.operation}}, ""
 	case total > k.greatest:
-		if f := k.place(total, r); f != nil {
+		if f := k.place(total, &streamRead{operation: o.operation(e)}); f != nil {
 			return f, ""
 		}
 	}

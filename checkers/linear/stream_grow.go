@@ -2,6 +2,7 @@ package linear
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/cleancut/cleancut/harness/history"
@@ -165,8 +166,20 @@ func (g *streamGrow) place(x *grownElement) int {
 func (g *streamGrow) look(o *streamOp, list []history.Value) *finding {
 	g.found, g.ints = g.found[:0], g.ints[:0]
 	var texts map[[16]byte]struct{}
+	var word uint64 // of settled integers
+	page := int64(math.MinInt64)
 	for i := range list {
 		c := cellOf(&list[i])
+		if c.text == intCell { // most are settled, and near the one before
+			if c.n>>6 != page {
+				page = c.n >> 6
+				word = g.past.ints[page]
+			}
+			if word&(1<<(c.n&63)) != 0 {
+				g.ints = append(g.ints, c.n)
+				continue
+			}
+		}
 		switch x := g.byCell[c]; {
 		case x != nil && x.mark != o.call:
 			x.mark = o.call
@@ -175,8 +188,6 @@ func (g *streamGrow) look(o *streamOp, list []history.Value) *finding {
 		case !g.past.has(c):
 			value := history.List(list[i])
 			return &finding{class: ThinAirRead, why: fmt.Sprintf("nobody had begun to add %s, or that had failed", list[i]), shown: &value}
-		case c.text == intCell:
-			g.ints = append(g.ints, c.n)
 		default:
 			if texts == nil {
 				texts = map[[16]byte]struct{}{}

@@ -130,8 +130,8 @@ func judged(t *testing.T, toy toy, ops []history.Operation) answer {
 }
 
 // TestStreamsOfObjectsAgreeWithTheWhole compares streams with the exact
-// algorithms, which are compared with brute force elsewhere, and asks brute
-// force about the witnesses.
+// algorithms, small histories with brute force, too, and asks brute force about
+// the witnesses.
 func TestStreamsOfObjectsAgreeWithTheWhole(t *testing.T) {
 	defer func(n int) { sweepAtLeast = n }(sweepAtLeast)
 	for name, c := range streamedToys {
@@ -156,6 +156,9 @@ func TestStreamsOfObjectsAgreeWithTheWhole(t *testing.T) {
 				verdicts[got.Verdict]++
 				if got.Verdict == checkers.Unknown {
 					continue
+				}
+				if len(ops) <= 8 && ops[0].Key == "" && got.Verdict != want(toy.legalByBruteForce(ops)) {
+					t.Fatalf("says %s: %s; brute force does not\n%s", got.Verdict, got.Reason, show(ops))
 				}
 				if answer := judged(t, toy, ops); got.Verdict != want(answer == legal) || answer == undecided {
 					t.Fatalf("says %s: %s; the whole is %s\n%s", got.Verdict, got.Reason, answer, show(ops))

@@ -72,6 +72,7 @@ type streamOp struct {
 	grown  *grownElement  // that it adds to a set that only grows
 	member *member        // of a set, that it concerns
 	queued *queuedElement // that it enqueues
+	free   bool           // it may find a queue empty
 	total  int64          // the greatest that a counter had shown when it began
 	lowest int64          // place of a counter that a read must not be below
 	done   int64          // additions that were acknowledged when it began

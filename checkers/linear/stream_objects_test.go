@@ -191,6 +191,7 @@ func TestStreamsHoldNoMoreInLongRuns(t *testing.T) {
 		info   float64 // of operations that change something
 		held   int64   // bytes for a key
 		more   float64 // bytes for an operation
+		stuck  string  // an operation that is open from the beginning to the end
 	}{
 		"register":         {object: registerToy(), held: 100 << 10, more: 2},
 		"mutex":            {object: bigToy("mutex"), info: 0.01, held: 40 << 10},
@@ -198,6 +199,7 @@ func TestStreamsHoldNoMoreInLongRuns(t *testing.T) {
 		"fencing":          {object: bigToy("fencing"), held: 60 << 10},
 		"counter by one":   {object: bigToy("counter by one"), info: 0.01, held: 20 << 10},
 		"queue":            {object: emptiedQueue(), held: 100 << 10, more: 2},
+		"queue, one stuck": {object: emptiedQueue(), held: 100 << 10, more: 2, stuck: Dequeue},
 		"set with removes": {object: passingMembers(), info: 0.01, held: 100 << 10, more: 4},
 		"list":             {object: bigToy("list"), each: 200, held: 60 << 10},
 		"grow-only set":    {object: bigToy("grow-only set"), each: 200, held: 60 << 10},
@@ -207,7 +209,7 @@ func TestStreamsHoldNoMoreInLongRuns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := feed{r: rand.New(rand.NewPCG(61+*seed, uint64(len(name)))), object: c.object, clients: 6, each: c.each, info: c.info}
+		f := feed{r: rand.New(rand.NewPCG(61+*seed, uint64(len(name)))), object: c.object, clients: 6, each: c.each, info: c.info, stuck: c.stuck}
 		before := heapHeld()
 		f.run(t, s, n)
 		after := heapHeld()
@@ -278,6 +280,7 @@ type feed struct {
 	clients int
 	each    int
 	info    float64
+	stuck   string
 }
 
 func (f *feed) run(t *testing.T, s *Stream, n int) {
@@ -297,6 +300,10 @@ func (f *feed) run(t *testing.T, s *Stream, n int) {
 		if err := s.Add(e); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if f.stuck != "" {
+		add(&history.Event{Kind: history.Invoke, Process: f.clients, F: f.stuck, Key: "0"})
+		process++
 	}
 	begun, busy := 0, 0
 	for begun < n || busy > 0 {

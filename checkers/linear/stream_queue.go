@@ -39,7 +39,8 @@ type queuedElement struct {
 // dequeues of unknown outcome take it: none has found nothing while something
 // was there that is not due, and nothing was overtaken that is not due. What
 // must be held is the content, what was dequeued since the first that is open
-// began, and when dequeues of unknown outcome began that have taken nothing.
+// began and the queue can have been empty, and when dequeues of unknown outcome
+// began that have taken nothing.
 type streamQueue struct {
 	byCell  map[cell]*queuedElement // those that were enqueued, and not dequeued or but lately
 	waiting []*queuedElement        // acknowledged and not due, in order; some were dequeued
@@ -112,16 +113,16 @@ func (q *streamQueue) dequeued(o *streamOp, e *history.Event) (found *finding, r
 	switch h := o.operation(e); {
 	case e.Kind == history.Info:
 		q.forget(o.call)
-	case e.Kind == history.OK && e.Value.IsNil():
+	case e.Kind == history.OK && e.Value.IsNil() && !o.free:
 		q.empty = append(q.empty, &h)
+	case e.Kind == history.OK && e.Value.IsNil():
 	case e.Kind == history.OK:
 		if found = q.took(o, h); found != nil {
 			return found, ""
 		}
 	}
-	low := q.low()
-	if found, reason = q.drain(low); found == nil && reason == "" {
-		q.sweep(low)
+	if found, reason = q.drain(q.low()); found == nil && reason == "" {
+		q.sweep()
 	}
 	return found, reason
 }
@@ -136,6 +137,9 @@ func (q *streamQueue) forget(call int64) {
 // drain judges what no dequeue that began at low or later can change.
 func (q *streamQueue) drain(low int64) (found *finding, reason string) {
 	for len(q.empty) > 0 && q.empty[0].Return < low {
+		if q.release(); len(q.empty) == 0 || q.empty[0].Return > low {
+			break
+		}
 		if found, reason = q.judge(q.empty[0]); found != nil || reason != "" {
 			return found, reason
 		}
@@ -157,6 +161,42 @@ func (q *streamQueue) drain(low int64) (found *finding, reason string) {
 		q.gone = append(q.gone, x)
 	}
 	return nil, ""
+}
+
+// release lets go those that found nothing while the queue can have been empty,
+// and notes which of those that are open may.
+func (q *streamQueue) release() {
+	type span struct{ from, to int64 }
+	var stays []span
+	for _, list := range [][]*queuedElement{q.gone, q.due, q.waiting} {
+		for _, x := range list {
+			if x.from < x.left() {
+				stays = append(stays, span{x.from, x.left()})
+			}
+			if x.left() == never {
+				break // it is in waiting, and covers whatever those do that came later
+			}
+		}
+	}
+	slices.SortFunc(stays, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	var gaps []span
+	end := always
+	for _, s := range stays {
+		if s.from > end {
+			gaps = append(gaps, span{end, s.from})
+		}
+		end = max(end, s.to)
+	}
+	if end < never {
+		gaps = append(gaps, span{end, never})
+	}
+	q.empty = slices.DeleteFunc(q.empty, func(e *history.Operation) bool {
+		at, _ := slices.BinarySearchFunc(gaps, e.Call, func(g span, call int64) int { return cmp.Compare(g.to, call) })
+		return at < len(gaps) && gaps[at].from < e.Return
+	})
+	for o, call := range q.outs {
+		o.free = o.free || len(gaps) > 0 && gaps[len(gaps)-1].to > call
+	}
 }
 
 // low is when the first of the dequeues that are open began.
@@ -326,7 +366,7 @@ func (x *queuedElement) left() int64 { return min(x.to, x.due) }
 
 // end judges what is left if the dequeues that are open are never completed.
 func (q *streamQueue) end() (found *finding, reason string) {
-	rest := &streamQueue{empty: q.empty, unknown: slices.Clone(q.unknown), doubt: q.doubt}
+	rest := &streamQueue{empty: slices.Clone(q.empty), unknown: slices.Clone(q.unknown), doubt: q.doubt}
 	for _, l := range []struct {
 		to   *[]*queuedElement
 		from []*queuedElement
@@ -344,9 +384,16 @@ func (q *streamQueue) end() (found *finding, reason string) {
 
 // sweep forgets what is dequeued and can be in the way of none that is open or
 // not judged, if that may be worth the time.
-func (q *streamQueue) sweep(low int64) {
-	if len(q.gone) < sweepAtLeast || len(q.gone) < 2*q.swept {
+func (q *streamQueue) sweep() {
+	if n := len(q.gone) + len(q.empty); n < sweepAtLeast || n < 2*q.swept {
 		return
+	}
+	q.release()
+	low := never
+	for o, call := range q.outs {
+		if !o.free {
+			low = min(low, call)
+		}
 	}
 	for _, e := range q.empty {
 		low = min(low, e.Call)
@@ -362,5 +409,5 @@ func (q *streamQueue) sweep(low int64) {
 	q.gone = slices.DeleteFunc(q.gone, over)
 	gone := func(x *queuedElement) bool { return x.to < never }
 	q.waiting, q.due = slices.DeleteFunc(q.waiting, gone), slices.DeleteFunc(q.due, gone)
-	q.swept = len(q.gone)
+	q.swept = len(q.gone) + len(q.empty)
 }

@@ -14,13 +14,14 @@ import (
 
 // Stream judges a history while it is read, event by event. It holds what is
 // open and what may still matter, and for each other value that was written a
-// bit or, if it is not an integer, 16 bytes, to verify that values are unique.
+// bit or, if it is not an integer, 16 bytes, to verify that values are unique;
+// for an element of a set that may be asked for, a byte or 17.
 // It says the same as Checker, with two differences: where the preconditions of
 // the exact algorithm do not hold it does not search, but is unknown; and what
 // contradicts the operation by which the history was beyond repair may be
 // forgotten by then, so that the witness lacks it.
 type Stream struct {
-	begin   func() streamed // a key
+	object  Object
 	kind    streamKind
 	memory  int64
 	keys    map[string]streamed
@@ -46,6 +47,14 @@ type streamed interface {
 	bytes() int64
 }
 
+// ender is the state of a key of which something is left to judge when the
+// history ends.
+type ender interface {
+	// end judges what is left if nothing that is open is ever completed. It
+	// changes nothing.
+	end() (found *finding, reason string)
+}
+
 // streamOp is an operation that is open.
 type streamOp struct {
 	f     string
@@ -59,6 +68,14 @@ type streamOp struct {
 	element *listElement // that it appends
 	least   int          // elements that a read must find, or more
 	longest *streamRead  // the longest read that was over when it began
+
+	grown  *grownElement  // that it adds to a set that only grows
+	member *member        // of a set, that it concerns
+	queued *queuedElement // that it enqueues
+	free   bool           // it may find a queue empty
+	total  int64          // the greatest that a counter had shown when it began
+	lowest int64          // place of a counter that a read must not be below
+	done   int64          // additions that were acknowledged when it began
 }
 
 // finding is a violation: what is wrong with an operation, what the witness
@@ -68,6 +85,7 @@ type finding struct {
 	shown      *history.Value
 	with       []history.Operation
 	aside      bool // the operation itself is no part of the witness, or is among the others
+	partial    bool // the others are not all
 }
 
 // streamBad is a violation.
@@ -76,59 +94,6 @@ type streamBad struct {
 	operations          []history.Operation
 	to                  time.Duration
 	complete            bool // the operations are all that is needed
-}
-
-// streamKind is a workload that can be judged in a stream.
-type streamKind struct {
-	algorithm string
-	functions []string
-	begin     func(Object) (func() streamed, error)
-}
-
-var (
-	streamRegister = streamKind{"zones", []string{Read, Write, Delete}, func(o Object) (func() streamed, error) {
-		return func() streamed { return newStreamKey(Spec(o)) }, nil
-	}}
-	streamLocks = streamKind{"holding times", []string{Acquire, Release}, func(o Object) (func() streamed, error) {
-		n, ok := o.Initial.AsInt()
-		if !ok {
-			n = 1
-		}
-		return func() streamed { return &streamLock{permits: n, holders: map[int][]*hold{}} }, nil
-	}}
-	streamLists = streamKind{orderedGroups, []string{Append, Read}, func(Object) (func() streamed, error) {
-		return func() streamed { return newStreamList() }, nil
-	}}
-	streamKinds = map[string]streamKind{
-		"register": streamRegister, "cas-register": streamRegister, "kv": streamRegister, "mutex": streamLocks, "semaphore": streamLocks,
-		"list": streamLists, "fencing": {orderedGroups, []string{Acquire, Write, Release}, func(Object) (func() streamed, error) {
-			return func() streamed { return newStreamTokens() }, nil
-		}},
-	}
-)
-
-// StreamedWorkloads lists the names that NewStream knows.
-func StreamedWorkloads() []string { return slices.Sorted(maps.Keys(streamKinds)) }
-
-// NewStream returns a Stream for a workload: of registers, by the zones of
-// Gibbons and Korach in the online form of Golab, Li and Shah (PODC 2011),
-// without cas, nor values that were written twice or were there at first (so
-// no delete where keys begin absent); of mutex and semaphore, if processes
-// release only what they acquired; of fencing; and of lists whose elements are
-// appended once.
-func NewStream(workload string, what Object, o Options) (*Stream, error) {
-	kind, ok := streamKinds[workload]
-	if !ok {
-		return nil, fmt.Errorf("linear: the workload %q cannot be judged in a stream; %s can", workload, strings.Join(StreamedWorkloads(), ", "))
-	}
-	if _, err := For(workload, what, o); err != nil {
-		return nil, err
-	}
-	begin, err := kind.begin(what)
-	if err != nil {
-		return nil, err
-	}
-	return &Stream{begin: begin, kind: kind, memory: o.withDefaults().Memory, keys: map[string]streamed{}, open: map[int]*streamOp{}, retired: numbers{}}, nil
 }
 
 // Bytes that are counted for what is held, with room for tables that grow.
@@ -168,6 +133,7 @@ func (s *Stream) Add(e *history.Event) error {
 		if o.key != nil && !s.decided() {
 			s.complete(o, e)
 		}
+		*o = streamOp{}
 		s.free = append(s.free, o)
 	}
 	return nil
@@ -189,7 +155,7 @@ func (s *Stream) decided() bool { return s.bad != nil || s.reason != "" }
 func (s *Stream) invoke(e *history.Event) {
 	k := s.keys[e.Key]
 	if k == nil {
-		k = s.begin()
+		k = s.kind.begin(s.object)
 		s.keys[e.Key] = k
 		s.bytes += streamKeyBytes + 2*int64(len(e.Key))
 	}
@@ -254,13 +220,14 @@ func (s *Stream) fail(o *streamOp, e *history.Event, found *finding) {
 	if found.shown != nil {
 		h.Output = *found.shown
 	}
-	s.bad = &streamBad{
-		key: e.Key, class: found.class, summary: summary, complete: found.shown != nil || found.with != nil,
-		operations: found.with, to: e.Time,
-	}
+	s.bad = found.bad(e.Key, summary, e.Time)
 	if !found.aside {
 		s.bad.operations = append(s.bad.operations, h)
 	}
+}
+
+func (f *finding) bad(key, summary string, to time.Duration) *streamBad {
+	return &streamBad{key: key, class: f.class, summary: summary, complete: !f.partial && (f.shown != nil || f.with != nil), operations: f.with, to: to}
 }
 
 // witness shows the violation.
@@ -285,20 +252,47 @@ func (s *Stream) undecided() string {
 	return reason
 }
 
+// end judges what is left of all keys.
+func (s *Stream) end() (bad *streamBad, reason string) {
+	for _, key := range slices.Sorted(maps.Keys(s.keys)) {
+		x, ok := s.keys[key].(ender)
+		if !ok {
+			continue
+		}
+		found, r := x.end()
+		if found != nil {
+			to := time.Duration(0)
+			for i := range found.with {
+				to = max(to, found.with[i].Invoked)
+				if c := found.with[i].Completed; c != history.Never {
+					to = max(to, c)
+				}
+			}
+			return found.bad(key, "at the end of the history: "+found.why, to), ""
+		}
+		if reason == "" {
+			reason = r
+		}
+	}
+	return nil, reason
+}
+
 // Verdict says what is known so far.
 func (s *Stream) Verdict() checkers.Verdict {
 	v := checkers.Verdict{Verdict: checkers.Valid, Algorithm: s.kind.algorithm + ", streaming", Measures: map[string]float64{
 		"keys": float64(len(s.keys)), "operations": float64(s.operations), "stream_bytes": float64(s.peak),
 	}}
-	reason := s.reason
-	if reason == "" && s.bad == nil {
-		reason = s.undecided()
+	bad, reason := s.bad, s.reason
+	if reason == "" && bad == nil {
+		if bad, reason = s.end(); bad == nil && reason == "" {
+			reason = s.undecided()
+		}
 	}
 	switch {
-	case s.bad != nil:
+	case bad != nil:
 		v.Verdict = checkers.Invalid
-		v.Reason = fmt.Sprintf("%s cannot be linearized: %s", name(s.bad.key), s.bad.summary)
-		v.Witness = s.bad.witness()
+		v.Reason = fmt.Sprintf("%s cannot be linearized: %s", name(bad.key), bad.summary)
+		v.Witness = bad.witness()
 	case reason != "":
 		v.Verdict, v.Reason = checkers.Unknown, reason
 	case s.operations == 0 && len(s.open) == 0:

@@ -75,17 +75,16 @@ type streamKey struct {
 	nilReads bool
 	reads    map[int64]struct{} // calls of reads that are open
 	values   map[cell]*live
-	free     []*live // to be used again
-	zones    []*live // those with an f, in order of it
-	swept    int     // zones that were left by the last sweep
-	written  numbers // integers that were written and are over
-	others   map[[16]byte]struct{}
+	free     []*live   // to be used again
+	zones    []*live   // those with an f, in order of it
+	swept    int       // zones that were left by the last sweep
+	past     pastCells // that were written and are over
 	texts    int64
 	initial  cell
 }
 
 func newStreamKey(spec Spec) *streamKey {
-	k := &streamKey{nilReads: spec.NilReads, reads: map[int64]struct{}{}, values: map[cell]*live{}, written: numbers{}, others: map[[16]byte]struct{}{}, initial: cellOf(&spec.Initial)}
+	k := &streamKey{nilReads: spec.NilReads, reads: map[int64]struct{}{}, values: map[cell]*live{}, past: newPastCells(), initial: cellOf(&spec.Initial)}
 	first := &live{value: k.initial, f: always, s: always}
 	k.values[k.initial] = first
 	k.zones = append(k.zones, first)
@@ -127,14 +126,14 @@ func (k *streamKey) complete(o *streamOp, e *history.Event) (found *finding, rea
 func (*streamKey) pending(*streamOp) string { return "" }
 
 func (k *streamKey) bytes() int64 {
-	return streamLiveBytes*int64(len(k.values)+len(k.zones)) + 2*k.texts + streamWordBytes*int64(len(k.written)+len(k.others))
+	return streamLiveBytes*int64(len(k.values)+len(k.zones)) + 2*k.texts + k.past.bytes()
 }
 
 // begin takes the invocation of a write. It reports false if the value was
 // there before.
 func (k *streamKey) begin(o *streamOp) bool {
 	v := o.value
-	if k.values[v] != nil || k.over(v) {
+	if k.values[v] != nil || k.past.has(v) {
 		return false
 	}
 	l := reuse(&k.free)
@@ -142,14 +141,6 @@ func (k *streamKey) begin(o *streamOp) bool {
 	k.values[v] = l
 	k.texts += int64(len(v.text))
 	return true
-}
-
-func (k *streamKey) over(v cell) bool {
-	if v.text == intCell {
-		return k.written.has(v.n)
-	}
-	_, ok := k.others[v.digest()]
-	return ok
 }
 
 func (c cell) digest() (d [16]byte) {
@@ -161,11 +152,7 @@ func (c cell) digest() (d [16]byte) {
 
 // retire notes that a value is over.
 func (k *streamKey) retire(v cell) {
-	if v.text == intCell {
-		k.written.add(v.n)
-	} else {
-		k.others[v.digest()] = struct{}{}
-	}
+	k.past.add(v)
 	delete(k.values, v)
 	k.texts -= int64(len(v.text))
 }
@@ -205,7 +192,7 @@ func (k *streamKey) read(o *streamOp, e *history.Event) *finding {
 	v := cellOf(&e.Value)
 	l := k.values[v]
 	if l == nil {
-		if k.over(v) || v == k.initial {
+		if k.past.has(v) || v == k.initial {
 			return &finding{class: StaleRead, why: "before it began, another value had certainly replaced this one, or its write had failed"}
 		}
 		value := e.Value

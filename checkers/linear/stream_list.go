@@ -46,19 +46,18 @@ type streamList struct {
 	latest  *listElement // of those that have a place, the one that was called last
 	least   int          // how many elements a read that begins now must find
 	reads   map[*streamOp]struct{}
-	written numbers // settled integers
-	others  map[[16]byte]struct{}
+	past    pastCells // settled elements
 	texts   int64
 }
 
 func newStreamList() *streamList {
-	return &streamList{byCell: map[cell]*listElement{}, reads: map[*streamOp]struct{}{}, written: numbers{}, others: map[[16]byte]struct{}{}}
+	return &streamList{byCell: map[cell]*listElement{}, reads: map[*streamOp]struct{}{}, past: newPastCells()}
 }
 
 const streamElementBytes = 768
 
 func (l *streamList) bytes() int64 {
-	return streamElementBytes*int64(len(l.byCell)+len(l.reads)) + 2*l.texts + streamWordBytes*int64(len(l.written)+len(l.others))
+	return streamElementBytes*int64(len(l.byCell)+len(l.reads)) + 2*l.texts + l.past.bytes()
 }
 
 func (*streamList) pending(*streamOp) string { return "" }
@@ -70,21 +69,13 @@ func (l *streamList) invoke(o *streamOp) (reason string) {
 		return ""
 	}
 	c := cellOf(&o.begun.Value)
-	if l.byCell[c] != nil || l.over(c) {
+	if l.byCell[c] != nil || l.past.has(c) {
 		return fmt.Sprintf("%s of %s at event %d: the element was appended before, and a stream needs elements that are appended once", name(o.begun.Key), o.begun.Value, o.call)
 	}
 	o.element = &listElement{cell: c, value: o.begun.Value, append: o.begunOnly()}
 	l.byCell[c] = o.element
 	l.texts += int64(len(c.text))
 	return ""
-}
-
-func (l *streamList) over(c cell) bool {
-	if c.text == intCell {
-		return l.written.has(c.n)
-	}
-	_, ok := l.others[c.digest()]
-	return ok
 }
 
 func (l *streamList) complete(o *streamOp, e *history.Event) (found *finding, reason string) {
@@ -196,7 +187,7 @@ func (l *streamList) known(list history.Value, place int) (*listElement, *findin
 	switch {
 	case x != nil:
 		return x, nil
-	case l.over(c):
+	case l.past.has(c):
 		return nil, l.twice(&listElement{value: v})
 	}
 	x = &listElement{value: v}
@@ -291,11 +282,7 @@ func (l *streamList) settle() {
 		l.hash.extend(x.cell)
 		delete(l.byCell, x.cell)
 		l.texts -= int64(len(x.cell.text))
-		if x.cell.text == intCell {
-			l.written.add(x.cell.n)
-		} else {
-			l.others[x.cell.digest()] = struct{}{}
-		}
+		l.past.add(x.cell)
 	}
 	l.tail = slices.Delete(l.tail, 0, n)
 	l.settled += n

@@ -28,6 +28,14 @@ type streamLock struct {
 	swept   int             // holds that were left by the last sweep
 }
 
+func newStreamLock(o Object) *streamLock {
+	n, ok := o.Initial.AsInt()
+	if !ok { // a mutex
+		n = 1
+	}
+	return &streamLock{permits: n, holders: map[int][]*hold{}}
+}
+
 const streamHoldBytes = 384
 
 func (l *streamLock) bytes() int64 { return streamHoldBytes * int64(len(l.holds)) }

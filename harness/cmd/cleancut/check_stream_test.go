@@ -57,6 +57,52 @@ func TestALongHistoryIsJudgedWhileItIsRead(t *testing.T) {
 	}
 	locks("locked.jsonl", n, "release")
 	locks("twice.jsonl", n, "acquire")
+	// Rounds of operations, the last of them replaced: f, argument and result
+	// with # for the number of the round and @ for how many there were of its key.
+	objects := func(name string, rounds, keys int, last string, each ...string) {
+		t.Helper()
+		var b strings.Builder
+		index := 0
+		for i := range rounds {
+			for k, line := range each {
+				if i == rounds-1 && k == len(each)-1 {
+					line = last
+				}
+				w := strings.Fields(strings.NewReplacer("#", fmt.Sprint(i), "@", fmt.Sprint(i/keys+1)).Replace(line))
+				fmt.Fprintf(&b, `{"index":%d,"time":%d,"type":"invoke","process":0,"f":%q,"key":"k%d","value":%s}`+"\n", index, i, w[0], i%keys, w[1])
+				fmt.Fprintf(&b, `{"index":%d,"time":%d,"type":"ok","process":0,"f":%q,"key":"k%d","value":%s}`+"\n", index+1, i, w[0], i%keys, w[2])
+				index += 2
+			}
+		}
+		if err := os.WriteFile(name, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queue := []string{"enqueue # #", "dequeue null #", "dequeue null null"}
+	objects("emptied.jsonl", n/3, 3, queue[2], queue...)
+	objects("again.jsonl", n/3, 3, "dequeue null #", queue...)
+	members := []string{"add # #", "contains # true", "remove # #", "contains # false"}
+	objects("members.jsonl", n/4, 3, members[3], members...)
+	objects("back.jsonl", n/4, 3, "contains # true", members...)
+	counter := []string{"add 1 1", "read null @"}
+	objects("counted.jsonl", n/2, 3, counter[1], counter...)
+	objects("miscounted.jsonl", n/2, 3, "read null 100", counter...)
+	// whole is what is in the last key, and no read has found yet.
+	whole := func(rounds int, each string) (elements []string) {
+		for i := (rounds - 1) % 3; i < rounds-1; i += 3 {
+			elements = append(elements, strings.ReplaceAll(each, "#", fmt.Sprint(i)))
+		}
+		return elements
+	}
+	read := func(elements []string) string { return "read null [" + strings.Join(elements, ",") + "]" }
+	grown := whole(n, "#")
+	objects("grown.jsonl", n, 3, read(grown), "add # #")
+	objects("shrunk.jsonl", n, 3, read(grown[1:]), "add # #")
+	text := `"` + strings.Repeat("message-", 30) + `#"`
+	logged := whole(n/4, text)
+	objects("logged.jsonl", n/4, 3, read(logged), "append "+text+" "+text)
+	logged[0], logged[1] = logged[1], logged[0]
+	objects("turned.jsonl", n/4, 3, read(logged), "append "+text+" "+text)
 	for _, c := range []struct {
 		args string
 		code int
@@ -70,7 +116,17 @@ func TestALongHistoryIsJudgedWhileItIsRead(t *testing.T) {
 		{"locked.jsonl --workload mutex --memory 2000000", exitValid, "judged while it was read"},
 		{"twice.jsonl --workload mutex --memory 2000000", exitInvalid, "both had succeeded"},
 		{"twice.jsonl --workload semaphore --initial 2 --memory 2000000", exitValid, "judged while it was read"},
-		{"fresh.jsonl --workload queue --memory 2000000", exitUsage, ""},
+		{"emptied.jsonl --workload queue --memory 2000000", exitValid, "judged while it was read"},
+		{"again.jsonl --workload queue --memory 2000000", exitInvalid, "which was enqueued once"},
+		{"members.jsonl --workload set --memory 2000000", exitValid, "judged while it was read"},
+		{"back.jsonl --workload set --memory 2000000", exitInvalid, "cannot have come and gone so"},
+		{"counted.jsonl --workload counter --model linearizable --memory 2000000", exitValid, "judged while it was read"},
+		{"miscounted.jsonl --workload counter --model linearizable --memory 2000000", exitInvalid, "before it began,"},
+		{"grown.jsonl --workload set --memory 8000000", exitValid, "judged while it was read"},
+		{"shrunk.jsonl --workload set --memory 8000000", exitInvalid, "elements that every read must find since before it began"},
+		{"logged.jsonl --workload log --memory 8000000", exitValid, "judged while it was read"},
+		{"turned.jsonl --workload log --memory 8000000", exitInvalid, "had been acknowledged before the append"},
+		{"fresh.jsonl --workload multi-register --memory 2000000", exitUsage, ""},
 	} {
 		got := cleancut(t, append([]string{"check"}, strings.Split(c.args, " ")...)...)
 		if got.code != c.code || !strings.Contains(got.out, c.want) {

@@ -25,7 +25,7 @@ const atMoments = "at 500ms on local.written#2 of n5 kill(self) for 200ms; then 
 // inTransit delays all that one worker says and hears, by more and by less, so
 // that every cut has messages in transit, and that its last messages of an
 // epoch arrive when the others compute in the next one already.
-const inTransit = "at 0s delay(20ms,400ms,n5); at 1500ms kill(n4) for 200ms; at 3500ms kill(n6) for 200ms"
+const inTransit = "at 0s delay(20ms,400ms,n5); at 1500ms kill(n4) for 200ms; at 3s kill(n6) for 200ms; at 4500ms kill(n7) for 200ms"
 
 // lastPart slows the disk of one worker, whose part is then the last of every
 // round. Another worker dies when rounds are quick again.
@@ -44,8 +44,8 @@ func handmade() []ordeal {
 			labels: []string{Full, "fault:kill"}, plan: atMoments, time: 8 * time.Second,
 			settings: map[string]string{"interval": "250ms", "size": "200", "store-every": "2", "retain": "4"}},
 		{name: "transit", doc: "workers die while messages are in transit, some of them for long; no part is at a partner",
-			labels: []string{Full, "fault:kill", "fault:delay"}, plan: inTransit, time: 5 * time.Second,
-			settings: map[string]string{"interval": "250ms", "size": "120", "partner-every": "0"}},
+			labels: []string{Full, "fault:kill", "fault:delay"}, plan: inTransit, time: 6 * time.Second,
+			settings: map[string]string{"interval": "250ms", "step": "10ms", "size": "400", "partner-every": "0"}},
 		{name: "laggard", doc: "the disk of one worker is slow, so that its part is the last of each round; later, another dies; no part is at a partner",
 			labels: []string{Full, "fault:kill", "fault:slow-disk"}, plan: lastPart, time: 5 * time.Second,
 			settings: map[string]string{"interval": "250ms", "size": "200", "partner-every": "0"}},

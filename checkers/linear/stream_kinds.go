@@ -50,9 +50,8 @@ func StreamedWorkloads() []string { return slices.Sorted(maps.Keys(streamKinds))
 //     added once, or never read as a whole, elements added and removed once at
 //     most;
 //   - counter, if all additions are equal;
-//   - queue, whose elements are enqueued once, but for dequeues that found
-//     nothing where one of unknown outcome may have taken what was there, and
-//     it is open when.
+//   - queue, whose elements are enqueued once, unless dequeues of unknown
+//     outcome leave it open at which of several moments another found nothing.
 func NewStream(workload string, what Object, o Options) (*Stream, error) {
 	kind, ok := streamKinds[workload]
 	if !ok {

@@ -34,6 +34,7 @@ func (l logs) judge(b *budget, all []history.Operation, p part, a Algorithm) jud
 	if err != nil {
 		return judgement{err: err}
 	}
+	b.pay(b.in.strangers(len(p.at)))
 	where, c, applies := t.locate()
 	if !applies {
 		return judgement{operations: len(t.acts), err: fmt.Errorf("a message was sent more than once to %s; with offsets, only messages that are sent once can be judged", name(p.key))}

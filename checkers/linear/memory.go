@@ -18,6 +18,7 @@ const (
 	actBytes      = 320 // an operation on another object, or in a search
 	elementBytes  = 16  // an element of a list
 	otherBytes    = 320 // a value that is not an integer
+	strangerBytes = 320 // an element of a list that nobody appended
 )
 
 // bytes is what judging a part may take.

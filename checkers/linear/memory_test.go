@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // TestNoCheckTakesMoreMemoryThanItMay runs checks of long histories within
@@ -56,6 +57,54 @@ func TestNoCheckTakesMoreMemoryThanItMay(t *testing.T) {
 			}
 			if bound := uint64(c.o.Memory) * 11 / 10; grown > bound {
 				t.Errorf("the heap grew by %d bytes, %d and a tenth are allowed", grown, c.o.Memory)
+			}
+		})
+	}
+}
+
+// Elements of lists that nobody appended take memory, too, and who they are is
+// known only when the lists are read.
+func TestStrangersInListsTakeNoMoreMemoryThanTheyMay(t *testing.T) {
+	const n = 1_000_000
+	integers, texts := make([]history.Value, n), make([]history.Value, n/10)
+	for i := range integers {
+		integers[i] = history.Int(int64(i) * 1_000_003)
+	}
+	for i := range texts {
+		texts[i] = history.String(fmt.Sprintf("element %d", i))
+	}
+	for _, c := range []struct {
+		workload string
+		list     history.Value
+		memory   int64
+		want     checkers.Validity
+	}{
+		{"list", history.List(integers...), 20 << 20, checkers.Unknown},
+		{"list", history.List(integers...), 80 << 20, checkers.Unknown},
+		{"list", history.List(integers...), 400 << 20, checkers.Invalid},
+		{"log", history.List(integers...), 80 << 20, checkers.Unknown},
+		{"set", history.List(integers...), 80 << 20, checkers.Unknown},
+		{"set", history.List(integers...), 400 << 20, checkers.Invalid},
+		{"list", history.List(texts...), 8 << 20, checkers.Unknown},
+		{"list", history.List(texts...), 80 << 20, checkers.Invalid},
+	} {
+		t.Run(fmt.Sprintf("%s of %d in %d MiB", c.workload, c.list.Len(), c.memory>>20), func(t *testing.T) {
+			checker, err := For(c.workload, Object{}, Options{Memory: c.memory})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ops := []history.Operation{
+				{F: map[string]string{"list": Append, "log": Append, "set": Add}[c.workload], Input: history.Int(1), Call: 0, Return: 1, Outcome: history.OK},
+				{F: Read, Output: c.list, Call: 2, Return: 3, Outcome: history.OK},
+			}
+			var v checkers.Verdict
+			grown := measure(func() { v = checker.Check(t.Context(), &checkers.Evidence{Operations: ops}) }).peak
+			t.Logf("%s, %.1f MiB: %s", v.Verdict, float64(grown)/(1<<20), v.Reason)
+			if v.Verdict != c.want || v.Verdict == checkers.Unknown && !strings.Contains(v.Reason, "MiB") {
+				t.Errorf("%s: %s; want %s", v.Verdict, v.Reason, c.want)
+			}
+			if bound := uint64(c.memory) * 11 / 10; grown > bound {
+				t.Errorf("the heap grew by %d bytes, %d and a tenth are allowed", grown, c.memory)
 			}
 		})
 	}

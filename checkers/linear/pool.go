@@ -110,6 +110,7 @@ func (c checker) judgeOne(ctx context.Context, all []history.Operation, p part, 
 	v := verdict{judgement: c.object.judge(b, all, p, c.o.Algorithm), part: p}
 	v.configurations, v.bytes = c.o.Configurations-max(0, b.configurations), b.bytes
 	if v.answer != undecided || v.err != nil {
+		v.short = errors.Is(v.err, errStrangers)
 		return v
 	}
 	switch {

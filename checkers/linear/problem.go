@@ -3,6 +3,7 @@ package linear
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/cleancut/cleancut/checkers/linear/search"
@@ -71,12 +72,16 @@ type interner struct {
 	longest    history.Value
 	longestIDs []int32
 	made       []history.Value // of integers that the history has in lists alone
+	// memory is what strangers may take, and most how many values that makes
+	// for the key that is being read.
+	memory int64
+	most   int
 }
 
 // newInterner returns an interner for a history of so many operations.
 // Numbers below a few times as many are looked up in a table, not in a map.
 func newInterner(operations int) *interner {
-	return &interner{limit: 4 * int64(operations), ints: map[int64]int32{}, others: map[string]int32{}, values: []*history.Value{&null}}
+	return &interner{limit: 4 * int64(operations), ints: map[int64]int32{}, others: map[string]int32{}, values: []*history.Value{&null}, memory: math.MaxInt64}
 }
 
 func (in *interner) reset() {

@@ -34,7 +34,14 @@ func (b *budget) interner(operations int) *interner {
 	if b.in == nil {
 		b.in = newInterner(operations)
 	}
+	b.in.memory = b.memory
 	return b.in
+}
+
+// pay takes memory from b for good.
+func (b *budget) pay(bytes int64) {
+	b.memory = max(1, b.memory-bytes)
+	b.bytes = max(b.bytes, bytes)
 }
 
 // spend decides p and takes what that costs from b.

@@ -1,7 +1,9 @@
 package linear
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -84,6 +86,7 @@ func (s structure) split(all []history.Operation, p part) []part {
 // try builds the trial of a part.
 func (s structure) try(in *interner, all []history.Operation, p part) (*trial, error) {
 	in.reset()
+	in.expect(len(p.at))
 	functions := s.rules.functions()
 	t := &trial{part: p, acts: make([]act, 0, len(p.at)), failed: map[int32]int32{}, all: all}
 	touched := 0
@@ -101,6 +104,9 @@ func (s structure) try(in *interner, all []history.Operation, p part) (*trial, e
 			a.maybe, a.ret = true, never
 		}
 		keep, err := s.rules.parse(in, h, &a)
+		if err == nil {
+			err = in.crowded()
+		}
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("the %s at event %d: %w", h.F, h.Call, err)
@@ -143,6 +149,7 @@ func (s structure) judge(b *budget, all []history.Operation, p part, a Algorithm
 	if err != nil {
 		return judgement{err: err}
 	}
+	b.pay(b.in.strangers(len(p.at)))
 	return s.decide(b, t, a)
 }
 
@@ -221,6 +228,38 @@ func (t *trial) posed(m search.Model, initial int32) *search.Problem {
 	return p
 }
 
+// Values that no operation has brought are strangers: elements of lists that
+// nobody appended, say. What they take is known only when they are met.
+
+// errStrangers: there is not the memory for all of them.
+var errStrangers = errors.New("more than the operations bring")
+
+// valuesEach is how many values an operation may bring that is counted by
+// actBytes, and crowd how many integers are read between two looks at how many
+// there are.
+const (
+	valuesEach = 2
+	crowd      = 256
+)
+
+// expect begins the part of so many operations.
+func (in *interner) expect(operations int) {
+	in.most = valuesEach*operations + crowd + int(min(in.memory/strangerBytes, math.MaxInt32))
+}
+
+// crowded says that there are more values than there is memory for.
+func (in *interner) crowded() error {
+	if n := len(in.values); n > in.most {
+		return fmt.Errorf("there are %d values, %w, and %d MiB are allowed for the others", n, errStrangers, in.memory>>20)
+	}
+	return nil
+}
+
+// strangers is what they take.
+func (in *interner) strangers(operations int) int64 {
+	return strangerBytes * int64(max(0, len(in.values)-valuesEach*operations))
+}
+
 // list returns the ids of a list of values; nil is the empty list. Lists that
 // begin alike share their ids, which must not be changed.
 func (in *interner) list(v *history.Value) ([]int32, error) {
@@ -237,12 +276,20 @@ func (in *interner) list(v *history.Value) ([]int32, error) {
 	}
 	ids = slices.Grow(ids, length-n)
 	if ns, ok := v.Ints(); ok {
-		for _, n := range ns[n:] {
-			ids = append(ids, in.ofInt(n))
+		for some := range slices.Chunk(ns[n:], crowd) {
+			if err := in.crowded(); err != nil {
+				return nil, err
+			}
+			for _, n := range some {
+				ids = append(ids, in.ofInt(n))
+			}
 		}
 	} else {
 		list, _ := v.AsList()
 		for i := n; i < length; i++ {
+			if err := in.crowded(); err != nil {
+				return nil, err
+			}
 			ids = append(ids, in.id(&list[i]))
 		}
 	}

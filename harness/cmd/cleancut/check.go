@@ -87,13 +87,22 @@ one or more models of recovery, or by all.`,
 	flags.DurationVar(&f.maxLag, "max-lag", 0, "for bounded-staleness: how old a value may be that is read; for durable: how old what is lost; 0 for no bound")
 	flags.IntVar(&f.maxLagging, "max-versions", 0, "for bounded-staleness: how many newer versions there may be of a value that is read; for durable: how many operations may be lost; 0 for no bound")
 	flags.DurationVar(&f.timeout, "timeout", checkers.DefaultTimeout, "bound on the time of each checker; beyond it the verdict is unknown")
-	flags.Int64Var(&f.memory, "memory", 0, "bound on the memory of a history and of its check, in bytes each; 0 for the defaults")
+	flags.Var((*sizeFlag)(&f.memory), "memory", "bound on the memory of a history and of its check, each: bytes, or 512M, 2G; 0 for the defaults")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 	return cmd
 }
 
 // checkRun judges the evidence in a run directory.
 func (f *checkFlags) checkRun(cmd *cobra.Command, path string) error {
+	var given []string
+	cmd.Flags().Visit(func(g *pflag.Flag) {
+		if g.Name != "timeout" && g.Name != "json" {
+			given = append(given, "--"+g.Name)
+		}
+	})
+	if len(given) > 0 {
+		return usage(fmt.Errorf("%s: for histories; a run is judged as its scenario says, and %s is the folder of one", strings.Join(given, ", "), path))
+	}
 	dir, s, err := openRun(path)
 	if err != nil {
 		return usage(err)
@@ -212,8 +221,8 @@ func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers
 // judgeOptions reads the flags that concern the judgement.
 func (f *checkFlags) judgeOptions() (*judgeOptions, error) {
 	o := &judgeOptions{assume: f.assume, memory: f.memory, negative: f.negative, maxLag: f.maxLag, maxLagging: f.maxLagging}
-	if f.memory < 0 || f.maxLag < 0 || f.maxLagging < 0 {
-		return nil, errors.New("--memory, --max-lag and --max-versions must not be negative")
+	if f.maxLag < 0 || f.maxLagging < 0 {
+		return nil, errors.New("--max-lag and --max-versions must not be negative")
 	}
 	if f.initial != "" {
 		v, err := edn.ParseValue(f.initial)

@@ -105,9 +105,6 @@ func readRecord(path string, memory int64) ([]record.Event, bool, error) {
 			return nil, false, err
 		}
 	}
-	if memory < 0 {
-		return nil, false, errors.New("--memory must not be negative")
-	}
 	limits := record.Limits{}
 	if memory > 0 {
 		limits.Events = int(max(1, memory/eventSize))

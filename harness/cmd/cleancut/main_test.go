@@ -161,6 +161,9 @@ func TestReplayAndCheckAndReportWorkOnARunDirectory(t *testing.T) {
 	g.Expect(json.Unmarshal([]byte(check.out), &again)).To(Succeed())
 	g.Expect(again.Verdict).To(Equal(before.Verdict))
 	g.Expect(again.Operations).To(Equal(before.Operations))
+	other := cleancut(t, "check", run, "--workload", "set", "--memory", "1G")
+	g.Expect(other.code).To(Equal(exitUsage))
+	g.Expect(other.err).To(ContainSubstring("--memory, --workload: for histories; a run is judged as its scenario says"))
 
 	g.Expect(os.Remove(filepath.Join(run, "report.html"))).To(Succeed())
 	g.Expect(cleancut(t, "report", run).code).To(Equal(exitValid))

@@ -20,8 +20,8 @@ type Plant struct {
 	Checker string
 	// Seeds is within how many runs the bug must be found.
 	Seeds int
-	// Soak leaves it, in containers, to the soak tier: a run takes long, or
-	// chance decides whether so few runs find it, and nothing there can be
+	// Soak leaves it, in containers, to the soak tier, for time, or because
+	// chance decides whether so few runs find it and nothing there can be
 	// repeated.
 	Soak bool
 }

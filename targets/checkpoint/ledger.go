@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -70,6 +71,9 @@ func decodeLedger(s string) (ledger, error) {
 	var l ledger
 	if err := json.Unmarshal([]byte(s), &l); err != nil {
 		return l, fmt.Errorf("checkpoint: the ledger in the store cannot be read: %w", err)
+	}
+	if l.Version == 0 {
+		return l, errors.New("checkpoint: what is in the store is no ledger, which has a version from 1 on")
 	}
 	return l, nil
 }

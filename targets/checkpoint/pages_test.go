@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -168,5 +169,20 @@ func TestALedgerInPagesIsReplacedWhollyOrNotAtAll(t *testing.T) {
 	}
 	if large < 500 || replaced < 10 {
 		t.Fatalf("%d large ledgers were written and %d reads came too late; the test shows little", large, replaced)
+	}
+}
+
+func TestWhatIsNoLedgerIsRefused(t *testing.T) {
+	for _, text := range []string{"", "{", "{}", `{"name":"n1.a:1","pages":-1}`, `{"name":"n1.a:1","pages":1000000}`} {
+		s := &looseShelf{rng: rand.New(rand.NewPCG(1, 1)), values: map[string]string{ledgerKey: text}}
+		var err error
+		for err = errUnread; errors.Is(err, errUnread); {
+			(&book{shelf: s}).read(func(_ string, _ ledger, e error) { err = e })
+			for s.step() {
+			}
+		}
+		if err == nil {
+			t.Errorf("%q was read as a ledger", text)
+		}
 	}
 }

@@ -234,3 +234,27 @@ func newChaosOf(b *testing.B, n int) []record.Event {
 	}
 	return c.events
 }
+
+// The same checkers judge one record after the other, as a sweep has them do.
+func TestARecordSaysNothingOfTheNext(t *testing.T) {
+	list, err := Checkers(Options{}, "consistent-cut")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, other := large(20, 3_000), large(20, 3_000)
+	contradictory := large(20, 3_000)
+	for i := range contradictory {
+		if contradictory[i].Kind == record.Recv {
+			contradictory[i].Msg = "nobody>sent#1"
+			break
+		}
+	}
+	for i, c := range []struct {
+		events []record.Event
+		want   checkers.Validity
+	}{{good, checkers.Valid}, {contradictory, checkers.Unknown}, {other, checkers.Valid}, {nil, checkers.Unknown}, {good, checkers.Valid}} {
+		if v := list[0].Check(t.Context(), &checkers.Evidence{Record: c.events}); v.Verdict != c.want {
+			t.Errorf("record %d: %s (%s); want %s", i, v.Verdict, v.Reason, c.want)
+		}
+	}
+}

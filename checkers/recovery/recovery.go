@@ -159,7 +159,7 @@ func (x *index) of(ctx context.Context, e *checkers.Evidence, o Options) (*run, 
 	if x.first == &e.Record[0] && x.count == len(e.Record) {
 		return x.run, x.err
 	}
-	x.first = nil // until it is whole
+	x.first, x.run, x.err = nil, nil, nil // until it is whole
 	if need := indexBytes(e.Record); o.Memory > 0 && need > o.Memory {
 		return nil, fmt.Errorf("%d events take up to %d MiB to judge; allowed are %d MiB", len(e.Record), need>>20, o.Memory>>20)
 	}
@@ -172,7 +172,7 @@ func (x *index) of(ctx context.Context, e *checkers.Evidence, o Options) (*run, 
 			x.err = fmt.Errorf("the record contradicts itself: event in %w", err)
 		}
 	}
-	if x.run = nil; x.err == nil {
+	if x.err == nil {
 		x.run = newRun(ctx, e.Record)
 		x.run.until = evidenceEnd(e)
 	}

@@ -20,9 +20,9 @@ var _ = Describe("Planted bugs are found", func() {
 	specs.Found(suites.Sim,
 		specs.Plant{Bug: "stale-local-read", Scenario: "replication/raft-swarm", Checker: "linearizable", Seeds: 20},
 		specs.Plant{Bug: "ack-on-append", Scenario: "replication/raft-swarm", Checker: "linearizable", Seeds: 20},
-		specs.Plant{Bug: "send-before-fsync", Scenario: "replication/raft-swarm", Checker: "crashes", Seeds: 50},
+		specs.Plant{Bug: "send-before-fsync", Scenario: "replication/raft-swarm", Checker: "crashes", Seeds: 100},
 		specs.Plant{Bug: "snapshot-off-by-one", Scenario: "replication/raft-swarm", Checker: "invariants", Seeds: 50},
-		specs.Plant{Bug: "retry-non-idempotent", Scenario: "replication/raft-swarm", Checker: "linearizable", Seeds: 50},
+		specs.Plant{Bug: "retry-non-idempotent", Scenario: "replication/raft-swarm", Checker: "linearizable", Seeds: 100},
 		specs.Plant{Bug: "vote-not-persisted", Scenario: "replication/raft-votes", Checker: "invariants", Seeds: 1000},
 	)
 	specs.Found(suites.Docker,

@@ -54,27 +54,35 @@ func (d durable) cut(ctx context.Context, e *checkers.Evidence, ends []crash) ch
 		return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
 	}
 	f.grow()
-	last := checkers.Verdict{Verdict: checkers.Valid}
-	for i := 0; i <= len(ends); i++ {
+	v, era := d.eras(ctx, e, f)
+	if v.Verdict == checkers.Valid {
+		return v
+	}
+	v.Reason = fmt.Sprintf("%s: %s", eraName(ends, era), v.Reason)
+	if v.Witness != nil && era > 0 {
+		v.Witness.Summary = fmt.Sprintf("%s: %s", eraName(ends, era), v.Witness.Summary)
+		d.prove(ctx, f, ends, v.Witness, era)
+	}
+	return v
+}
+
+// eras judges each era after the cuts of those before it, up to the first that
+// is not valid, which it returns.
+func (d durable) eras(ctx context.Context, e *checkers.Evidence, f *cuts) (last checkers.Verdict, era int) {
+	last = checkers.Verdict{Verdict: checkers.Valid}
+	for era = range f.order {
 		part := *e
-		part.Operations = f.era(i)
-		if len(part.Operations) == 0 {
+		if part.Operations = f.era(era); len(part.Operations) == 0 {
 			continue
 		}
 		v := d.inner.Check(ctx, &part)
-		if v.Verdict == checkers.Valid {
-			v.Reason = fmt.Sprintf("each of %d eras can be linearized after cuts of those before it; %d acknowledged operations need not have survived", len(ends)+1, f.undone())
-			last = v
-			continue
+		if v.Verdict != checkers.Valid {
+			return v, era
 		}
-		v.Reason = fmt.Sprintf("%s: %s", eraName(ends, i), v.Reason)
-		if v.Witness != nil && i > 0 {
-			v.Witness.Summary = fmt.Sprintf("%s: %s", eraName(ends, i), v.Witness.Summary)
-			f.remark(v.Witness, i)
-		}
-		return v
+		v.Reason = fmt.Sprintf("each of %d eras can be linearized after cuts of those before it; %d acknowledged operations need not have survived", len(f.order), f.undone())
+		last = v
 	}
-	return last
+	return last, era
 }
 
 func eraName(ends []crash, i int) string {
@@ -107,6 +115,10 @@ type cuts struct {
 	order   [][]int32        // era → its ok operations by return
 	taken   []int            // era → how many of order are in the cut for the fence
 	todo    []int32          // operations that were added to a cut
+	// because is the operation that put one into its cut, with as much of it
+	// as the cut has, or for whose sake a cas must find what it expects; -1 if
+	// there is none.
+	because []int32
 	lanes   map[synced]*queued
 }
 
@@ -125,7 +137,7 @@ type (
 func (d durable) newCuts(ops []history.Operation, ends []crash) (*cuts, error) {
 	f := &cuts{
 		ops: ops, eras: make([]int32, len(ops)), share: make([]share, len(ops)), writer: map[string]int32{},
-		context: make([]int32, len(ops)), lanes: map[synced]*queued{},
+		context: make([]int32, len(ops)), lanes: map[synced]*queued{}, because: slices.Repeat([]int32{-1}, len(ops)),
 		fence: make([]int64, len(ends)+1), order: make([][]int32, len(ends)+1), taken: make([]int, len(ends)+1),
 	}
 	_, f.whole = d.inner.object.(registers)
@@ -228,7 +240,7 @@ func (f *cuts) grow() {
 		case o.F == Sync && o.Outcome == history.OK:
 			f.synced(i)
 		case f.eras[i] > 0 && o.Outcome == history.OK:
-			f.need(o, f.eras[i])
+			f.need(int32(i), f.eras[i])
 		}
 		f.close()
 	}
@@ -238,51 +250,57 @@ func (f *cuts) grow() {
 func (f *cuts) synced(at int) {
 	s := &f.ops[at]
 	if s.Key == "" {
-		f.raise(f.eras[at], s.Call)
+		f.raise(f.eras[at], s.Call, int32(at))
 		return
 	}
 	l := f.lanes[synced{f.eras[at], s.Key}]
 	for len(l.order) > 0 && f.ops[l.order[0]].Return < s.Call {
-		f.take(l.order[0], entire)
+		f.take(l.order[0], entire, int32(at))
 		l.order = l.order[1:]
 	}
 }
 
-// raise takes into the cut of an era what was ok before an event.
-func (f *cuts) raise(era int32, to int64) {
+// raise takes into the cut of an era what was ok before an event, because of
+// an operation that began then.
+func (f *cuts) raise(era int32, to int64, by int32) {
 	f.fence[era] = max(f.fence[era], to)
 	for list := f.order[era]; f.taken[era] < len(list) && f.ops[list[f.taken[era]]].Return < f.fence[era]; f.taken[era]++ {
-		f.take(list[f.taken[era]], entire)
+		f.take(list[f.taken[era]], entire, by)
 	}
 }
 
-// need takes into cuts who set what o found in the history of an era, if that
-// was in an era before. A cas whose completion is not in the cut can take
-// effect as late as in that era, and needs what it expected just as late; one
-// of unknown outcome in the era itself, too, although it is in no cut.
-func (f *cuts) need(o *history.Operation, era int32) {
-	found := f.foundBy(o)
-	for len(found) > 0 {
-		v := found[len(found)-1]
-		found = found[:len(found)-1]
-		w, known := f.writer[identity(o.Key, v)]
-		if !known || f.eras[w] > era || f.eras[w] == era && f.ops[w].Outcome == history.OK {
-			continue
-		}
-		if f.eras[w] < era {
-			f.take(w, invoked)
-		}
-		if f.ops[w].F == CAS && f.context[w] <= era {
-			f.context[w] = era + 1
-			found = append(slices.Clip(found), f.foundBy(&f.ops[w])...)
+// need takes into cuts who set what an operation found in the history of an
+// era, if that was in an era before. A cas whose completion is not in the cut
+// can take effect as late as in that era, and needs what it expected just as
+// late; one of unknown outcome in the era itself, too, although it is in no
+// cut.
+func (f *cuts) need(at, era int32) {
+	for finders := []int32{at}; len(finders) > 0; {
+		by := finders[len(finders)-1]
+		finders = finders[:len(finders)-1]
+		for _, v := range f.foundBy(&f.ops[by]) {
+			w, known := f.writer[identity(f.ops[by].Key, v)]
+			if !known || f.eras[w] > era || f.eras[w] == era && f.ops[w].Outcome == history.OK {
+				continue
+			}
+			if f.eras[w] < era {
+				f.take(w, invoked, by)
+			}
+			if f.ops[w].F == CAS && f.context[w] <= era {
+				f.context[w] = era + 1
+				finders = append(finders, w)
+				if f.because[w] < 0 {
+					f.because[w] = by
+				}
+			}
 		}
 	}
 }
 
-// take puts an operation into the cut of its era.
-func (f *cuts) take(i int32, s share) {
+// take puts an operation into the cut of its era, because of another.
+func (f *cuts) take(i int32, s share, by int32) {
 	if f.share[i] < s {
-		f.share[i] = s
+		f.share[i], f.because[i] = s, by
 		f.todo = append(f.todo, i)
 	}
 }
@@ -294,9 +312,9 @@ func (f *cuts) close() {
 		f.todo = f.todo[:len(f.todo)-1]
 		o, era := &f.ops[i], f.eras[i]
 		if f.share[i] == entire {
-			f.need(o, era+1)
+			f.need(i, era+1)
 		}
-		f.raise(era, o.Call)
+		f.raise(era, o.Call, i)
 	}
 }
 
@@ -328,19 +346,4 @@ func (f *cuts) undone() (n int) {
 		}
 	}
 	return n
-}
-
-// remark says of the operations of a witness what their cut has.
-func (f *cuts) remark(w *checkers.Witness, era int) {
-	for _, o := range w.Operations {
-		i, ok := slices.BinarySearchFunc(f.ops, o.Call, byCall)
-		if !ok || int(f.eras[i]) == era || o.Outcome == history.Fail {
-			continue
-		}
-		what := "it was of an earlier era, and must have survived, because of a sync or because what came after it did"
-		if f.share[i] != entire {
-			what = "it was of an earlier era, and later reads found it; when it took effect is open"
-		}
-		w.Lines = append(w.Lines, fmt.Sprintf("The %s at event %d: %s.", o.F, o.Call, what))
-	}
 }

@@ -2,6 +2,7 @@ package linear
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
@@ -93,14 +94,14 @@ func TestBufferedDurabilityIsJudgedAsTheDefinitionSays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := trials.Rand(62, uint64(len(name)))
-			counts, lost := map[string]int{}, 0
+			counts, lost, proofs, partial := map[string]int{}, 0, 0, 0
 			n, legal := trials.Rounds(100_000), toy.legalByBruteForce
 			if name == "log" {
 				legal = legalLog
 			}
-			for range n {
+			for round := range n {
 				e := toy.forgetful(r, chaos{0, 1 + r.IntN(3), r.IntN(25), r.IntN(10), r.IntN(40)})
-				v := toy.judge(t, BufferedDurableLinearizable, e, Options{Workers: 1}, true)
+				v := toy.judge(t, BufferedDurableLinearizable, e, Options{Workers: 1}, round%4 > 0)
 				counts[string(v.Verdict)]++
 				if v.Verdict == checkers.Unknown {
 					continue
@@ -111,8 +112,23 @@ func TestBufferedDurabilityIsJudgedAsTheDefinitionSays(t *testing.T) {
 				if v.Verdict == checkers.Valid && !legal(withoutSync(e).Operations) {
 					lost++
 				}
+				if v.Witness == nil {
+					continue
+				}
+				if slices.ContainsFunc(v.Witness.Lines, func(line string) bool { return strings.HasPrefix(line, "What else") }) {
+					partial++
+					continue
+				}
+				alone := *e
+				if alone.Operations = v.Witness.Operations; legalByCuts(&alone, legal) {
+					t.Fatalf("the witness is legal by itself: %s\n%s\nof\n%s%v", strings.Join(v.Witness.Lines, "\n"), show(alone.Operations), show(e.Operations), e.Events)
+				}
+				proofs++
 			}
 			balanced(t, counts, n)
+			if proofs < n/100 || partial > proofs/100 {
+				t.Errorf("%d witnesses refute the model alone, %d do not", proofs, partial)
+			}
 			if lost < n/100 || counts["unknown"] > n/2 {
 				t.Errorf("%d valid ones lost something, %d unknown: nothing was tested", lost, counts["unknown"])
 			}
@@ -150,6 +166,31 @@ func TestSyncedOperationsSurviveAndThoseOfOtherKeysNeedNot(t *testing.T) {
 		}
 		if v := ch.Check(t.Context(), e); v.Verdict != c.want {
 			t.Errorf("%s: %s (%s), want %s", c.name, v.Verdict, v.Reason, c.want)
+		}
+	}
+}
+
+func TestWitnessesSayWhyWhatIsMissingMustHaveSurvived(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		ops       []string
+		want      string // a line of the witness
+		witnessed int    // operations
+	}{
+		{"a sync", []string{"1 2 append 1 1 ok n1", "3 4 append 2 2 ok n1", "4 5 sync null null ok n1", "6 7 sync null null ok n1", "9 10 read null [1] ok n1"},
+			"The append at event 3 was of an earlier era: it must have survived, because it was acknowledged before the sync at event 6 began.", 3},
+		{"what came after it", []string{"1 2 append 1 1 ok n1", "3 4 append 2 2 ok n1", "5 6 append 3 3 ok n1", "9 10 read null [2,3] ok n1"},
+			"The append at event 1 was of an earlier era: it must have survived, because the append at event 5 began after it was acknowledged, and survived at least in part.", 3},
+		{"found, and lost again", []string{"1 2 append 1 1 ok n1", "9 10 read null [1] ok n1", "11 12 read null [] ok n1"},
+			"The append at event 1 was of an earlier era: the read at event 9 found it; when it took effect is open.", 3},
+	} {
+		ch, err := ForModel(BufferedDurableLinearizable, "list", Object{}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := ch.Check(t.Context(), recounted(t, c.ops, "8 *"))
+		if v.Verdict != checkers.Invalid || len(v.Witness.Operations) != c.witnessed || !slices.Contains(v.Witness.Lines, c.want) {
+			t.Errorf("%s: %s, %d operations, %s\nwant %s", c.name, v.Verdict, len(v.Witness.Operations), strings.Join(v.Witness.Lines, "\n"), c.want)
 		}
 	}
 }

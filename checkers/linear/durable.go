@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -169,12 +170,7 @@ func (d durable) bounded(ctx context.Context, e *checkers.Evidence, found []cras
 	return either(read(b.tight), read(b.loose), fmt.Sprintf("it is linearizable, but %s cannot be decided: of some operations it is not known whether a crash hit them, or when their node went on, because they or the crash name no nodes, or because they began while it was injected", d.model))
 }
 
-func byCall(o history.Operation, at int64) int {
-	if o.Call < at {
-		return -1
-	}
-	return 1
-}
+func byCall(o history.Operation, at int64) int { return cmp.Compare(o.Call, at) }
 
 func (d durable) within(ctx context.Context, e *checkers.Evidence, l limits) checkers.Verdict {
 	c := d.inner

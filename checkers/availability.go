@@ -57,7 +57,7 @@ func availability(bounds AvailabilityBounds, e *Evidence) Verdict {
 	m["longest_gap_seconds"] = gap.Seconds()
 	worst, failover := failovers(e, m)
 	v := Verdict{Verdict: Valid, Algorithm: "intervals", Measures: m}
-	v.Reason = fmt.Sprintf("%.1f%% of %d operations succeeded; the longest gap was %s", m["ok_percent"], len(e.Operations), At(gap))
+	v.Reason = fmt.Sprintf("%.1f%% of %d operations succeeded; the longest gap was %s", m["ok_percent"], len(e.Operations), history.At(gap))
 	var exceeded []string
 	w := &Witness{Class: "unavailable"}
 	if m["ok_percent"] < bounds.OKPercent {
@@ -65,15 +65,15 @@ func availability(bounds AvailabilityBounds, e *Evidence) Verdict {
 		w.To = lastEvent(e.Operations)
 	}
 	if bounds.Gap > 0 && gap > bounds.Gap {
-		exceeded = append(exceeded, fmt.Sprintf("nothing succeeded for %s from %s on, at most %s are allowed", At(gap), At(gapFrom), At(bounds.Gap)))
+		exceeded = append(exceeded, fmt.Sprintf("nothing succeeded for %s from %s on, at most %s are allowed", history.At(gap), history.At(gapFrom), history.At(bounds.Gap)))
 		w.From, w.To = gapFrom, gapFrom+gap
 	}
 	if bounds.Failover > 0 && worst != nil && failover > bounds.Failover {
-		took := "took " + At(failover)
+		took := "took " + history.At(failover)
 		if failover == history.Never {
 			took = "never came to an end"
 		}
-		exceeded = append(exceeded, fmt.Sprintf("failing over after %s at %s %s, at most %s are allowed", worst.Fault, At(worst.Start), took, At(bounds.Failover)))
+		exceeded = append(exceeded, fmt.Sprintf("failing over after %s at %s %s, at most %s are allowed", worst.Fault, history.At(worst.Start), took, history.At(bounds.Failover)))
 		w.From, w.To = worst.Start, max(worst.End, worst.Start)
 	}
 	if len(exceeded) > 0 {

@@ -114,6 +114,3 @@ type function struct {
 func (f function) Name() string { return f.name }
 
 func (f function) Check(ctx context.Context, e *Evidence) Verdict { return f.f(ctx, e) }
-
-// At prints a time of a run for people: "3.214 s".
-func At(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
 )
 
@@ -132,10 +133,10 @@ func clip(s string) string {
 func broken(v Verdict, class string, found []node.Finding) Verdict {
 	first := found[0]
 	v.Verdict = Invalid
-	v.Reason = fmt.Sprintf("%s on node %s at %s: %s", first.Invariant, first.Node, At(first.At), clip(first.Text))
+	v.Reason = fmt.Sprintf("%s on node %s at %s: %s", first.Invariant, first.Node, history.At(first.At), clip(first.Text))
 	v.Witness = &Witness{Class: class, Summary: v.Reason, From: first.At, To: first.At}
 	for _, f := range found[:min(len(found), logLinesMax)] {
-		v.Witness.Lines = append(v.Witness.Lines, fmt.Sprintf("%s: %s on node %s: %s", At(f.At), f.Invariant, f.Node, clip(f.Text)))
+		v.Witness.Lines = append(v.Witness.Lines, fmt.Sprintf("%s: %s on node %s: %s", history.At(f.At), f.Invariant, f.Node, clip(f.Text)))
 	}
 	if len(found) > logLinesMax {
 		v.Witness.Lines = append(v.Witness.Lines, fmt.Sprintf("and %d more", len(found)-logLinesMax))

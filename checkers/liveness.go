@@ -69,16 +69,16 @@ func (b LivenessBounds) judge(p Phase, cut bool, e *Evidence) Verdict {
 		took := times[b.Operations-1] - p.Start
 		v.Measures["recovery_seconds"] = took.Seconds()
 		v.Verdict = Valid
-		v.Reason = fmt.Sprintf("%d operations succeeded after healing, the first %d within %s", len(done), b.Operations, At(took))
+		v.Reason = fmt.Sprintf("%d operations succeeded after healing, the first %d within %s", len(done), b.Operations, history.At(took))
 	case invoked == 0:
 		v.Verdict, v.Reason = Unknown, "no operation was invoked in the liveness phase"
 	case cut:
-		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the run was cut short after %s of the liveness phase, when %d operations had succeeded and at least %d are required", At(p.End-p.Start), len(done), b.Operations)
+		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the run was cut short after %s of the liveness phase, when %d operations had succeeded and at least %d are required", history.At(p.End-p.Start), len(done), b.Operations)
 	case b.Within > 0 && p.End < end && invoked < b.Operations:
-		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the liveness phase was cut off after %s, before %d operations could be tried", At(p.End-p.Start), b.Operations)
+		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the liveness phase was cut off after %s, before %d operations could be tried", history.At(p.End-p.Start), b.Operations)
 	default:
 		v.Verdict = Invalid
-		v.Reason = fmt.Sprintf("after everything was healed at %s, %d of %d operations succeeded within %s, at least %d are required", At(p.Start), len(done), invoked, At(end-p.Start), b.Operations)
+		v.Reason = fmt.Sprintf("after everything was healed at %s, %d of %d operations succeeded within %s, at least %d are required", history.At(p.Start), len(done), invoked, history.At(end-p.Start), b.Operations)
 		v.Witness = &Witness{Class: "not live", Summary: v.Reason, From: p.Start, To: end}
 		if last != "" {
 			v.Witness.Lines = []string{"the last error was: " + last}

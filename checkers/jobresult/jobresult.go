@@ -161,7 +161,7 @@ func collect(e *checkers.Evidence, f string) (*reads, error) {
 		}
 		report, outputs, err := parse(o.Output)
 		if err != nil {
-			return nil, fmt.Errorf("the %s of %s at %s: %w", f, o.Key, checkers.At(o.Completed), err)
+			return nil, fmt.Errorf("the %s of %s at %s: %w", f, o.Key, history.At(o.Completed), err)
 		}
 		if r == nil {
 			n := report.Procs

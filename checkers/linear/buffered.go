@@ -89,7 +89,7 @@ func eraName(ends []crash, i int) string {
 	if i == 0 {
 		return "before any crash of the whole system"
 	}
-	return fmt.Sprintf("after the crash %s at %s, from what must have survived", ends[i-1].fault, checkers.At(ends[i-1].at))
+	return fmt.Sprintf("after the crash %s at %s, from what must have survived", ends[i-1].fault, history.At(ends[i-1].at))
 }
 
 // share is how much of an operation a cut has.

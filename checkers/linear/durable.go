@@ -193,7 +193,7 @@ func (d durable) within(ctx context.Context, e *checkers.Evidence, l limits) che
 		o := &v.Witness.Operations[i]
 		if at, ok := limitOf[o.Call]; ok && o.Outcome == history.Info {
 			v.Witness.Lines = append(v.Witness.Lines, fmt.Sprintf("The %s of %s by process %d was open at a crash: it took effect by %s (event %d), or never.",
-				o.F, o.Input, o.Process, checkers.At(timeOf(e, at)), at))
+				o.F, o.Input, o.Process, history.At(timeOf(e, at)), at))
 		}
 	}
 	return v

@@ -95,9 +95,9 @@ func drawPage(e *checkers.Evidence, ops []op, p *search.Problem, in map[int32]bo
 	for i := range ops {
 		o := &ops[i]
 		h := &e.Operations[o.source]
-		note := fmt.Sprintf("process %d, node %s, invoked at %s", h.Process, h.Node, checkers.At(h.Invoked))
+		note := fmt.Sprintf("process %d, node %s, invoked at %s", h.Process, h.Node, history.At(h.Invoked))
 		if h.Outcome == history.OK {
-			note += ", completed at " + checkers.At(h.Completed)
+			note += ", completed at " + history.At(h.Completed)
 		} else {
 			note += ", outcome unknown"
 		}
@@ -219,7 +219,7 @@ func (s *stretched) faults(windows []checkers.FaultWindow) []porcupine.Annotatio
 		}
 		notes = append(notes, porcupine.Annotation{
 			Tag: "fault: " + w.Kind, Start: start, End: end, Description: w.Fault,
-			Details:   fmt.Sprintf("%v from %s to %s", w.Nodes, checkers.At(w.Start), checkers.At(w.End)),
+			Details:   fmt.Sprintf("%v from %s to %s", w.Nodes, history.At(w.Start), history.At(w.End)),
 			TextColor: "#5b1010", BackgroundColor: "#ffd9d2",
 		})
 	}

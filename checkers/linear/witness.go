@@ -310,9 +310,9 @@ func (t *trial) the(i int32) string {
 		fmt.Fprintf(&b, ", node %s", h.Node)
 	}
 	if h.Outcome == history.OK {
-		fmt.Fprintf(&b, ", %s to %s)", checkers.At(h.Invoked), checkers.At(h.Completed))
+		fmt.Fprintf(&b, ", %s to %s)", history.At(h.Invoked), history.At(h.Completed))
 	} else {
-		fmt.Fprintf(&b, ", from %s, outcome unknown)", checkers.At(h.Invoked))
+		fmt.Fprintf(&b, ", from %s, outcome unknown)", history.At(h.Invoked))
 	}
 	if h.Outcome != history.OK || !told(h.F) {
 		return b.String()
@@ -341,7 +341,7 @@ func (t *trial) fromNowhere(i, v int32) *conflict {
 		h := &t.all[source]
 		c.class = AbortedRead
 		c.summary = fmt.Sprintf("%s, although the %s of %s had failed at %s (process %d): it certainly did not happen",
-			t.the(i), h.F, t.values[v], checkers.At(h.Completed), h.Process)
+			t.the(i), h.F, t.values[v], history.At(h.Completed), h.Process)
 	}
 	return c
 }

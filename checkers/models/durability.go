@@ -249,7 +249,7 @@ func (l *loss) judge(o DurabilityOptions) judged {
 	if len(l.lost) == 0 {
 		return judged{}
 	}
-	say := fmt.Sprintf("%s at %s lost %s, the oldest %s old", l.crash.Fault, checkers.At(l.crash.Start), plural(len(l.lost), "acknowledged operation"), l.age())
+	say := fmt.Sprintf("%s at %s lost %s, the oldest %s old", l.crash.Fault, history.At(l.crash.Start), plural(len(l.lost), "acknowledged operation"), l.age())
 	for i, s := range l.survivor {
 		if s != nil {
 			return invalid("lost, not a suffix", fmt.Sprintf("%s: %s is gone, and %s, which came after it, is not", say, l.lost[i].Input, s.Input), *l.lost[i], *s, *l.proof[i])

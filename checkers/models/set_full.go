@@ -206,7 +206,7 @@ func concludeSet(elements []element, linearizable bool) judged {
 	case len(lost) > 0:
 		e := lost[0]
 		return with(invalid("lost", fmt.Sprintf("%s lost (%s): %s was known at %s, and the read invoked at %s does not have it, nor has any later one",
-			plural(len(lost), "element"), values(lost), e.value, checkers.At(e.known.Completed), checkers.At(e.absent.Invoked)),
+			plural(len(lost), "element"), values(lost), e.value, history.At(e.known.Completed), history.At(e.absent.Invoked)),
 			*e.add, *e.known, *e.absent), m)
 	case len(stable) == 0:
 		return with(unknown("of %s none was certainly there to stay: no read began after one was known (%s never read)",
@@ -214,7 +214,7 @@ func concludeSet(elements []element, linearizable bool) judged {
 	case linearizable && len(stale) > 0:
 		e := stale[0]
 		return with(invalid("stale", fmt.Sprintf("%s stale (%s): %s was known at %s, and the read invoked at %s does not have it, although a later one has",
-			plural(len(stale), "element"), values(stale), e.value, checkers.At(e.known.Completed), checkers.At(e.absent.Invoked)),
+			plural(len(stale), "element"), values(stale), e.value, history.At(e.known.Completed), history.At(e.absent.Invoked)),
 			*e.add, *e.known, *e.absent, *e.present), m)
 	}
 	return with(valid("%d of %s stable, none lost; %d stale for a time, %d never read", len(stable), plural(len(elements), "element"), len(stale), len(unread)), m)

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -94,7 +95,7 @@ func (t *tally) add(event int32, sum int64) *checkers.Verdict {
 	if sum == t.sum {
 		return nil
 	}
-	v := t.r.violated("conservation", []int32{t.first, event}, "the sum of values is %d at %s and %d at %s", t.sum, checkers.At(t.r.ev[t.first].T), sum, checkers.At(t.r.ev[event].T))
+	v := t.r.violated("conservation", []int32{t.first, event}, "the sum of values is %d at %s and %d at %s", t.sum, history.At(t.r.ev[t.first].T), sum, history.At(t.r.ev[event].T))
 	return &v
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -53,13 +54,13 @@ func consistentCut(r *run, _ Options) checkers.Verdict {
 			continue
 		}
 		if !v.replayed {
-			moments = append(moments, moment{v.done, func() []place { return r.atLine(v.line, v.event) }, fmt.Sprintf("the line of the recovery at %s", checkers.At(r.ev[v.event].T))})
+			moments = append(moments, moment{v.done, func() []place { return r.atLine(v.line, v.event) }, fmt.Sprintf("the line of the recovery at %s", history.At(r.ev[v.event].T))})
 		}
 		over := r.replaysOver(v.done)
 		if over == none || k+1 < len(r.recoveries) && r.recoveries[k+1].event < over {
 			continue // the next one had begun: there is no state between the two
 		}
-		moments = append(moments, moment{over, func() []place { return r.now(over) }, fmt.Sprintf("the state after the recovery at %s", checkers.At(r.ev[v.event].T))})
+		moments = append(moments, moment{over, func() []place { return r.now(over) }, fmt.Sprintf("the state after the recovery at %s", history.At(r.ev[v.event].T))})
 	}
 	if len(moments) == 0 {
 		return lacks("committed round and no completed recovery")
@@ -110,5 +111,5 @@ func (r *run) state(p int32, at place) string {
 	if at.at == 0 {
 		return fmt.Sprintf("%s at the beginning of incarnation %d", r.procs[p], r.incs[at.inc].number)
 	}
-	return fmt.Sprintf("%s at %s", r.procs[p], checkers.At(r.ev[r.incs[at.inc].events[at.at-1]].T))
+	return fmt.Sprintf("%s at %s", r.procs[p], history.At(r.ev[r.incs[at.inc].events[at.at-1]].T))
 }

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -153,7 +154,7 @@ func (f *fence) received(i, m int32) *checkers.Verdict {
 		return nil
 	}
 	quoted := append([]int32{begin, i}, f.sends[m]...)
-	v := r.violated("undone-message", quoted, "%s received the message %s, whose sending by %s had been undone by the restore at %s", r.ev[i].Proc, r.msgs[m], r.procs[from], checkers.At(r.ev[begin].T))
+	v := r.violated("undone-message", quoted, "%s received the message %s, whose sending by %s had been undone by the restore at %s", r.ev[i].Proc, r.msgs[m], r.procs[from], history.At(r.ev[begin].T))
 	return &v
 }
 

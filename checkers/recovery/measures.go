@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -32,7 +33,7 @@ func terminates(r *run, o Options) checkers.Verdict {
 			if end-began < limit {
 				return unknown("the record ends %s after a recovery began that had not ended", end-began)
 			}
-			return r.violated("hung", []int32{v.event}, "the recovery at %s never ended: %s did not resume in the %s that the record goes on", checkers.At(began), r.procs[late], end-began)
+			return r.violated("hung", []int32{v.event}, "the recovery at %s never ended: %s did not resume in the %s that the record goes on", history.At(began), r.procs[late], end-began)
 		}
 	}
 	for _, p := range r.members() {

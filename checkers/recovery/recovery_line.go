@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -146,7 +147,7 @@ func (r *run) newestRound(v *recovery) *checkers.Verdict {
 			whole = whole && r.usable(c, v.event) && r.usable(c, until)
 		}
 		if whole {
-			bad := r.violated("older", []int32{i, v.event}, "the recovery at %s takes round %d; round %d had been committed at %s, and all of its parts were there", checkers.At(r.ev[v.event].T), took, e.Round, checkers.At(e.T))
+			bad := r.violated("older", []int32{i, v.event}, "the recovery at %s takes round %d; round %d had been committed at %s, and all of its parts were there", history.At(r.ev[v.event].T), took, e.Round, history.At(e.T))
 			return &bad
 		}
 	}
@@ -172,7 +173,7 @@ func (r *run) latestLine(s *situation, v *recovery) *checkers.Verdict {
 		if x := want[p]; x > 0 && int(x) <= len(s.p.ckpts[p]) {
 			quoted = append(quoted, r.ckpts[s.p.ckpts[p][x-1]].begin)
 		}
-		when := checkers.At(r.ev[v.event].T)
+		when := history.At(r.ev[v.event].T)
 		var bad checkers.Verdict
 		switch {
 		case !there:
@@ -320,7 +321,7 @@ func noDomino(r *run, _ Options) checkers.Verdict {
 			for _, c := range b.useless {
 				quoted = append(quoted, r.ckpts[c].begin)
 			}
-			return r.violated("domino", quoted, "the recovery at %s set %s back behind %d checkpoints, %d of which belong to no consistent line", checkers.At(r.ev[v.event].T), r.procs[b.proc], b.ckpts, len(b.useless))
+			return r.violated("domino", quoted, "the recovery at %s set %s back behind %d checkpoints, %d of which belong to no consistent line", history.At(r.ev[v.event].T), r.procs[b.proc], b.ckpts, len(b.useless))
 		}
 	}
 	return valid("%d recoveries passed over no useless checkpoint", len(r.recoveries))

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"github.com/cleancut/cleancut/harness/history"
 	"maps"
 	"slices"
 
@@ -457,7 +458,7 @@ func (r *run) lineKept() *checkers.Verdict {
 		for p := range best {
 			if int(best[p]) <= len(all.ckpts[p]) && all.position(int32(p), best[p]) > s.p.position(int32(p), left[p]) {
 				c := all.ckpts[p][best[p]-1]
-				bad := r.violated("needed", append([]int32{r.ckpts[c].begin, v.event}, r.ckpts[c].losses...), "the recovery at %s would have taken %s, which had been deleted", checkers.At(r.ev[v.event].T), r.name(int32(p), c))
+				bad := r.violated("needed", append([]int32{r.ckpts[c].begin, v.event}, r.ckpts[c].losses...), "the recovery at %s would have taken %s, which had been deleted", history.At(r.ev[v.event].T), r.name(int32(p), c))
 				return &bad
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -25,7 +26,7 @@ func atomicRounds(r *run, _ Options) checkers.Verdict {
 	if len(r.rounds) == 0 && r.kinds[record.RoundAbort] == 0 {
 		for _, v := range r.recoveries {
 			if round := r.ev[v.event].Round; round > 0 {
-				return r.violated("uncommitted", []int32{v.event}, "the recovery at %s takes round %d; no round was ever committed", checkers.At(r.ev[v.event].T), round)
+				return r.violated("uncommitted", []int32{v.event}, "the recovery at %s takes round %d; no round was ever committed", history.At(r.ev[v.event].T), round)
 			}
 		}
 		return lacks("committed round")
@@ -107,13 +108,13 @@ func (r *run) recoveredRound(i int32, committed map[int]int32) *checkers.Verdict
 	}
 	c, ok := committed[e.Round]
 	if !ok {
-		v := r.violated("uncommitted", []int32{i}, "the recovery at %s takes round %d, which had not been committed", checkers.At(e.T), e.Round)
+		v := r.violated("uncommitted", []int32{i}, "the recovery at %s takes round %d, which had not been committed", history.At(e.T), e.Round)
 		return &v
 	}
 	for _, p := range sorted(r.lineOf(c)) {
 		name := r.procs[p]
 		if k, in := e.Line[name]; in && k != r.ev[c].Line[name] {
-			v := r.violated("mix", []int32{c, i}, "the recovery at %s takes round %d with checkpoint %q of %s; the round has %s", checkers.At(e.T), e.Round, k, name, r.ev[c].Line[name])
+			v := r.violated("mix", []int32{c, i}, "the recovery at %s takes round %d with checkpoint %q of %s; the round has %s", history.At(e.T), e.Round, k, name, r.ev[c].Line[name])
 			return &v
 		}
 	}
@@ -134,7 +135,7 @@ func (r *run) restoredPart(i int32, committed map[int]int32) *checkers.Verdict {
 			got = r.ckptOf[r.proc[i]][e.Ckpt]
 		}
 		if got != want {
-			v := r.violated("mix", []int32{v.event, i}, "%s was restored to %s; the recovery at %s has %s", e.Proc, r.name(r.proc[i], got), checkers.At(r.ev[v.event].T), r.name(r.proc[i], want))
+			v := r.violated("mix", []int32{v.event, i}, "%s was restored to %s; the recovery at %s has %s", e.Proc, r.name(r.proc[i], got), history.At(r.ev[v.event].T), r.name(r.proc[i], want))
 			return &v
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"sort"
 	"time"
 
-	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -372,7 +372,7 @@ func (r *run) levels(c, event int32) int {
 // say describes an event in words.
 func (r *run) say(i int32) string {
 	e := &r.ev[i]
-	s := fmt.Sprintf("%s: %s (incarnation %d) %s", checkers.At(e.T), e.Proc, e.Inc, e.Kind)
+	s := fmt.Sprintf("%s: %s (incarnation %d) %s", history.At(e.T), e.Proc, e.Inc, e.Kind)
 	for _, f := range [...]struct{ name, value string }{
 		{"", e.Msg}, {"peer", e.Peer}, {"checkpoint", e.Ckpt}, {"level", e.Level}, {"source", e.Source}, {"sink", e.Sink}, {"", e.ID}, {"digest", e.Digest}, {"because", e.Reason},
 	} {

@@ -288,3 +288,14 @@ func mustMap(t *testing.T, pairs ...Pair) Value {
 	}
 	return v
 }
+
+func TestTimesOfLessThanAMillisecondKeepTheirDigits(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0.000 s", 5: "0.000000005 s", -1500: "-0.000002 s", 999 * time.Microsecond: "0.000999 s",
+		time.Millisecond: "0.001 s", 3214 * time.Millisecond: "3.214 s",
+	} {
+		if got := At(d); got != want {
+			t.Errorf("%d: %s, want %s", d, got, want)
+		}
+	}
+}

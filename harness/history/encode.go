@@ -248,7 +248,17 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// seconds prints a time of a history for people: "3.214 s".
-func seconds(d time.Duration) string {
-	return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s"
+// At prints a time of a history for people: "3.214 s". Times of less than a
+// millisecond, as histories that were written by hand have, keep more digits:
+// "0.000000005 s".
+func At(d time.Duration) string {
+	digits := 3
+	switch small := d.Abs(); {
+	case small == 0 || small >= time.Millisecond:
+	case small >= time.Microsecond:
+		digits = 6
+	default:
+		digits = 9
+	}
+	return strconv.FormatFloat(d.Seconds(), 'f', digits, 64) + " s"
 }

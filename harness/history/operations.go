@@ -40,7 +40,7 @@ func Operations(events []Event) ([]Operation, error) {
 			return nil, wrong("it follows event %d; indices must rise", events[i-1].Index)
 		}
 		if i > 0 && e.Time < events[i-1].Time {
-			return nil, wrong("its time, %s, is before that of the event before it, %s", seconds(e.Time), seconds(events[i-1].Time))
+			return nil, wrong("its time, %s, is before that of the event before it, %s", At(e.Time), At(events[i-1].Time))
 		}
 		at, busy := open[e.Process]
 		switch e.Kind {
@@ -158,12 +158,12 @@ func (o Operation) String() string {
 	if !o.Input.IsNil() {
 		s += " " + o.Input.String()
 	}
-	s += fmt.Sprintf(" invoked at %s", seconds(o.Invoked))
+	s += fmt.Sprintf(" invoked at %s", At(o.Invoked))
 	switch {
 	case o.Outcome == OK:
-		s += fmt.Sprintf(", ok at %s: %s", seconds(o.Completed), o.Output)
+		s += fmt.Sprintf(", ok at %s: %s", At(o.Completed), o.Output)
 	case o.Outcome == Fail:
-		s += fmt.Sprintf(", failed at %s", seconds(o.Completed))
+		s += fmt.Sprintf(", failed at %s", At(o.Completed))
 	default:
 		s += ", outcome unknown"
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
@@ -33,7 +33,7 @@ func Text(w io.Writer, r *rundir.Result, where string) error {
 		}
 	}
 	for _, f := range unexplained(r) {
-		fmt.Fprintf(&b, "  finding  %s on node %s at %s: %s\n", f.Invariant, f.Node, checkers.At(f.At), firstLine(f.Text))
+		fmt.Fprintf(&b, "  finding  %s on node %s at %s: %s\n", f.Invariant, f.Node, history.At(f.At), firstLine(f.Text))
 	}
 	for _, c := range r.Checkers {
 		fmt.Fprintf(&b, "  %-8s %s: %s\n", c.Verdict, c.Checker, firstLine(c.Reason))

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/cleancut/cleancut/harness/internal/jsonline"
 )
 
 // ErrTorn marks an incomplete last line: the recorder was killed while it
@@ -32,16 +34,19 @@ func (e *SyntaxError) Unwrap() error { return e.Err }
 // and the NUL bytes that a killed recorder leaves at the end are skipped.
 type Decoder struct {
 	r     *bufio.Reader
-	words map[string]string
+	words *jsonline.Words
 	lists ListReader
 	line  int
 	next  int64
 	last  time.Duration
 }
 
+// maxWords bounds of how many functions, keys and nodes there is one copy.
+const maxWords = 1 << 16
+
 // NewDecoder returns a decoder that reads from r.
 func NewDecoder(r io.Reader) *Decoder {
-	return &Decoder{r: bufio.NewReaderSize(r, MaxLine), words: map[string]string{}}
+	return &Decoder{r: bufio.NewReaderSize(r, MaxLine), words: jsonline.NewWords(maxWords)}
 }
 
 // Next returns the next event. It returns io.EOF after the last one, ErrTorn
@@ -93,7 +98,7 @@ func (d *Decoder) end(rest []byte) error {
 }
 
 func (d *Decoder) parse(line []byte) (Event, error) {
-	p := parser{line: line, words: d.words, lists: d.lists}
+	p := parser{Line: jsonline.Line{Text: line, Words: d.words}, lists: d.lists}
 	e, err := p.event()
 	d.lists = p.lists
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/cleancut/cleancut/harness/internal/jsonline"
 )
 
 // MaxLine is the greatest length in bytes of one event in JSONL, newline
@@ -190,15 +192,15 @@ func (v Value) MarshalJSON() ([]byte, error) { return v.AppendJSON(nil), nil }
 
 // UnmarshalJSON is the inverse of MarshalJSON.
 func (v *Value) UnmarshalJSON(b []byte) error {
-	p := parser{line: b}
-	p.space()
+	p := parser{Line: jsonline.Line{Text: b}}
+	p.Space()
 	got, err := p.value(0)
 	if err != nil {
 		return err
 	}
-	p.space()
-	if p.at != len(b) {
-		return fmt.Errorf("value: unexpected %s after it", p.here())
+	p.Space()
+	if !p.Ended() {
+		return fmt.Errorf("value: unexpected %s after it", p.Here())
 	}
 	*v = got
 	return nil

@@ -1,21 +1,18 @@
 package record
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/cleancut/cleancut/harness/internal/jsonline"
 )
 
 // parser reads one event from one line: a subset of JSON with known fields,
 // integers, strings, lists of strings and flat maps.
 type parser struct {
-	line []byte
-	at   int
-	// words holds strings read before, so that equal ones share memory.
-	words map[string]string
+	jsonline.Line
 	field string // what is being read, for errors
 }
 
@@ -47,8 +44,8 @@ func (p *parser) event() (e Event, err error) {
 		return p.value(&e, f)
 	})
 	p.field = ""
-	if err == nil && p.at != len(p.line) {
-		err = p.fail("unexpected %s after the object", p.here())
+	if err == nil && !p.Ended() {
+		err = p.fail("unexpected %s after the object", p.Here())
 	}
 	if missing := always &^ seen; err == nil && missing != 0 {
 		p.field = missing.first().String()
@@ -59,33 +56,33 @@ func (p *parser) event() (e Event, err error) {
 
 // object parses an object and calls f at the value of each key.
 func (p *parser) object(f func(key string) error) error {
-	p.space()
-	if !p.take('{') {
-		return p.fail("expected an object that begins with {, found %s", p.here())
+	p.Space()
+	if !p.Take('{') {
+		return p.fail("expected an object that begins with {, found %s", p.Here())
 	}
-	p.space()
-	for first := true; !p.take('}'); first = false {
+	p.Space()
+	for first := true; !p.Take('}'); first = false {
 		if !first {
-			if !p.take(',') {
-				return p.fail("expected , or } after a value, found %s", p.here())
+			if !p.Take(',') {
+				return p.fail("expected , or } after a value, found %s", p.Here())
 			}
-			p.space()
+			p.Space()
 		}
 		key, err := p.str()
 		if err != nil {
 			return err
 		}
-		p.space()
-		if !p.take(':') {
-			return p.fail("expected : after the name %q, found %s", key, p.here())
+		p.Space()
+		if !p.Take(':') {
+			return p.fail("expected : after the name %q, found %s", key, p.Here())
 		}
-		p.space()
+		p.Space()
 		if err := f(key); err != nil {
 			return err
 		}
-		p.space()
+		p.Space()
 	}
-	p.space()
+	p.Space()
 	return nil
 }
 
@@ -153,128 +150,52 @@ func (p *parser) entries(twice func(string) bool, f func(string) error) error {
 	})
 }
 
-func (p *parser) space() {
-	for p.at < len(p.line) && (p.line[p.at] == ' ' || p.line[p.at] == '\t' || p.line[p.at] == '\r') {
-		p.at++
-	}
-}
-
-func (p *parser) take(c byte) bool {
-	if p.at < len(p.line) && p.line[p.at] == c {
-		p.at++
-		return true
-	}
-	return false
-}
-
-// here describes what stands at the current position.
-func (p *parser) here() string {
-	if p.at >= len(p.line) {
-		return "the end of the line"
-	}
-	rest := p.line[p.at:]
-	if len(rest) > 20 {
-		rest = rest[:20]
-	}
-	return fmt.Sprintf("%q at column %d", rest, p.at+1)
-}
-
 func (p *parser) integer() (int64, error) {
-	from := p.at
-	p.take('-')
-	digits := p.at
-	for p.at < len(p.line) && p.line[p.at] >= '0' && p.line[p.at] <= '9' {
-		p.at++
+	n, err := p.Integer()
+	return n, p.wrong(err)
+}
+
+func (p *parser) str() (string, error) {
+	s, err := p.String()
+	return s, p.wrong(err)
+}
+
+// wrong says which field an error is about.
+func (p *parser) wrong(err error) error {
+	if err == nil {
+		return nil
 	}
-	if p.at == digits {
-		p.at = from
-		return 0, p.fail("expected an integer, found %s", p.here())
-	}
-	if p.line[digits] == '0' && p.at > digits+1 {
-		return 0, p.fail("%s has a leading zero", p.line[from:p.at])
-	}
-	if p.at < len(p.line) && strings.IndexByte(".eE", p.line[p.at]) >= 0 {
-		return 0, p.fail("expected an integer, found a fraction or exponent at column %d", p.at+1)
-	}
-	n, err := strconv.ParseInt(string(p.line[from:p.at]), 10, 64)
-	if err != nil {
-		return 0, p.fail("%s does not fit into 64 bits", p.line[from:p.at])
-	}
-	return n, nil
+	return &FieldError{p.field, err.Error()}
 }
 
 func (p *parser) boolean() (bool, error) {
 	for _, b := range []bool{true, false} {
-		if word := strconv.FormatBool(b); strings.HasPrefix(string(p.line[p.at:min(len(p.line), p.at+len(word))]), word) {
-			p.at += len(word)
+		if word := strconv.FormatBool(b); p.Begins(word) {
+			p.At += len(word)
 			return b, nil
 		}
 	}
-	return false, p.fail("expected true or false, found %s", p.here())
+	return false, p.fail("expected true or false, found %s", p.Here())
 }
 
 func (p *parser) list() (list []string, err error) {
-	if !p.take('[') {
-		return nil, p.fail("expected a list of strings, found %s", p.here())
+	if !p.Take('[') {
+		return nil, p.fail("expected a list of strings, found %s", p.Here())
 	}
-	p.space()
-	for first := true; !p.take(']'); first = false {
+	p.Space()
+	for first := true; !p.Take(']'); first = false {
 		if !first {
-			if !p.take(',') {
-				return nil, p.fail("expected , or ] in a list, found %s", p.here())
+			if !p.Take(',') {
+				return nil, p.fail("expected , or ] in a list, found %s", p.Here())
 			}
-			p.space()
+			p.Space()
 		}
 		s, err := p.str()
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, s)
-		p.space()
+		p.Space()
 	}
 	return list, nil
-}
-
-// str parses a JSON string.
-func (p *parser) str() (string, error) {
-	if !p.take('"') {
-		return "", p.fail("expected a string, found %s", p.here())
-	}
-	from, escaped := p.at, false
-	for p.at < len(p.line) {
-		switch c := p.line[p.at]; {
-		case c == '"':
-			raw := p.line[from:p.at]
-			p.at++
-			if !utf8.Valid(raw) {
-				return "", p.fail("the string %q is not UTF-8", raw)
-			}
-			if !escaped {
-				return p.word(raw), nil
-			}
-			var s string
-			if err := json.Unmarshal(p.line[from-1:p.at], &s); err != nil {
-				return "", p.fail("the string %q: %v", raw, err)
-			}
-			return s, nil
-		case c == '\\':
-			escaped = true
-			p.at += 2
-		case c < 0x20:
-			return "", p.fail("a control character at column %d of a string", p.at+1)
-		default:
-			p.at++
-		}
-	}
-	p.at = len(p.line)
-	return "", p.fail("a string that has no end")
-}
-
-func (p *parser) word(raw []byte) string {
-	if s, ok := p.words[string(raw)]; ok {
-		return s
-	}
-	s := string(raw)
-	p.words[s] = s
-	return s
 }

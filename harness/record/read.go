@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/cleancut/cleancut/harness/internal/jsonline"
 )
 
 // Limits bound what is read. Zero means the default.
@@ -13,6 +15,10 @@ type Limits struct {
 	Events int // most events of a record; DefaultEvents
 	Line   int // longest line in bytes; DefaultLine
 }
+
+// maxWords bounds of how many processes, channels and messages there is one
+// copy.
+const maxWords = 1 << 22
 
 // Defaults of Limits. A record of DefaultEvents takes some 20 GB of memory.
 const (
@@ -57,7 +63,7 @@ func Read(r io.Reader, l Limits) (events []Event, torn bool, err error) {
 		l.Line = DefaultLine
 	}
 	b := bufio.NewReaderSize(r, max(16, l.Line))
-	words := map[string]string{}
+	words := jsonline.NewWords(maxWords)
 	v := newValidator()
 	for n := 1; ; n++ {
 		line, err := b.ReadSlice('\n')
@@ -79,7 +85,7 @@ func Read(r io.Reader, l Limits) (events []Event, torn bool, err error) {
 		if len(events) == l.Events {
 			return nil, false, &LineError{n, fmt.Errorf("the record has more than %d events; allow more or cut it", l.Events)}
 		}
-		p := parser{line: line, words: words}
+		p := parser{Line: jsonline.Line{Text: line, Words: words}}
 		e, err := p.event()
 		if err == nil {
 			err = v.add(&e, n)

@@ -128,7 +128,7 @@ var judgements = slices.Concat([]judgement{
 		return models.FinalRegisters(o.initialOr(history.Nil)), nil
 	}},
 	{"durable", append(slices.Clone(registers), "set", "set-full", "list", "log"), "no crash loses what was acknowledged (or no more than --max-lag), nothing that failed is there", func(_ string, o *judgeOptions) (checkers.Checker, error) {
-		return models.Durability(models.DurabilityOptions{Time: o.maxLag, Operations: o.maxLagging}), nil
+		return models.Durability(models.DurabilityOptions{Time: o.maxLag, Operations: o.maxLagging, Initial: o.initialOr(history.Nil)}), nil
 	}},
 	{"kafka", []string{"log"}, "partitions with offsets lose, double, skip and reorder nothing", fixed(models.Kafka())},
 	{"set-full", []string{"set", "set-full"}, "no element is lost; elements may be stale for a time", fixed(models.SetFull(false))},

@@ -37,7 +37,7 @@ func (s *survey) take(o *history.Operation) {
 	case Add, Append, Enqueue:
 		s.collection = true
 		s.mutate(o)
-	case "remove":
+	case Remove:
 		s.collection = true
 		if o.Outcome != history.Fail {
 			s.removers[identity(o.Input)] = append(s.removers[identity(o.Input)], o)
@@ -46,7 +46,7 @@ func (s *survey) take(o *history.Operation) {
 		if o.Outcome == history.OK {
 			s.reads = append(s.reads, o)
 		}
-	case "contains", "sync": // change nothing, and read nothing whole
+	case Contains, "sync": // change nothing, and read nothing whole
 	default:
 		s.odd = fmt.Sprintf("the %s at event %d: only read, write, cas and delete of registers, and read, add, append, enqueue and remove of collections can be judged by what is read after a crash", o.F, o.Call)
 	}

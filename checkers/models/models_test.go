@@ -167,3 +167,34 @@ func TestWhatProvesNothingIsUnknown(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatACheckerDoesNotKnowMayHaveChangedSomething(t *testing.T) {
+	n := history.Int(1)
+	for _, c := range []struct {
+		checker checkers.Checker
+		ops     []history.Operation // valid or invalid without what is odd
+		odd     string
+	}{
+		{SetFull(false), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.List(), 9, 0)}, Remove},
+		{SetFull(true), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.List(), 9, 0)}, Remove},
+		{FinalSet(), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.List(), 9, 0)}, Remove},
+		{CounterBounds(0), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.Int(0), 9, 0)}, "decrement"},
+		{FinalCounter(0), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.Int(0), 9, 0)}, "decrement"},
+		{TotalQueue(false), []history.Operation{done(Enqueue, n, n, 0, 0), done(Dequeue, history.Nil, history.Nil, 9, 0)}, "purge"},
+		{UnorderedQueue(), []history.Operation{done(Dequeue, history.Nil, n, 9, 0)}, "push"},
+	} {
+		if v := c.checker.Check(t.Context(), &checkers.Evidence{Operations: c.ops}); v.Verdict != checkers.Invalid {
+			t.Errorf("%s: %s (%s), want invalid", c.checker.Name(), v.Verdict, v.Reason)
+		}
+		odd := done(c.odd, n, n, 4, 0)
+		e := &checkers.Evidence{Operations: []history.Operation{c.ops[0], odd}}
+		e.Operations = append(e.Operations, c.ops[1:]...)
+		if v := c.checker.Check(t.Context(), e); v.Verdict != checkers.Unknown || !strings.Contains(v.Reason, c.odd) {
+			t.Errorf("%s with a %s: %s (%s), want unknown", c.checker.Name(), c.odd, v.Verdict, v.Reason)
+		}
+		e.Operations[1].Outcome = history.Fail
+		if v := c.checker.Check(t.Context(), e); v.Verdict != checkers.Invalid {
+			t.Errorf("%s with a %s that failed: %s (%s), want invalid", c.checker.Name(), c.odd, v.Verdict, v.Reason)
+		}
+	}
+}

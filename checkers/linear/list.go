@@ -32,6 +32,9 @@ func (lists) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 	if h.Outcome != history.OK {
 		return false, nil
 	}
+	if h.Output.Kind() == history.KindSet {
+		return false, fmt.Errorf("it returned the set %s, which has no order; expected a list", h.Output)
+	}
 	var err error
 	a.list, err = in.list(&h.Output)
 	return true, err

@@ -198,3 +198,24 @@ func TestWhatACheckerDoesNotKnowMayHaveChangedSomething(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatCannotBeReadIsNoViolation(t *testing.T) {
+	for _, c := range []struct {
+		checker checkers.Checker
+		text    string
+		want    checkers.Validity
+		says    string
+	}{
+		{Bank(BankOptions{}), at(0, "read", "nil", "{0 1.5}"), checkers.Unknown, "1.5 of account 0 cannot be judged"},
+		{Bank(BankOptions{}), at(0, "read", "nil", "[[:a 10]]"), checkers.Unknown, "cannot be judged"},
+		{WriteSkew(), at(0, "insert", "[1 [1 nil]]", "[1 [1 nil]]") + at(0, "insert", "[2 [nil 2]]", "[2 [nil 2]]"), checkers.Unknown, "--independent"},
+		{Predicates(), at(0, "init", "{1 3}", "{1 3}") + at(0, "txn", "[]", "[[:rp true {1 3}]]"), checkers.Valid, ""},
+		{Predicates(), at(0, "init", "{1 3}", "{1 3}") + at(0, "txn", "[]", "[[:rp true {}]]"), checkers.Invalid, ""},
+		{Predicates(), at(0, "init", "{1 3}", "{1 3}") + at(0, "txn", "[]", "[[:rp false {}]]"), checkers.Unknown, "the predicate false"},
+	} {
+		v := c.checker.Check(t.Context(), &checkers.Evidence{Operations: parse(t, c.text)})
+		if v.Verdict != c.want || !strings.Contains(v.Reason, c.says) {
+			t.Errorf("%s of\n%s: %s (%s), want %s and %q", c.checker.Name(), c.text, v.Verdict, v.Reason, c.want, c.says)
+		}
+	}
+}

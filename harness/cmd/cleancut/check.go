@@ -63,6 +63,9 @@ one or more models of recovery, or by all.`,
   cleancut check events.jsonl --workload checkpoint --model consistent-cut,recovery-line`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.timeout < 0 {
+				return usage(fmt.Errorf("--timeout %s: expected a positive duration, or 0 for the default of %s", f.timeout, checkers.DefaultTimeout))
+			}
 			info, err := os.Stat(args[0])
 			if err != nil {
 				return usage(err)

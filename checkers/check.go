@@ -115,5 +115,10 @@ func (f function) Name() string { return f.name }
 
 func (f function) Check(ctx context.Context, e *Evidence) Verdict { return f.f(ctx, e) }
 
-// At prints a time of a run for people: "3.214 s".
-func At(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }
+// At prints a time of a run for people: "3.214 s", or "30ns" where that would be nothing.
+func At(d time.Duration) string {
+	if 0 < d && d < time.Millisecond {
+		return d.String() // of a history without times, say, whose clock are its indices
+	}
+	return fmt.Sprintf("%.3f s", d.Seconds())
+}

@@ -248,7 +248,10 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// seconds prints a time of a history for people: "3.214 s".
+// seconds prints a time of a history for people: "3.214 s", or "30ns" where that would be nothing.
 func seconds(d time.Duration) string {
+	if 0 < d && d < time.Millisecond {
+		return d.String() // of a history without times, say, whose clock are its indices
+	}
 	return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s"
 }

@@ -250,3 +250,29 @@ func TestHistoriesAsEditorsLeaveThemAreRead(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAHistoryMayMeanOtherwiseIsSaid(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const late = "{:type :invoke :process 0 :f :write :value nil}{:type :ok :process 0 :f :write :value 5}" +
+		"{:type :invoke :process 0 :f :read :value nil}{:type :ok :process 0 :f :read :value 5}"
+	const tuples = "{:type :invoke :process 0 :f :write :value [1 1]}{:type :ok :process 0 :f :write :value [1 1]}" +
+		"{:type :invoke :process 0 :f :read :value [2 nil]}{:type :ok :process 0 :f :read :value [2 nil]}"
+	for _, c := range []struct {
+		text, flags, says, not string
+		code                   int
+	}{
+		{late, "", "VALID", "another argument", exitValid},
+		{strings.Replace(late, ":write :value nil", ":write :value 4", 1), "", "1 operations were ok with another argument than they were invoked with", "", exitInvalid},
+		{tuples, "", "--independent takes them apart", "", exitInvalid},
+		{tuples, " --independent", "VALID", "takes them apart", exitValid},
+		{strings.Replace(tuples, "[2 nil]}{", "nil}{", 1), "", "INVALID", "takes them apart", exitInvalid},
+	} {
+		if err := os.WriteFile("h.edn", []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := cleancut(t, strings.Fields("check h.edn --workload register"+c.flags)...)
+		if got.code != c.code || !strings.Contains(got.out, c.says) || c.not != "" && strings.Contains(got.out, c.not) {
+			t.Errorf("%s%s: exit code %d, want %d and %q, not %q\n%s%s", c.text, c.flags, got.code, c.code, c.says, c.not, got.out, got.err)
+		}
+	}
+}

@@ -219,3 +219,14 @@ func TestWhatCannotBeReadIsNoViolation(t *testing.T) {
 		}
 	}
 }
+
+func TestACircleIsToldStepByStep(t *testing.T) {
+	v := Sequential(history.Nil).Check(t.Context(), &checkers.Evidence{Operations: parse(t, at(0, "write", "1", "1")+at(0, "read", "nil", "nil"))})
+	if v.Verdict != checkers.Invalid {
+		t.Fatalf("%s: %s", v.Verdict, v.Reason)
+	}
+	want := "the read of nil by process 0 came before the write of 1 by process 0, which replaced what it returned."
+	if !strings.Contains(strings.Join(v.Witness.Lines, "\n"), want) {
+		t.Errorf("%q is missing in %q", want, v.Witness.Lines)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -304,4 +305,20 @@ func mustMap(t *testing.T, pairs ...Pair) Value {
 		t.Fatal("a key is there twice")
 	}
 	return v
+}
+
+func TestTheExampleInTheReadmeIsAHistory(t *testing.T) {
+	b, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(b), "```jsonl\n")
+	example, _, _ = strings.Cut(example, "```")
+	events, torn, err := Read(strings.NewReader(example))
+	if err != nil || torn || len(events) != 6 {
+		t.Fatalf("%d events, torn %v, %v", len(events), torn, err)
+	}
+	if _, err := Operations(events); err != nil {
+		t.Error(err)
+	}
 }

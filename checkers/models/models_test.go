@@ -182,11 +182,13 @@ func TestWhatACheckerDoesNotKnowMayHaveChangedSomething(t *testing.T) {
 		{FinalCounter(0), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.Int(0), 9, 0)}, "decrement"},
 		{TotalQueue(false), []history.Operation{done(Enqueue, n, n, 0, 0), done(Dequeue, history.Nil, history.Nil, 9, 0)}, "purge"},
 		{UnorderedQueue(), []history.Operation{done(Dequeue, history.Nil, n, 9, 0)}, "push"},
+		{CausalReverse(), []history.Operation{done(Write, n, n, 0, 0), done(Read, history.Nil, history.List(history.Int(2)), 9, 0)}, "swap"},
+		{Kafka(), parse(t, sent(1, 0, 1, 2)+polled("[0 1]")+polled("[0 1]")), "seek"},
 	} {
 		if v := c.checker.Check(t.Context(), &checkers.Evidence{Operations: c.ops}); v.Verdict != checkers.Invalid {
 			t.Errorf("%s: %s (%s), want invalid", c.checker.Name(), v.Verdict, v.Reason)
 		}
-		odd := done(c.odd, n, n, 4, 0)
+		odd := done(c.odd, n, n, 4, 9)
 		e := &checkers.Evidence{Operations: []history.Operation{c.ops[0], odd}}
 		e.Operations = append(e.Operations, c.ops[1:]...)
 		if v := c.checker.Check(t.Context(), e); v.Verdict != checkers.Unknown || !strings.Contains(v.Reason, c.odd) {

@@ -69,7 +69,7 @@ func (fences) exact(t *trial) (*conflict, bool) {
 		late, early, found := backwards(t.acts, groups, int(group)+1)
 		if found {
 			return &conflict{class: OldToken, acts: []int32{late, early}, values: []int32{t.acts[late].value, t.acts[early].value},
-				summary: fmt.Sprintf("%s, although %s was over before with a greater token", t.the(early), t.the(late))}, true
+				summary: fmt.Sprintf("%s, although %s was over before with a greater token", t.the(early), t.noun(late))}, true
 		}
 	}
 	return nil, true

@@ -32,6 +32,9 @@ func (lists) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 	if h.Outcome != history.OK {
 		return false, nil
 	}
+	if h.Output.Kind() == history.KindSet {
+		return false, fmt.Errorf("it returned the set %s, which has no order; expected a list", h.Output)
+	}
 	var err error
 	a.list, err = in.list(&h.Output)
 	return true, err
@@ -101,7 +104,7 @@ func (lists) exact(t *trial) (*conflict, bool) {
 func (t *trial) twice(r, v int32) *conflict {
 	return &conflict{
 		class: Duplicate, acts: []int32{r}, values: []int32{v},
-		summary: fmt.Sprintf("%s has %s more than once, although it was appended once", t.the(r), t.values[v]),
+		summary: fmt.Sprintf("%s has %s more than once, although it was appended once", t.noun(r), t.values[v]),
 	}
 }
 
@@ -118,7 +121,7 @@ func (t *trial) fork(r, longest int32, writer []int32) *conflict {
 			return &conflict{
 				class: Incomparable, acts: []int32{r, longest}, values: []int32{v, order[i]},
 				summary: fmt.Sprintf("%s has %s in place %d, but %s has %s there: neither is the beginning of the other",
-					t.the(r), t.values[v], i+1, t.the(longest), t.values[order[i]]),
+					t.noun(r), t.values[v], i+1, t.noun(longest), t.values[order[i]]),
 			}
 		}
 	}

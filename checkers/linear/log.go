@@ -70,7 +70,7 @@ func single(ops []history.Operation) ([]history.Operation, error) {
 			kept = append(kept, o)
 			continue
 		}
-		if o.F == "assign" || o.F == "subscribe" || o.F == "crash" {
+		if aside(o.F) {
 			continue
 		}
 		v := o.Input
@@ -82,7 +82,10 @@ func single(ops []history.Operation) ([]history.Operation, error) {
 			return nil, fmt.Errorf("the %s at event %d has %d micro-operations; expected one, as transactions of a log are only judged by the model kafka", o.F, o.Call, len(mops))
 		}
 		mop, _ := mops[0].AsList()
-		f, _ := mop[0].AsString()
+		f := ""
+		if len(mop) > 0 {
+			f, _ = mop[0].AsString()
+		}
 		switch {
 		case f == Send && len(mop) == 3:
 			kept = append(kept, singleSend(o, mop))
@@ -99,7 +102,7 @@ func single(ops []history.Operation) ([]history.Operation, error) {
 // micro-operations, or it is one on which consumers depend, and the log does
 // not.
 func jepsenForm(o history.Operation) bool {
-	if o.F == "assign" || o.F == "subscribe" || o.F == "crash" {
+	if aside(o.F) {
 		return true
 	}
 	mops, ok := o.Input.AsList()
@@ -114,6 +117,13 @@ func jepsenForm(o history.Operation) bool {
 		f, _ := mop[0].AsString()
 		return f != Send && f != Poll
 	})
+}
+
+// aside reports whether a function of jepsen.tests.kafka changes nothing in the
+// log and reads nothing of it: where consumers stand, and what the servers say
+// of themselves.
+func aside(f string) bool {
+	return f == "assign" || f == "subscribe" || f == "crash" || f == "debug-topic-partitions"
 }
 
 func singleSend(o history.Operation, mop []history.Value) history.Operation {

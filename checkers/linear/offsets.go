@@ -195,10 +195,10 @@ func (t *trial) note(p *places, i int32) *conflict {
 // put notes that v is at an offset, as act i says.
 func (t *trial) put(p *places, i, v int32, offset int64) *conflict {
 	if other, taken := p.at[offset]; taken && other != v {
-		return t.about(p, OneOffset, i, p.by[other], fmt.Sprintf("%s: %s is at offset %d, but %s says that %s is there", t.the(i), t.values[v], offset, t.the(p.by[other]), t.values[other]))
+		return t.about(p, OneOffset, i, p.by[other], fmt.Sprintf("%s: %s is at offset %d, but %s says that %s is there", t.the(i), t.values[v], offset, t.noun(p.by[other]), t.values[other]))
 	}
 	if p.by[v] >= 0 && p.offset[v] != offset {
-		return t.about(p, Duplicate, i, p.by[v], fmt.Sprintf("%s: %s is at offset %d, but %s says that it is at offset %d, and it was sent once", t.the(i), t.values[v], offset, t.the(p.by[v]), p.offset[v]))
+		return t.about(p, Duplicate, i, p.by[v], fmt.Sprintf("%s: %s is at offset %d, but %s says that it is at offset %d, and it was sent once", t.the(i), t.values[v], offset, t.noun(p.by[v]), p.offset[v]))
 	}
 	if p.by[v] < 0 {
 		p.by[v], p.offset[v], p.at[offset] = i, offset, v
@@ -249,7 +249,7 @@ func (t *trial) order(p *places, i int32) *conflict {
 	for _, m := range list {
 		if p.offsets[at] != m.offset {
 			skipped := p.at[p.offsets[at]]
-			return t.about(p, Skipped, i, p.by[skipped], fmt.Sprintf("%s passed over %s, which %s says is at offset %d", t.the(i), t.values[skipped], t.the(p.by[skipped]), p.offsets[at]))
+			return t.about(p, Skipped, i, p.by[skipped], fmt.Sprintf("%s passed over %s, which %s says is at offset %d", t.noun(i), t.values[skipped], t.noun(p.by[skipped]), p.offsets[at]))
 		}
 		at++
 	}
@@ -303,7 +303,7 @@ func (t *trial) reversed(p *places, late, early int32) *conflict {
 	case l.kind == logPoll && slices.Contains(l.list, e.value):
 		return t.future(late, early, e.value)
 	}
-	return t.about(p, class, late, early, fmt.Sprintf("%s %s, although %s was over before", t.the(early), why, t.the(late)))
+	return t.about(p, class, late, early, fmt.Sprintf("%s %s, although %s was over before", t.noun(early), why, t.noun(late)))
 }
 
 // project keeps the sends of the given values and the polls that found only

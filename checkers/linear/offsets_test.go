@@ -171,8 +171,13 @@ func TestKafkaOperationsOfJepsenAreJudgedByKey(t *testing.T) {
 		op(Txn, 5, l(text("send"), n(1), n(9)), l(text("send"), n(1), l(n(5), n(9)))),
 		op(Poll, 7, l(text("poll")), l(text("poll"), polled)),
 	}
+	ops = append(ops, history.Operation{Process: 11, F: "debug-topic-partitions", Input: l(n(0)), Output: polled, Outcome: history.OK, Call: 11, Return: 12})
 	if v := logToy.check(t, ops, Options{}); v.Verdict != checkers.Valid || v.Measures["keys"] != 2 {
 		t.Errorf("%s (%s)", v.Verdict, v.Reason)
+	}
+	empty := op(Poll, 13, l(text("poll")), l())
+	if v := logToy.check(t, append(slices.Clone(ops), empty), Options{}); v.Verdict != checkers.Unknown || !strings.Contains(v.Reason, "expected [send key value]") {
+		t.Errorf("a poll that returned [[]]: %s (%s)", v.Verdict, v.Reason)
 	}
 	ops = append(ops, op(Poll, 9, l(text("poll")), l(text("poll"), stale)))
 	if v := logToy.check(t, ops, Options{}); v.Verdict != checkers.Invalid || v.Witness.Class != Duplicate || v.Witness.Key != "1" {

@@ -195,7 +195,7 @@ func (l *lane) overtaken(forgive bool) *conflict {
 			class, how = LostElement, "was never dequeued"
 		}
 		c := &conflict{class: class, acts: []int32{l.by[slowest].in, l.by[b].in, l.by[b].out}, values: []int32{slowest, b}}
-		c.summary = fmt.Sprintf("%s, although %s was enqueued before it (%s) and %s", l.t.the(l.by[b].out), l.t.values[slowest], l.t.the(l.by[slowest].in), how)
+		c.summary = fmt.Sprintf("%s, although %s was enqueued before it (%s) and %s", l.t.the(l.by[b].out), l.t.values[slowest], l.t.noun(l.by[slowest].in), how)
 		if l.by[slowest].out >= 0 {
 			c.acts = append(c.acts, l.by[slowest].out)
 		}

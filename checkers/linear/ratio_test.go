@@ -171,7 +171,7 @@ func exchange(ops []history.Operation) {
 	for i := len(ops) - 1; i > 0; i-- {
 		for j := i - 1; j >= max(0, i-20); j-- {
 			a, b := &ops[i], &ops[j]
-			if a.F == b.F && a.Key == b.Key && a.Outcome == history.OK && b.Outcome == history.OK && told(a.F) && !a.Output.Equal(b.Output) {
+			if a.F == b.F && a.Key == b.Key && a.Outcome == history.OK && b.Outcome == history.OK && telling(a) && !a.Output.Equal(b.Output) {
 				a.Output, b.Output = b.Output, a.Output
 				return
 			}

@@ -30,11 +30,21 @@ type semaphores struct{ permits int64 }
 
 func (semaphores) functions() []string { return []string{Acquire, Release} }
 
-func (semaphores) parse(_ *interner, h *history.Operation, a *act) (bool, error) {
+func (s semaphores) parse(_ *interner, h *history.Operation, a *act) (bool, error) {
+	if several(h.Input, s.permits) {
+		return false, fmt.Errorf("its argument is %s; permits are taken and given back one at a time", h.Input)
+	}
 	if h.F == Release {
 		a.kind = semaphoreGive
 	}
 	return h.Outcome != history.Fail, nil
+}
+
+// several reports whether an argument is a number of permits other than one. A
+// mutex has no numbers: its arguments may name who holds it.
+func several(v history.Value, permits int64) bool {
+	n, counted := v.AsInt()
+	return counted && n != 1 && permits > 1
 }
 
 func (semaphores) open(a act) (act, bool) { return a, true }

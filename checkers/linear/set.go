@@ -191,7 +191,7 @@ func (t *trial) incomparable(r int32, others []int32) *conflict {
 			return &conflict{
 				class: Incomparable, acts: []int32{other, r}, values: []int32{x, y},
 				summary: fmt.Sprintf("%s has %s and not %s, but %s has %s and not %s: neither can come first",
-					t.the(other), t.values[x], t.values[y], t.the(r), t.values[y], t.values[x]),
+					t.noun(other), t.values[x], t.values[y], t.noun(r), t.values[y], t.values[x]),
 			}
 		}
 	}
@@ -249,7 +249,7 @@ func (sets) member(t *trial) *conflict {
 		if remover >= 0 {
 			c.acts = append(c.acts, remover)
 		}
-		c.class, c.summary = StaleRead, fmt.Sprintf("%s contradicts %s, which was over before: element %s cannot have come and gone so", t.the(early), t.the(late), t.values[c.values[0]])
+		c.class, c.summary = StaleRead, fmt.Sprintf("%s contradicts %s, which was over before: element %s cannot have come and gone so", t.noun(early), t.noun(late), t.values[c.values[0]])
 	}
 	return c
 }

@@ -41,6 +41,9 @@ const streamHoldBytes = 384
 func (l *streamLock) bytes() int64 { return streamHoldBytes * int64(len(l.holds)) }
 
 func (l *streamLock) invoke(o *streamOp) (reason string) {
+	if several(o.begun.Value, l.permits) {
+		return fmt.Sprintf("the %s at event %d has the argument %s; permits are taken and given back one at a time", o.begun.F, o.call, o.begun.Value)
+	}
 	if held := l.holders[o.begun.Process]; o.f == Release && len(held) > 0 {
 		o.hold, l.holders[o.begun.Process] = held[0], held[1:]
 		o.hold.to, o.hold.releases = o.call, true

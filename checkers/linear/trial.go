@@ -266,6 +266,9 @@ func (in *interner) list(v *history.Value) ([]int32, error) {
 	if !v.IsList() && !v.IsNil() {
 		return nil, fmt.Errorf("it returned %s; expected a list", v)
 	}
+	if in.longestIDs == nil {
+		in.longestIDs = []int32{} // the empty list is a list, too
+	}
 	length, n := v.Len(), in.alike(v)
 	if n == length {
 		return in.longestIDs[:n:n], nil

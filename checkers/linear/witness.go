@@ -290,11 +290,31 @@ func (t *trial) shortened(list history.Value, a *act) history.Value {
 // listedMax is how many elements of a list are printed.
 const listedMax = 8
 
-// the describes an operation: "the enqueue of 4 (process 1, node n2, from
-// 3.214 s to 3.310 s)".
+// the tells of an operation, in a sentence if it returned something: "the
+// enqueue of 4 (process 1, node n2, 3.214 s to 3.310 s)", "the read (process 1,
+// 3.214 s to 3.310 s) returned [1 2]".
 func (t *trial) the(i int32) string {
+	who, result := t.told(i)
+	if result != "" {
+		return who + ") " + result
+	}
+	return who + ")"
+}
+
+// noun names an operation as a part of a sentence: "the read (process 1, 3.214 s
+// to 3.310 s, returned [1 2])".
+func (t *trial) noun(i int32) string {
+	who, result := t.told(i)
+	if result != "" {
+		return who + ", " + result + ")"
+	}
+	return who + ")"
+}
+
+// told is who did what when, in a parenthesis that is open, and the result.
+func (t *trial) told(i int32) (who, result string) {
 	if t.silent {
-		return ""
+		return "", ""
 	}
 	h := t.operation(i)
 	var b strings.Builder
@@ -310,26 +330,28 @@ func (t *trial) the(i int32) string {
 		fmt.Fprintf(&b, ", node %s", h.Node)
 	}
 	if h.Outcome == history.OK {
-		fmt.Fprintf(&b, ", %s to %s)", history.At(h.Invoked), history.At(h.Completed))
+		fmt.Fprintf(&b, ", %s to %s", history.At(h.Invoked), history.At(h.Completed))
 	} else {
-		fmt.Fprintf(&b, ", from %s, outcome unknown)", history.At(h.Invoked))
+		fmt.Fprintf(&b, ", from %s, outcome unknown", history.At(h.Invoked))
 	}
-	if h.Outcome != history.OK || !told(h.F) {
-		return b.String()
+	if !telling(&h) {
+		return b.String(), ""
 	}
 	if whole := t.all[t.acts[i].source].Output.Len(); h.Output.IsList() && h.Output.Len() < whole {
-		fmt.Fprintf(&b, " returned, of %d elements, %s", whole, h.Output)
-	} else if h.Output.Len() > listedMax {
-		fmt.Fprintf(&b, " returned %d elements", h.Output.Len())
-	} else {
-		fmt.Fprintf(&b, " returned %s", h.Output)
+		return b.String(), fmt.Sprintf("returned, of %d elements, %s", whole, h.Output)
 	}
-	return b.String()
+	if n := h.Output.Len(); n > listedMax {
+		return b.String(), fmt.Sprintf("returned %d elements", n)
+	}
+	return b.String(), fmt.Sprintf("returned %s", h.Output)
 }
 
-// told reports whether the result of a function says something.
-func told(f string) bool {
-	return f == Read || f == Dequeue || f == Contains || f == Acquire || f == Txn || f == Poll || f == Send
+// telling reports whether the result of an operation says something.
+func telling(h *history.Operation) bool {
+	if h.F == Acquire { // a token
+		return h.Outcome == history.OK && !h.Output.IsNil()
+	}
+	return h.Outcome == history.OK && slices.Contains([]string{Read, Dequeue, Contains, Txn, Poll, Send}, h.F)
 }
 
 // fromNowhere is the conflict of an act that shows an element which nobody
@@ -350,7 +372,7 @@ func (t *trial) fromNowhere(i, v int32) *conflict {
 // brought it in began.
 func (t *trial) future(seen, in, v int32) *conflict {
 	return &conflict{class: FutureRead, acts: []int32{seen, in}, values: []int32{v},
-		summary: fmt.Sprintf("%s, although %s began only later", t.the(seen), t.the(in))}
+		summary: fmt.Sprintf("%s, although %s began only later", t.the(seen), t.noun(in))}
 }
 
 // outOfOrder is the conflict of two acts on a set or list that only grows:
@@ -358,7 +380,7 @@ func (t *trial) future(seen, in, v int32) *conflict {
 func (t *trial) outOfOrder(late, early int32, reads []int32) *conflict {
 	l, e := &t.acts[late], &t.acts[early]
 	c := &conflict{class: StaleRead, acts: []int32{late, early}}
-	c.summary = fmt.Sprintf("%s, although %s was over before", t.the(early), t.the(late))
+	c.summary = fmt.Sprintf("%s, although %s was over before", t.the(early), t.noun(late))
 	switch {
 	case l.list == nil && e.list != nil: // a read lacks what was there before
 		c.values = []int32{l.value}
@@ -373,7 +395,7 @@ func (t *trial) outOfOrder(late, early int32, reads []int32) *conflict {
 		}
 	default:
 		c.class, c.values = Reordered, []int32{l.value, e.value}
-		c.summary = fmt.Sprintf("%s was over before %s began, but reads show %s first", t.the(late), t.the(early), t.values[e.value])
+		c.summary = fmt.Sprintf("%s was over before %s began, but reads show %s first", t.noun(late), t.noun(early), t.values[e.value])
 		for _, r := range reads {
 			list := t.acts[r].list
 			at := slices.Index(list, e.value)
@@ -408,7 +430,7 @@ func (x *account) picture(e *checkers.Evidence) []byte {
 		if h.Outcome != history.OK {
 			return text + " ?"
 		}
-		if told(h.F) {
+		if telling(&h) {
 			text += " → " + h.Output.String()
 		}
 		return text

@@ -69,7 +69,10 @@ func bank(ops []history.Operation, options BankOptions) judged {
 		if !ok {
 			return unknown("a read returned %s; expected a map of balances", o.Output)
 		}
-		sum, why := s.sum()
+		sum, why, err := s.sum()
+		if err != nil {
+			return unknown("the read at event %d: %s", o.Call, err)
+		}
 		if why != "" && reference == nil {
 			reference, expected = o, s
 		}
@@ -105,16 +108,20 @@ func bank(ops []history.Operation, options BankOptions) judged {
 	return with(valid("all %s sum up to %d", plural(reads, "read"), total), m)
 }
 
-// sum adds the balances, or says why it cannot.
-func (s snapshot) sum() (total int64, why string) {
+// sum adds the balances, or says which is nil. It is an error if one is
+// anything else than an integer that can be added up.
+func (s snapshot) sum() (total int64, why string, err error) {
 	for i, b := range s.balances {
 		n, ok := b.AsInt()
-		if !ok || n > maxAmount || n < -maxAmount {
-			return 0, fmt.Sprintf("a read has the balance %s for account %s; expected an integer of at most %d", b, s.accounts[i], int64(maxAmount))
+		switch {
+		case b.IsNil():
+			why = fmt.Sprintf("a read has the balance nil for account %s", s.accounts[i])
+		case !ok || n > maxAmount || n < -maxAmount:
+			return 0, "", fmt.Errorf("the balance %s of account %s cannot be judged; expected an integer of at most %d", b, s.accounts[i], int64(maxAmount))
 		}
 		total += n
 	}
-	return total, ""
+	return total, why, nil
 }
 
 func (s snapshot) wrong(expected snapshot, sum, total int64, o BankOptions) (class, summary string) {

@@ -22,7 +22,7 @@ import (
 // that reads are recent, nor the order within a read.
 func CausalReverse() checkers.Checker {
 	return judge("causal-reverse", "latest visible write", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, causalReverse)
+		return perKey(ops, knowing(causalReverse, Write, Read))
 	})
 }
 

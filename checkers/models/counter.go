@@ -24,7 +24,7 @@ import (
 // subset-sum problems. O(n log n); keys are judged alone.
 func CounterBounds(initial int64) checkers.Checker {
 	return judge("counter-bounds", "bounds per read (necessary, not sufficient)", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, func(ops []history.Operation) judged { return counterBounds(ops, initial) })
+		return perKey(ops, knowing(func(ops []history.Operation) judged { return counterBounds(ops, initial) }, Add, Read))
 	})
 }
 
@@ -136,7 +136,7 @@ const maxAmount = 1 << 40
 // unknown. Keys are judged alone. It does not check that final reads agree.
 func FinalCounter(initial int64) checkers.Checker {
 	return judge("final-counter", "possible sums", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, func(ops []history.Operation) judged { return finalCounter(ops, initial) })
+		return perKey(ops, knowing(func(ops []history.Operation) judged { return finalCounter(ops, initial) }, Add, Read))
 	})
 }
 

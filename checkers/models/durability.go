@@ -27,6 +27,9 @@ type DurabilityOptions struct {
 	Window time.Duration
 	Share  float64
 	Factor float64
+	// Initial is the value of a register before anything was written. One that
+	// reads nil is empty, whatever its initial value.
+	Initial history.Value
 }
 
 // CrashKinds are the faults in which a node loses what it holds in memory:
@@ -35,17 +38,19 @@ var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 
 // Durability measures what crashes cost. A crash is a window of a fault: from
 // t_c, its start, to t_r, when it was healed; indices and times are those of
-// the harness. Mutations are add, append, enqueue and write, each of a value
-// that is unique for its key; reads are read, which return a collection of
-// values (or, for write, one value).
+// the harness. Mutations are add, append and enqueue, each of a value that is
+// unique for its key, on collections, and write, cas and delete on registers;
+// reads are read, which return the collection of all values, or the value.
 //
 // An acknowledged mutation belongs to the first crash that began after it had
 // completed. It is *lost* if the key was read after t_r, and
 //
-//   - for collections: no ok read invoked after t_r has it;
-//   - for registers: an ok read invoked after t_r returned the initial nil, or a
-//     value whose write had completed before the lost one was invoked. A stale
-//     read cannot be told from a loss here.
+//   - for collections: no ok read invoked after t_r has it, and nobody but before
+//     it asked for its removal;
+//   - for registers: an ok read invoked after t_r returned a value that only
+//     what had completed before the lost one was invoked can have set: the
+//     initial value (or nil) or others. A stale read cannot be told from a loss
+//     here. A value that nobody can have set tells nothing.
 //
 // For each crash, and as the greatest over all crashes:
 //
@@ -71,8 +76,9 @@ var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 // keys; never_served_again and never_steady_again count the crashes after which
 // rto_first and rto_steady have no value. The verdict is
 // invalid if more is lost than the options allow, or something failed is
-// there; unknown without a crash, or if no key that was written before a crash
-// was read after it. O(c·n log n) for c crashes.
+// there; unknown without a crash, if no key that was written before a crash
+// was read after it, or if there are operations that change an object otherwise,
+// or reads of a part of it. O(c·n log n) for c crashes.
 func Durability(o DurabilityOptions) checkers.Checker {
 	if len(o.Kinds) == 0 {
 		o.Kinds = CrashKinds
@@ -85,16 +91,6 @@ func Durability(o DurabilityOptions) checkers.Checker {
 		v.Algorithm = "reads after recovery"
 		return v
 	})
-}
-
-// mutates are the functions that change an object.
-var mutates = []string{Add, "append", Enqueue, Write}
-
-// survey is what reads tell of one key.
-type survey struct {
-	mutations []*history.Operation
-	reads     []*history.Operation
-	writes    map[string]*history.Operation // by value, for registers
 }
 
 func durability(e *checkers.Evidence, o DurabilityOptions) judged {
@@ -111,17 +107,15 @@ func durability(e *checkers.Evidence, o DurabilityOptions) judged {
 	keys := map[string]*survey{}
 	for i := range e.Operations {
 		op := &e.Operations[i]
-		s := keys[op.Key]
-		if s == nil {
-			s = &survey{writes: map[string]*history.Operation{}}
-			keys[op.Key] = s
+		if keys[op.Key] == nil {
+			keys[op.Key] = newSurvey()
 		}
-		switch {
-		case slices.Contains(mutates, op.F):
-			s.mutations = append(s.mutations, op)
-			s.writes[string(op.Input.AppendJSON(nil))] = op
-		case op.F == Read && op.Outcome == history.OK:
-			s.reads = append(s.reads, op)
+		keys[op.Key].take(op)
+	}
+	odd := ""
+	for _, key := range sortedKeys(keys) {
+		if reason := keys[key].settle(); odd == "" {
+			odd = reason
 		}
 	}
 	m := map[string]float64{"crashes": float64(len(crashes)), "availability_gap_seconds": gap(e).Seconds()}
@@ -134,20 +128,22 @@ func durability(e *checkers.Evidence, o DurabilityOptions) judged {
 		}
 		l := loss{crash: crash}
 		for _, key := range sortedKeys(keys) {
-			l.add(keys[key], since)
+			l.add(keys[key], since, o.Initial)
 		}
 		looked += l.looked
 		l.measure(m)
 		worst = first(worst, l.judge(o))
 		rto(e, crash, crashes[0].Start, o, m)
 	}
-	resurrected := risen(keys)
+	resurrected := risen(keys, o.Initial)
 	m["resurrected"] = float64(len(resurrected) / 2)
 	switch {
 	case worst.Verdict != "":
 		return with(worst, m)
 	case len(resurrected) > 0:
-		return with(invalid("resurrected", fmt.Sprintf("%s was read, although its %s had failed", resurrected[0].Input, resurrected[0].F), resurrected[0], resurrected[1]), m)
+		return with(invalid("resurrected", fmt.Sprintf("%s was read, although the %s that would have brought it in had failed", brought(&resurrected[0]), resurrected[0].F), resurrected[0], resurrected[1]), m)
+	case odd != "":
+		return with(unknown("%s", odd), m)
 	case looked == 0:
 		return with(unknown("no key was acknowledged before a crash and read after it"), m)
 	}
@@ -165,20 +161,22 @@ type loss struct {
 
 // add finds what was lost of one key, of what completed after since and before
 // the crash.
-func (l *loss) add(s *survey, since time.Duration) {
-	var reads []*history.Operation
-	for _, r := range s.reads {
-		if r.Invoked > l.crash.End {
-			reads = append(reads, r)
-		}
+func (l *loss) add(s *survey, since time.Duration, initial history.Value) {
+	if s.odd != "" {
+		return
 	}
+	shows := s.after(l.crash.End, initial)
 	var kept, gone []*history.Operation
 	for _, w := range s.mutations {
-		if w.Outcome != history.OK || w.Completed > l.crash.Start || w.Completed <= since || len(reads) == 0 {
+		if w.Outcome != history.OK || w.Completed > l.crash.Start || w.Completed <= since {
+			continue
+		}
+		lost, proof := shows(w)
+		if proof == nil {
 			continue
 		}
 		l.looked++
-		if proof := s.missing(w, reads); proof != nil {
+		if lost {
 			gone = append(gone, w)
 			l.proof = append(l.proof, proof)
 		} else {
@@ -193,37 +191,6 @@ func (l *loss) add(s *survey, since time.Duration) {
 		}
 		l.lost, l.survivor = append(l.lost, w), append(l.survivor, survivor)
 	}
-}
-
-// missing returns a read that shows that w is lost, nil if none does.
-func (s *survey) missing(w *history.Operation, reads []*history.Operation) *history.Operation {
-	for _, r := range reads {
-		switch {
-		case holds(r.Output, w.Input):
-			return nil
-		case r.Output.IsList() || w.F != Write:
-			continue
-		case r.Output.IsNil():
-			return r
-		}
-		if by := s.writes[string(r.Output.AppendJSON(nil))]; by != nil && precedes(by, w) {
-			return r
-		}
-	}
-	if w.F == Write {
-		return nil
-	}
-	return reads[len(reads)-1]
-}
-
-// holds reports whether a value is a list or set that has an element.
-func holds(list, element history.Value) bool {
-	for _, e := range list.Elements() {
-		if e.Equal(element) {
-			return true
-		}
-	}
-	return false
 }
 
 func (l *loss) measure(m map[string]float64) {
@@ -262,19 +229,17 @@ func (l *loss) judge(o DurabilityOptions) judged {
 	return invalid("lost", say+": "+l.lost[0].Input.String()+" among them", *l.lost[0], *l.proof[0])
 }
 
-// risen finds a failed mutation and a read that has it.
-func risen(keys map[string]*survey) (found []history.Operation) {
+// risen finds failed mutations, each with a read that has it although nobody
+// else can have brought it in.
+func risen(keys map[string]*survey, initial history.Value) (found []history.Operation) {
 	for _, key := range sortedKeys(keys) {
 		s := keys[key]
 		for _, w := range s.mutations {
-			if w.Outcome != history.Fail {
+			if v := brought(w); w.Outcome != history.Fail || s.odd != "" || s.register && (v.IsNil() || v.Equal(initial)) {
 				continue
 			}
-			for _, r := range s.reads {
-				if r.Output.Equal(w.Input) && w.F == Write || holds(r.Output, w.Input) {
-					found = append(found, *w, *r)
-					break
-				}
+			if r := s.resurrects(w); r != nil {
+				found = append(found, *w, *r)
 			}
 		}
 	}
@@ -327,8 +292,15 @@ func rto(e *checkers.Evidence, crash checkers.FaultWindow, firstCrash time.Durat
 	m["rto_first_seconds"] = max(m["rto_first_seconds"], (soonest - crash.Start).Seconds())
 	bound := time.Duration(o.Factor * float64(high(baseline)))
 	last := after[len(after)-1].Invoked
-	for t := crash.Start; t+o.Window <= last; t += max(o.Window/10, 1) {
-		from := slices.IndexFunc(after, func(op *history.Operation) bool { return op.Invoked >= t })
+	step := max(o.Window/10, 1)
+	for t, from := crash.Start, 0; last-t >= o.Window; t += step {
+		for after[from].Invoked < t {
+			from++
+		}
+		if wait := after[from].Invoked - (t + o.Window); wait >= 0 { // to the first window with an operation in it
+			t += wait / step * step
+			continue
+		}
 		var latencies []time.Duration
 		n := 0
 		for _, op := range after[from:] {
@@ -339,7 +311,7 @@ func rto(e *checkers.Evidence, crash checkers.FaultWindow, firstCrash time.Durat
 				latencies = append(latencies, op.Completed-op.Invoked)
 			}
 		}
-		if n > 0 && float64(len(latencies)) >= o.Share*float64(n) && (len(baseline) == 0 || high(latencies) <= bound) {
+		if float64(len(latencies)) >= o.Share*float64(n) && (len(baseline) == 0 || high(latencies) <= bound) {
 			m["rto_steady_seconds"] = max(m["rto_steady_seconds"], (t - crash.Start).Seconds())
 			return
 		}

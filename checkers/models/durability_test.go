@@ -80,3 +80,60 @@ func TestDurabilityOfRegistersAndOfWhatFailed(t *testing.T) {
 		}
 	}
 }
+
+func TestDurabilityKnowsAllThatSetsOrTakesAway(t *testing.T) {
+	n, none := history.Int, history.Nil
+	pair := func(a, b int64) history.Value { return history.List(n(a), n(b)) }
+	op := func(f string, value history.Value, at int64) history.Operation { return done(f, value, value, at, 0) }
+	open := func(o history.Operation) history.Operation {
+		o.Outcome, o.Output, o.Completed, o.Return = history.Info, none, history.Never, -1
+		return o
+	}
+	failed := func(o history.Operation) history.Operation { o.Outcome = history.Fail; return o }
+	reads := func(v history.Value) history.Operation { return done(Read, none, v, 9, 1) }
+	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
+	for name, c := range map[string]struct {
+		ops     []history.Operation
+		initial history.Value
+		verdict checkers.Validity
+		class   string
+	}{
+		"deleted before the crash":               {[]history.Operation{op(Write, n(1), 0), op(Delete, none, 1), reads(none)}, none, checkers.Valid, ""},
+		"a delete that may have happened":        {[]history.Operation{op(Write, n(1), 0), open(op(Delete, none, 1)), reads(none)}, none, checkers.Valid, ""},
+		"a delete that was over before":          {[]history.Operation{op(Delete, none, 0), op(Write, n(1), 1), reads(none)}, none, checkers.Invalid, "lost"},
+		"deleted after the crash":                {[]history.Operation{op(Write, n(1), 0), op(Delete, none, 6), reads(none)}, none, checkers.Valid, ""},
+		"a delete is lost":                       {[]history.Operation{op(Write, n(1), 0), op(Delete, none, 1), reads(n(1))}, none, checkers.Invalid, "lost"},
+		"a cas survives":                         {[]history.Operation{op(Write, n(1), 0), op(CAS, pair(1, 2), 1), reads(n(2))}, none, checkers.Valid, ""},
+		"a cas is lost":                          {[]history.Operation{op(Write, n(1), 0), op(CAS, pair(1, 2), 1), reads(n(1))}, none, checkers.Invalid, "lost"},
+		"written again after the crash":          {[]history.Operation{op(Write, n(1), 0), op(Write, n(2), 1), op(Write, n(1), 6), reads(n(1))}, none, checkers.Valid, ""},
+		"back to an initial value that is given": {[]history.Operation{op(Write, n(1), 0), reads(n(0))}, n(0), checkers.Invalid, "lost"},
+		"a value from nowhere tells nothing":     {[]history.Operation{op(Write, n(1), 0), reads(n(7))}, none, checkers.Unknown, ""},
+		"the initial value, whose write failed":  {[]history.Operation{failed(op(Write, n(0), 0)), op(Read, none, 1), reads(n(0))}, n(0), checkers.Unknown, ""},
+		"a value whose write failed once":        {[]history.Operation{failed(op(Write, n(1), 0)), op(Write, n(1), 1), reads(n(1))}, none, checkers.Valid, ""},
+		"a cas that failed is there":             {[]history.Operation{failed(op(CAS, pair(1, 2), 0)), op(Write, n(1), 1), reads(n(2))}, none, checkers.Invalid, "resurrected"},
+		"removed":                                {[]history.Operation{op(Add, n(1), 0), op("remove", n(1), 1), reads(history.List())}, none, checkers.Unknown, ""},
+		"removed before it was added":            {[]history.Operation{op("remove", n(1), 0), op(Add, n(1), 1), reads(history.List())}, none, checkers.Invalid, "lost"},
+		"an element whose add failed once":       {[]history.Operation{failed(op(Add, n(1), 0)), op(Add, n(1), 1), reads(history.List(n(1)))}, none, checkers.Valid, ""},
+		"a read of an offset":                    {[]history.Operation{op(Append, n(1), 0), done(Read, n(0), n(1), 9, 1)}, none, checkers.Unknown, ""},
+		"a read that is no collection":           {[]history.Operation{op(Append, n(1), 0), reads(n(1))}, none, checkers.Unknown, ""},
+		"an operation that it does not know":     {[]history.Operation{op(Write, n(1), 0), op("swap", n(2), 1), reads(n(1))}, none, checkers.Unknown, ""},
+		"a register that holds lists":            {[]history.Operation{op(Write, pair(1, 1), 0), op(Write, pair(2, 2), 1), reads(pair(1, 1))}, none, checkers.Invalid, "lost"},
+	} {
+		v := Durability(DurabilityOptions{Initial: c.initial}).Check(context.Background(), &checkers.Evidence{Operations: c.ops, Faults: crash})
+		if v.Verdict != c.verdict || v.Witness != nil && v.Witness.Class != c.class {
+			t.Errorf("%s: %s (%s) %+v, want %s %s", name, v.Verdict, v.Reason, v.Witness, c.verdict, c.class)
+		}
+	}
+}
+
+func TestTimesToRecoverAreFoundInTimeThatDoesNotGrowWithTheClock(t *testing.T) {
+	last := done(Read, history.Nil, history.Nil, 9, 1)
+	last.Invoked, last.Completed = history.Never-2, history.Never-1
+	e := &checkers.Evidence{
+		Operations: []history.Operation{done(Write, history.Int(1), history.Int(1), 0, 0), last},
+		Faults:     []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}},
+	}
+	if v := Durability(DurabilityOptions{}).Check(context.Background(), e); v.Verdict != checkers.Invalid {
+		t.Errorf("%s: %s", v.Verdict, v.Reason)
+	}
+}

@@ -39,7 +39,9 @@ import (
 // transactions (package txn judges those of lists), nor at rebalancing logs:
 // a consumer that was rebalanced without assign or subscribe may show skips.
 func Kafka() checkers.Checker {
-	return judge("kafka", "offsets", func(_ context.Context, ops []history.Operation) judged { return kafka(ops) })
+	return judge("kafka", "offsets", func(_ context.Context, ops []history.Operation) judged {
+		return knowing(kafka, "send", "poll", Txn, "assign", "subscribe", "crash", "debug-topic-partitions")(ops)
+	})
 }
 
 // record is a message at an offset.

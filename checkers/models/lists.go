@@ -60,7 +60,7 @@ func microOperations(ops []history.Operation) ([]micro, judged) {
 			if o.Outcome != history.OK {
 				continue
 			}
-			if !o.Output.IsList() && !o.Output.IsNil() {
+			if o.Output.Kind() != history.KindList && !o.Output.IsNil() {
 				return nil, unknown("a read returned %s; expected a list", o.Output)
 			}
 			m.read, m.elements = true, o.Output
@@ -89,12 +89,16 @@ func transactionMicros(o *history.Operation, number int32) (list []micro, bad ju
 			return nil, unknown("the micro-operation %s; expected [append key value] or [r key list]", v)
 		}
 		f, _ := mop[0].AsString()
+		key := mop[1]
+		if o.Key != "" { // an independent history has lists of its own
+			key = history.List(history.String(o.Key), key)
+		}
 		switch {
 		case f == Append:
-			list = append(list, micro{op: o, number: number, at: int32(at), key: mop[1], value: mop[2]})
+			list = append(list, micro{op: o, number: number, at: int32(at), key: key, value: mop[2]})
 		case f == "r" && o.Outcome != history.OK:
-		case f == "r" && (mop[2].IsList() || mop[2].IsNil()):
-			list = append(list, micro{op: o, number: number, at: int32(at), key: mop[1], elements: mop[2], read: true})
+		case f == "r" && (mop[2].Kind() == history.KindList || mop[2].IsNil()):
+			list = append(list, micro{op: o, number: number, at: int32(at), key: key, elements: mop[2], read: true})
 		default:
 			return nil, unknown("the micro-operation %s; expected [append key value] or [r key list]", v)
 		}

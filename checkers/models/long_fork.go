@@ -145,6 +145,9 @@ func writeSkew(ops []history.Operation) judged {
 		if o.F != Insert {
 			continue
 		}
+		if o.Input.Len() == 2 && (o.Input.At(0).IsList() || o.Input.At(1).IsList()) {
+			return unknown("the insert at event %d is of %s, which looks like [key rows]: which inserts exclude each other is told by their keys (--independent)", o.Call, o.Input)
+		}
 		tried++
 		if o.Outcome == history.OK {
 			done = append(done, o)

@@ -8,8 +8,9 @@
 // Operations that failed must truly not have happened; in doubt they must be
 // info. Order in real time is that of event indices: one operation precedes
 // another if it completed before the other was invoked. Operations of
-// functions that a checker does not know are left out, and a history with none
-// that it knows is unknown.
+// functions that a checker does not know are left out where they cannot matter;
+// where they may have changed what is judged, the verdict is unknown, as is that
+// of a history with none that it knows.
 package models
 
 import (
@@ -30,6 +31,8 @@ const (
 	Delete   = "delete"
 	Append   = "append"
 	Add      = "add"
+	Remove   = "remove"
+	Contains = "contains"
 	Enqueue  = "enqueue"
 	Dequeue  = "dequeue"
 	Drain    = "drain"
@@ -163,6 +166,19 @@ func plural(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// knowing makes unknown what f would judge of a key on which something was done
+// that it does not know, and which may have changed what it judges.
+func knowing(f func(ops []history.Operation) judged, functions ...string) func(ops []history.Operation) judged {
+	return func(ops []history.Operation) judged {
+		for i := range ops {
+			if o := &ops[i]; o.Outcome != history.Fail && !slices.Contains(functions, o.F) {
+				return unknown("the %s at event %d may have changed something; only %s can be judged by this model", o.F, o.Call, strings.Join(functions, ", "))
+			}
+		}
+		return f(ops)
+	}
 }
 
 // perKey judges each key alone with f: an invalid key decides, then an

@@ -167,3 +167,68 @@ func TestWhatProvesNothingIsUnknown(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatACheckerDoesNotKnowMayHaveChangedSomething(t *testing.T) {
+	n := history.Int(1)
+	for _, c := range []struct {
+		checker checkers.Checker
+		ops     []history.Operation // valid or invalid without what is odd
+		odd     string
+	}{
+		{SetFull(false), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.List(), 9, 0)}, Remove},
+		{SetFull(true), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.List(), 9, 0)}, Remove},
+		{FinalSet(), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.List(), 9, 0)}, Remove},
+		{CounterBounds(0), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.Int(0), 9, 0)}, "decrement"},
+		{FinalCounter(0), []history.Operation{done(Add, n, n, 0, 0), done(Read, history.Nil, history.Int(0), 9, 0)}, "decrement"},
+		{TotalQueue(false), []history.Operation{done(Enqueue, n, n, 0, 0), done(Dequeue, history.Nil, history.Nil, 9, 0)}, "purge"},
+		{UnorderedQueue(), []history.Operation{done(Dequeue, history.Nil, n, 9, 0)}, "push"},
+		{CausalReverse(), []history.Operation{done(Write, n, n, 0, 0), done(Read, history.Nil, history.List(history.Int(2)), 9, 0)}, "swap"},
+		{Kafka(), parse(t, sent(1, 0, 1, 2)+polled("[0 1]")+polled("[0 1]")), "seek"},
+	} {
+		if v := c.checker.Check(t.Context(), &checkers.Evidence{Operations: c.ops}); v.Verdict != checkers.Invalid {
+			t.Errorf("%s: %s (%s), want invalid", c.checker.Name(), v.Verdict, v.Reason)
+		}
+		odd := done(c.odd, n, n, 4, 9)
+		e := &checkers.Evidence{Operations: []history.Operation{c.ops[0], odd}}
+		e.Operations = append(e.Operations, c.ops[1:]...)
+		if v := c.checker.Check(t.Context(), e); v.Verdict != checkers.Unknown || !strings.Contains(v.Reason, c.odd) {
+			t.Errorf("%s with a %s: %s (%s), want unknown", c.checker.Name(), c.odd, v.Verdict, v.Reason)
+		}
+		e.Operations[1].Outcome = history.Fail
+		if v := c.checker.Check(t.Context(), e); v.Verdict != checkers.Invalid {
+			t.Errorf("%s with a %s that failed: %s (%s), want invalid", c.checker.Name(), c.odd, v.Verdict, v.Reason)
+		}
+	}
+}
+
+func TestWhatCannotBeReadIsNoViolation(t *testing.T) {
+	for _, c := range []struct {
+		checker checkers.Checker
+		text    string
+		want    checkers.Validity
+		says    string
+	}{
+		{Bank(BankOptions{}), at(0, "read", "nil", "{0 1.5}"), checkers.Unknown, "1.5 of account 0 cannot be judged"},
+		{Bank(BankOptions{}), at(0, "read", "nil", "[[:a 10]]"), checkers.Unknown, "cannot be judged"},
+		{WriteSkew(), at(0, "insert", "[1 [1 nil]]", "[1 [1 nil]]") + at(0, "insert", "[2 [nil 2]]", "[2 [nil 2]]"), checkers.Unknown, "--independent"},
+		{Predicates(), at(0, "init", "{1 3}", "{1 3}") + at(0, "txn", "[]", "[[:rp true {1 3}]]"), checkers.Valid, ""},
+		{Predicates(), at(0, "init", "{1 3}", "{1 3}") + at(0, "txn", "[]", "[[:rp true {}]]"), checkers.Invalid, ""},
+		{Predicates(), at(0, "init", "{1 3}", "{1 3}") + at(0, "txn", "[]", "[[:rp false {}]]"), checkers.Unknown, "the predicate false"},
+	} {
+		v := c.checker.Check(t.Context(), &checkers.Evidence{Operations: parse(t, c.text)})
+		if v.Verdict != c.want || !strings.Contains(v.Reason, c.says) {
+			t.Errorf("%s of\n%s: %s (%s), want %s and %q", c.checker.Name(), c.text, v.Verdict, v.Reason, c.want, c.says)
+		}
+	}
+}
+
+func TestACircleIsToldStepByStep(t *testing.T) {
+	v := Sequential(history.Nil).Check(t.Context(), &checkers.Evidence{Operations: parse(t, at(0, "write", "1", "1")+at(0, "read", "nil", "nil"))})
+	if v.Verdict != checkers.Invalid {
+		t.Fatalf("%s: %s", v.Verdict, v.Reason)
+	}
+	want := "the read of nil by process 0 came before the write of 1 by process 0, which replaced what it returned."
+	if !strings.Contains(strings.Join(v.Witness.Lines, "\n"), want) {
+		t.Errorf("%q is missing in %q", want, v.Witness.Lines)
+	}
+}

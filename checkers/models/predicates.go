@@ -104,6 +104,9 @@ func wellFormed(o *history.Operation) error {
 }
 
 func predicate(p history.Value) bool {
+	if always, ok := p.AsBool(); ok {
+		return always
+	}
 	if name, ok := p.AsString(); ok {
 		return name == "true"
 	}

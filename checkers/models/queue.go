@@ -32,7 +32,7 @@ import (
 // order of elements.
 func TotalQueue(exactlyOnce bool) checkers.Checker {
 	return judge("total-queue", "multisets", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, func(ops []history.Operation) judged { return totalQueue(ops, exactlyOnce) })
+		return perKey(ops, knowing(func(ops []history.Operation) judged { return totalQueue(ops, exactlyOnce) }, Enqueue, Dequeue, Drain))
 	})
 }
 
@@ -243,7 +243,7 @@ func operations(lists ...[]*history.Operation) (ops []history.Operation) {
 // not check order or loss.
 func UnorderedQueue() checkers.Checker {
 	return judge("unordered-queue", "multisets", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, unorderedQueue)
+		return perKey(ops, knowing(unorderedQueue, Enqueue, Dequeue, Drain))
 	})
 }
 

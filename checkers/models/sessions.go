@@ -112,6 +112,9 @@ func (s *sessions) because(from int32, e edge) string {
 	case becauseRead:
 		return fmt.Sprintf("%s came before %s, which returned what it wrote.", a, b)
 	}
+	if e.because == from {
+		return fmt.Sprintf("%s came before %s, which replaced what it returned.", a, b)
+	}
 	if s.lists {
 		return fmt.Sprintf("%s came before %s: %s returned them in this order.", a, b, s.name(e.because))
 	}

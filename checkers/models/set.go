@@ -18,7 +18,7 @@ import (
 // no other read: SetFull does.
 func FinalSet() checkers.Checker {
 	return judge("final-set", "last read", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, finalSet)
+		return perKey(ops, knowing(finalSet, Add, Read, Contains))
 	})
 }
 

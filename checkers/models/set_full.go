@@ -37,7 +37,7 @@ import (
 // is still weaker than linearizability.
 func SetFull(linearizable bool) checkers.Checker {
 	return judge("set-full", "timelines of elements", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, func(ops []history.Operation) judged { return setFull(ops, linearizable) })
+		return perKey(ops, knowing(func(ops []history.Operation) judged { return setFull(ops, linearizable) }, Add, Read, Contains))
 	})
 }
 

@@ -3,6 +3,7 @@ package txn
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -15,7 +16,8 @@ import (
 // Checker returns a checker of transactions against model, whose name is that
 // of the model; model may be empty if the options name models or anomalies.
 // It judges all operations of the evidence, which must be transactions as
-// FromOperations reads them. It panics if the options are invalid; ask
+// FromOperations reads them; those of an independent history, whose operations
+// have keys of their own, key by key. It panics if the options are invalid; ask
 // Options.Validate first where they come from a user.
 //
 // Its measures are the numbers of transactions, of dependencies ("edges") and
@@ -31,14 +33,42 @@ func Checker(model Model, o Options) checkers.Checker {
 	if name == "" {
 		name = "transactions"
 	}
-	return checkers.Func(name, func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+	judge := func(ctx context.Context, ops []history.Operation) checkers.Verdict {
 		m := newMemory(o.memory())
-		h, err := convert(ctx, o.Workload, e.Operations, m)
+		h, err := convert(ctx, o.Workload, ops, m)
 		if err != nil {
 			return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
 		}
 		return analyze(ctx, h, o, m).verdict(h)
+	}
+	return checkers.Func(name, func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+		if !slices.ContainsFunc(e.Operations, func(x history.Operation) bool { return x.Key != e.Operations[0].Key }) {
+			return judge(ctx, e.Operations)
+		}
+		return independently(ctx, e.Operations, judge)
 	})
+}
+
+// independently judges the transactions on each key of an independent history
+// alone: an invalid key decides, then an unknown one. Measures add up.
+func independently(ctx context.Context, ops []history.Operation, judge func(context.Context, []history.Operation) checkers.Verdict) checkers.Verdict {
+	of := map[string][]history.Operation{}
+	for _, o := range ops {
+		of[o.Key] = append(of[o.Key], o)
+	}
+	merged := checkers.Verdict{Measures: map[string]float64{}}
+	rank := map[checkers.Validity]int{checkers.Valid: 1, checkers.Unknown: 2, checkers.Invalid: 3}
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		v := judge(ctx, of[key])
+		for measure, x := range v.Measures {
+			merged.Measures[measure] += x
+		}
+		if rank[v.Verdict] > rank[merged.Verdict] {
+			merged.Verdict, merged.Algorithm, merged.Witness = v.Verdict, v.Algorithm, v.Witness
+			merged.Reason = fmt.Sprintf("%d independent histories; that of key %s: %s", len(of), key, v.Reason)
+		}
+	}
+	return merged
 }
 
 // verdict puts an analysis into the form of all checkers.

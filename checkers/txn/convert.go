@@ -10,15 +10,14 @@ import (
 )
 
 // FromOperations reads a history of transactions out of client operations. A
-// transaction is an operation whose F is "txn" (or empty) and whose value is
-// a list of micro-operations, each the list of a function, a key and a value,
-// as Jepsen has it:
+// transaction is an operation whose value is a list of micro-operations, each
+// the list of a function, a key and a value, as Jepsen has it; its F is no
+// matter, as with Elle:
 //
 //	["append" 1 2]   ["w" "x" 2]   ["r" 1 [1 2]]   ["r" "x" 2]   ["r" "x" nil]
 //
-// A key is anything but nil. What an ok operation did is its Output, or its
-// Input where it has no output; of others it is the Input, and the results of
-// reads are left out. A transaction's ID is the index of its completion, or
+// A key is anything but nil. What an ok operation did is its Output; of others,
+// and where that is nil, it is the Input, and the results of reads are left out. A transaction's ID is the index of its completion, or
 // of its invocation where it has none. An operation that is no transaction
 // is an error that names it.
 func FromOperations(workload Workload, ops []history.Operation) (*History, error) {
@@ -58,14 +57,11 @@ func (c *converter) txn(o *history.Operation) (Txn, error) {
 	if o.Return < 0 {
 		t.ID = o.Call
 	}
-	if o.F != "txn" && o.F != "" {
-		return t, fmt.Errorf("a transaction's function is \"txn\"")
-	}
-	value := o.Input
+	value, told := o.Input, false
 	switch o.Outcome {
 	case history.OK:
 		t.Status = OK
-		if !o.Output.IsNil() {
+		if told = !o.Output.IsNil(); told {
 			value = o.Output
 		}
 	case history.Fail:
@@ -74,7 +70,7 @@ func (c *converter) txn(o *history.Operation) (Txn, error) {
 		t.Status = Info
 	}
 	mops, ok := value.AsList()
-	if !ok && !value.IsNil() {
+	if !ok && (!value.IsNil() || o.F != "txn" && o.F != "") {
 		return t, fmt.Errorf("its value %s is not a list of micro-operations", value)
 	}
 	if err := c.memory.take(int64(len(mops))*opBytes, "its %d micro-operations", len(mops)); err != nil {
@@ -82,16 +78,20 @@ func (c *converter) txn(o *history.Operation) (Txn, error) {
 	}
 	t.Ops = make([]Op, 0, len(mops))
 	for _, m := range mops {
-		op, err := c.op(m, t.Status)
+		op, err := c.op(m, told)
 		if err != nil {
 			return t, fmt.Errorf("micro-operation %s: %w", m, err)
+		}
+		if t.Status == OK && !told && op.Kind == Read {
+			continue // it succeeded, and nobody knows what it returned
 		}
 		t.Ops = append(t.Ops, op)
 	}
 	return t, nil
 }
 
-func (c *converter) op(m history.Value, status Status) (Op, error) {
+// op reads a micro-operation, and the result of a read if that was told.
+func (c *converter) op(m history.Value, told bool) (Op, error) {
 	parts, ok := m.AsList()
 	if !ok || len(parts) < 2 || len(parts) > 3 {
 		return Op{}, fmt.Errorf("expected a list [function key value]")
@@ -114,7 +114,7 @@ func (c *converter) op(m history.Value, status Status) (Op, error) {
 		o.Kind = Write
 	case f != "r":
 		return o, fmt.Errorf("the workload %s has no function %s", c.h.Workload, parts[0])
-	case status != OK:
+	case !told:
 		return o, nil
 	case list:
 		o.List, err = c.list(v)
@@ -130,7 +130,7 @@ func (c *converter) op(m history.Value, status Status) (Op, error) {
 // list returns the elements of a list that was read. Integers are not copied,
 // if the history keeps them as such.
 func (c *converter) list(v history.Value) (list []Value, err error) {
-	if !v.IsList() && !v.IsNil() {
+	if v.Kind() != history.KindList && !v.IsNil() {
 		return nil, fmt.Errorf("a read of a list returns a list or nil")
 	}
 	if ns, ok := v.Ints(); ok {

@@ -266,7 +266,8 @@ func TestOperationsThatAreNoTransactionsAreRefused(t *testing.T) {
 		value history.Value
 		want  string
 	}{
-		{"read", ListAppend, history.Nil, `a transaction's function is "txn"`},
+		{"read", ListAppend, history.Nil, "its value nil is not a list of micro-operations"},
+		{"txn", ListAppend, mop(s("r"), n(1), history.Set(n(1))), "a read of a list returns a list or nil"},
 		{"txn", ListAppend, n(3), "its value 3 is not a list of micro-operations"},
 		{"txn", ListAppend, history.List(n(3)), "expected a list [function key value]"},
 		{"txn", ListAppend, mop(s("append"), history.Nil, n(1)), "nil is no key"},
@@ -327,4 +328,41 @@ func FuzzOperationsNeverPanic(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestReadsOfUnknownResultsSayNothing(t *testing.T) {
+	n, s, l := history.Int, history.String, history.List
+	txn := func(call int64, in, out history.Value) history.Operation {
+		return history.Operation{Process: int(call), F: "read", Input: in, Output: out, Outcome: history.OK, Call: call, Return: call + 1}
+	}
+	appended, read := l(l(s("append"), s("y"), n(1))), l(l(s("r"), s("y"), history.Nil))
+	ops := []history.Operation{txn(0, appended, appended), txn(2, read, history.Nil), txn(4, read, l(l(s("r"), s("y"), l(n(1)))))}
+	c := Checker(StrictSerializable, Options{Workload: ListAppend})
+	if v := c.Check(context.Background(), &checkers.Evidence{Operations: ops}); v.Verdict != checkers.Valid {
+		t.Errorf("a read that did not say what it returned: %s (%s)", v.Verdict, v.Reason)
+	}
+	ops[1].Output = read // it returned nothing
+	if v := c.Check(context.Background(), &checkers.Evidence{Operations: ops}); v.Verdict != checkers.Invalid {
+		t.Errorf("a read that returned nil: %s (%s)", v.Verdict, v.Reason)
+	}
+}
+
+func TestIndependentHistoriesAreJudgedEachAlone(t *testing.T) {
+	n, s, l := history.Int, history.String, history.List
+	txn := func(key string, call int64, mop history.Value) history.Operation {
+		return history.Operation{Key: key, F: "txn", Input: l(mop), Output: l(mop), Outcome: history.OK, Call: call, Return: call + 1}
+	}
+	ops := []history.Operation{
+		txn("a", 0, l(s("append"), s("x"), n(1))), txn("a", 2, l(s("r"), s("x"), l(n(1)))),
+		txn("b", 4, l(s("r"), s("x"), history.Nil)), txn("b", 6, l(s("append"), s("x"), n(1))), txn("b", 8, l(s("r"), s("x"), l(n(1)))),
+	}
+	c := Checker(StrongSessionSerializable, Options{Workload: ListAppend})
+	v := c.Check(context.Background(), &checkers.Evidence{Operations: ops})
+	if v.Verdict != checkers.Valid || v.Measures["transactions"] != 5 {
+		t.Errorf("%s (%s) %v", v.Verdict, v.Reason, v.Measures)
+	}
+	ops = append(ops, txn("b", 10, l(s("r"), s("x"), history.Nil)))
+	if v := c.Check(context.Background(), &checkers.Evidence{Operations: ops}); v.Verdict != checkers.Invalid || !strings.Contains(v.Reason, "that of key b") {
+		t.Errorf("a stale read of b: %s (%s)", v.Verdict, v.Reason)
+	}
 }

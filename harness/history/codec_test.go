@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -145,7 +146,7 @@ func TestTornLastLineIsReportedAndLeftOut(t *testing.T) {
 		"half a line":             {goodLine[:30], true},
 		"unused tail":             {strings.Repeat("\x00", 3<<20), false},
 		"half a line and a tail":  {goodLine[:30] + strings.Repeat("\x00", 3<<20), true},
-		"a line without its end":  {goodLine, true},
+		"blanks":                  {" \t", false},
 		"a hole in the last line": {goodLine[:30] + "\x00\x00\x00" + goodLine[33:], true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,6 +159,23 @@ func TestTornLastLineIsReportedAndLeftOut(t *testing.T) {
 	damaged := goodLine + "\n" + goodLine[:30] + strings.Repeat("\x00", 2<<20) + goodLine + "\n"
 	if _, _, err := Read(strings.NewReader(damaged)); err == nil || !strings.Contains(err.Error(), "line 2: NUL bytes in the midst") {
 		t.Fatalf("NUL bytes before the end: %v", err)
+	}
+}
+
+func TestALastLineThatLacksOnlyItsNewlineIsComplete(t *testing.T) {
+	second := strings.Replace(goodLine, `"index":0`, `"index":1`, 1)
+	for _, end := range []string{"", " ", "\r", strings.Repeat("\x00", 3<<20)} {
+		if events, torn, err := Read(strings.NewReader(goodLine + "\n" + second + end)); err != nil || torn || len(events) != 2 {
+			t.Errorf("%.9q: %d events, torn %v, error %v", end, len(events), torn, err)
+		}
+	}
+	for text, want := range map[string]string{
+		goodLine + "\n" + goodLine: "line 2: index: found 0, expected 1",
+		"[" + goodLine + "]":       "line 1: expected an object that begins with {",
+	} {
+		if _, _, err := Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
 	}
 }
 
@@ -297,5 +315,21 @@ func TestTimesOfLessThanAMillisecondKeepTheirDigits(t *testing.T) {
 		if got := At(d); got != want {
 			t.Errorf("%d: %s, want %s", d, got, want)
 		}
+	}
+}
+
+func TestTheExampleInTheReadmeIsAHistory(t *testing.T) {
+	b, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(b), "```jsonl\n")
+	example, _, _ = strings.Cut(example, "```")
+	events, torn, err := Read(strings.NewReader(example))
+	if err != nil || torn || len(events) != 6 {
+		t.Fatalf("%d events, torn %v, %v", len(events), torn, err)
+	}
+	if _, err := Operations(events); err != nil {
+		t.Error(err)
 	}
 }

@@ -3,6 +3,7 @@ package history
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,8 @@ import (
 )
 
 // ErrTorn marks an incomplete last line: the recorder was killed while it
-// wrote. Everything before it is intact.
+// wrote. Everything before it is intact. A line that lacks no more than its
+// newline is complete.
 var ErrTorn = errors.New("the last line is incomplete")
 
 // SyntaxError says where and why a line of JSONL is not an event.
@@ -39,6 +41,7 @@ type Decoder struct {
 	line  int
 	next  int64
 	last  time.Duration
+	ended bool // by a line without newline
 }
 
 // maxWords bounds of how many functions, keys and nodes there is one copy.
@@ -54,10 +57,13 @@ func NewDecoder(r io.Reader) *Decoder {
 // *SyntaxError for a line that is not an event.
 func (d *Decoder) Next() (Event, error) {
 	for {
+		if d.ended {
+			return Event{}, io.EOF
+		}
 		line, err := d.r.ReadSlice('\n')
 		switch {
 		case err == io.EOF || errors.Is(err, bufio.ErrBufferFull) && line[len(line)-1] == 0:
-			return Event{}, d.end(bytes.Trim(line, "\x00"))
+			return d.end(bytes.Clone(bytes.Trim(line, "\x00")))
 		case errors.Is(err, bufio.ErrBufferFull):
 			return Event{}, &SyntaxError{d.line + 1, fmt.Errorf("longer than %d bytes", MaxLine)}
 		case err != nil:
@@ -76,25 +82,34 @@ func (d *Decoder) Next() (Event, error) {
 }
 
 // end is called with what follows the last newline, NUL bytes stripped: it
-// makes sure that nothing but NUL bytes is left.
-func (d *Decoder) end(rest []byte) error {
-	torn := len(rest) > 0
+// makes sure that nothing but NUL bytes is left, and returns the event if there
+// is one.
+func (d *Decoder) end(rest []byte) (Event, error) {
 	for {
 		b, err := d.r.ReadSlice('\n')
 		if len(bytes.Trim(b, "\x00")) > 0 {
-			return &SyntaxError{d.line + 1, errors.New("NUL bytes in the midst of the history: the file is damaged")}
+			return Event{}, &SyntaxError{d.line + 1, errors.New("NUL bytes in the midst of the history: the file is damaged")}
 		}
 		if err == io.EOF {
 			break
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return fmt.Errorf("line %d: %w", d.line+1, err)
+			return Event{}, fmt.Errorf("line %d: %w", d.line+1, err)
 		}
 	}
-	if torn {
-		return fmt.Errorf("line %d: %w", d.line+1, ErrTorn)
+	d.ended = true
+	if len(bytes.TrimSpace(rest)) == 0 {
+		return Event{}, io.EOF
 	}
-	return io.EOF
+	d.line++
+	if !json.Valid(rest) {
+		return Event{}, fmt.Errorf("line %d: %w", d.line, ErrTorn)
+	}
+	e, err := d.parse(rest)
+	if err != nil {
+		return Event{}, &SyntaxError{d.line, err}
+	}
+	return e, nil
 }
 
 func (d *Decoder) parse(line []byte) (Event, error) {

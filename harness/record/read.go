@@ -3,6 +3,7 @@ package record
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,15 +66,14 @@ func Read(r io.Reader, l Limits) (events []Event, torn bool, err error) {
 	b := bufio.NewReaderSize(r, max(16, l.Line))
 	words := jsonline.NewWords(maxWords)
 	v := newValidator()
-	for n := 1; ; n++ {
+	for n, last := 1, false; !last; n++ {
 		line, err := b.ReadSlice('\n')
 		switch {
 		case err == io.EOF || errors.Is(err, bufio.ErrBufferFull) && len(line) > 0 && line[len(line)-1] == 0:
-			torn, err := tail(b, line, n)
-			if err != nil {
+			if line, torn, err = tail(b, bytes.Clone(line), n); err != nil {
 				return nil, false, err
 			}
-			return events, torn, v.end()
+			last = true
 		case errors.Is(err, bufio.ErrBufferFull):
 			return nil, false, &LineError{n, fmt.Errorf("is longer than %d bytes", l.Line)}
 		case err != nil:
@@ -95,22 +95,27 @@ func Read(r io.Reader, l Limits) (events []Event, torn bool, err error) {
 		}
 		events = append(events, e)
 	}
+	return events, torn, v.end()
 }
 
-// tail looks at what follows the last newline: at most one line that was cut
-// off, and NUL bytes.
-func tail(b *bufio.Reader, rest []byte, n int) (torn bool, err error) {
-	torn = len(bytes.Trim(rest, "\x00 \t\r")) > 0
+// tail looks at what follows the last newline: NUL bytes, and at most one line,
+// which it returns if it lacks no more than its newline; else it was cut off.
+func tail(b *bufio.Reader, rest []byte, n int) (line []byte, torn bool, err error) {
+	rest = bytes.Trim(rest, "\x00 \t\r")
 	for {
 		more, err := b.ReadSlice('\n')
 		if len(bytes.Trim(more, "\x00")) > 0 {
-			return false, &LineError{n, errors.New("NUL bytes in the midst of the record: the file is damaged")}
+			return nil, false, &LineError{n, errors.New("NUL bytes in the midst of the record: the file is damaged")}
 		}
 		if err == io.EOF {
-			return torn, nil
+			break
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return false, &LineError{n, err}
+			return nil, false, &LineError{n, err}
 		}
 	}
+	if len(rest) > 0 && !json.Valid(rest) {
+		return nil, true, nil
+	}
+	return rest, false, nil
 }

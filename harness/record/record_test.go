@@ -46,9 +46,15 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 }
 
 func TestATornLastLineIsLeftOut(t *testing.T) {
-	for _, end := range []string{`{"t":13,"pr`, "{\x00\x00", `{"t":13,"proc":"a","inc":3,"kind":"resume"}`} {
+	for _, end := range []string{`{"t":13,"pr`, "{\x00\x00", `{"t":13,"proc":"a","inc":3,"kind":"resume"`} {
 		events, torn, err := Read(strings.NewReader(accepted+end), Limits{})
 		if err != nil || !torn || len(events) != 15 {
+			t.Errorf("%q: %d events, torn %v, %v", end, len(events), torn, err)
+		}
+	}
+	for _, end := range []string{"", "\x00\x00"} { // it lacks its newline, and no more
+		events, torn, err := Read(strings.NewReader(accepted+`{"t":13,"proc":"a","inc":3,"kind":"resume"}`+end), Limits{})
+		if err != nil || torn || len(events) != 16 {
 			t.Errorf("%q: %d events, torn %v, %v", end, len(events), torn, err)
 		}
 	}

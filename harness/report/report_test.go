@@ -9,11 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
@@ -114,6 +116,18 @@ func TestTextShowsFindingsThatNoWitnessTellsOf(t *testing.T) {
 	var b strings.Builder
 	ok(t, Text(&b, &rundir.Result{Verdict: rundir.Invalid, Findings: []node.Finding{found}}, ""))
 	if !strings.Contains(b.String(), "\n  finding  log matching on node n1 at 1.000 s: entry 7 differs\n") {
+		t.Error(b.String())
+	}
+}
+
+func TestTextNamesTheOperationsOfAWitnessThatHasNoWordsForThem(t *testing.T) {
+	read := history.Operation{Process: 4, F: "read", Output: history.Int(7), Outcome: history.OK, Invoked: 3 * time.Second, Completed: 20}
+	w := &checkers.Witness{Summary: "a read returned 7", Operations: slices.Repeat([]history.Operation{read}, 14)}
+	r := &rundir.Result{Verdict: rundir.Invalid, Checkers: []checkers.Verdict{{Checker: "bank", Verdict: checkers.Invalid, Witness: w}}}
+	var b strings.Builder
+	ok(t, Text(&b, r, ""))
+	line := "           process 4 read invoked at 3.000 s, ok at 0.000000020 s: 7\n"
+	if !strings.Contains(b.String(), strings.Repeat(line, 12)+"           and 2 more\n") {
 		t.Error(b.String())
 	}
 }

@@ -28,8 +28,17 @@ func Text(w io.Writer, r *rundir.Result, where string) error {
 			continue
 		}
 		fmt.Fprintf(&b, "  witness  %s\n", c.Witness.Summary)
-		for _, line := range c.Witness.Lines[:min(len(c.Witness.Lines), 12)] {
+		lines := c.Witness.Lines
+		if len(lines) == 0 {
+			for _, o := range c.Witness.Operations {
+				lines = append(lines, o.String())
+			}
+		}
+		for _, line := range lines[:min(len(lines), linesShown)] {
 			fmt.Fprintf(&b, "           %s\n", line)
+		}
+		if n := len(lines) - linesShown; n > 0 {
+			fmt.Fprintf(&b, "           and %d more\n", n)
 		}
 	}
 	for _, f := range unexplained(r) {
@@ -58,6 +67,9 @@ func Text(w io.Writer, r *rundir.Result, where string) error {
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// linesShown bounds the lines of a witness in the text.
+const linesShown = 12
 
 // findingsShown bounds the findings in the text.
 const findingsShown = 5

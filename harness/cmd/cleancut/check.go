@@ -63,6 +63,9 @@ one or more models of recovery, or by all.`,
   cleancut check events.jsonl --workload checkpoint --model consistent-cut,recovery-line`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.timeout < 0 {
+				return usage(fmt.Errorf("--timeout %s: expected a positive duration, or 0 for the default of %s", f.timeout, checkers.DefaultTimeout))
+			}
 			info, err := os.Stat(args[0])
 			if err != nil {
 				return usage(err)
@@ -212,10 +215,47 @@ func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers
 	if h.summary.CompletionsOnly {
 		r.Reasons = append(r.Reasons, "the history has completions only: all operations were taken as overlapping")
 	}
+	if n := contrary(h.evidence.Operations); n > 0 {
+		r.Reasons = append(r.Reasons, fmt.Sprintf("%d operations were ok with another argument than they were invoked with: that of the invocation counts", n))
+	}
+	if h.format != formatJSONL && looksIndependent(h.evidence.Operations) {
+		r.Reasons = append(r.Reasons, "all values look like [key value], and were taken for values: --independent takes them apart")
+	}
 	if n := h.summary.Renumbered; n > 0 {
 		r.Reasons = append(r.Reasons, fmt.Sprintf("%d times a process went on after an operation of unknown outcome, or with one open: it was taken for a new process", n))
 	}
 	return r
+}
+
+// contrary counts operations that were ok with another argument than they were
+// invoked with, where the completion has the argument again.
+func contrary(ops []history.Operation) (n int) {
+	for i := range ops {
+		o := &ops[i]
+		switch o.F {
+		case "write", "cas", "add", "remove", "enqueue":
+			_, answer := o.Output.AsBool()
+			if o.Outcome == history.OK && !answer && !o.Output.IsNil() && !o.Output.Equal(o.Input) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// looksIndependent reports whether reads were asked for [key nil] and no
+// operation has another argument than [key value]: tuples of
+// jepsen.independent.
+func looksIndependent(ops []history.Operation) bool {
+	read := false
+	for i := range ops {
+		in := ops[i].Input
+		if ops[i].Key != "" || in.Kind() != history.KindList || in.Len() != 2 || ops[i].F == "read" && !in.At(1).IsNil() {
+			return false
+		}
+		read = read || ops[i].F == "read"
+	}
+	return read
 }
 
 // judgeOptions reads the flags that concern the judgement.

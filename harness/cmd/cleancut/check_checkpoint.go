@@ -1,17 +1,15 @@
 package main
 
 import (
-	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/checkers/recovery"
@@ -47,6 +45,15 @@ func (f *checkFlags) recordModels() (list []string, ok bool) {
 
 // checkRecord judges a record of events by models of recovery.
 func (f *checkFlags) checkRecord(cmd *cobra.Command, path string, names []string) error {
+	var idle []string
+	cmd.Flags().Visit(func(g *pflag.Flag) {
+		if !slices.Contains([]string{"workload", "model", "format", "memory", "timeout", "json"}, g.Name) {
+			idle = append(idle, "--"+g.Name)
+		}
+	})
+	if len(idle) > 0 {
+		return usage(fmt.Errorf("%s: for histories, not for records of events", strings.Join(idle, ", ")))
+	}
 	if f.format != "" && f.format != formatJSONL {
 		return usage(fmt.Errorf("--format %s: a record of events is %s", f.format, formatJSONL))
 	}
@@ -98,12 +105,9 @@ func readRecord(path string, memory int64) ([]record.Event, bool, error) {
 		return nil, false, err
 	}
 	defer f.Close()
-	b := bufio.NewReader(f)
-	var r io.Reader = b
-	if magic, _ := b.Peek(2); string(magic) == "\x1f\x8b" {
-		if r, err = gzip.NewReader(b); err != nil {
-			return nil, false, err
-		}
+	r, err := plain(f)
+	if err != nil {
+		return nil, false, err
 	}
 	limits := record.Limits{}
 	if memory > 0 {

@@ -46,20 +46,34 @@ func load(path string, o loadOptions) (*loaded, error) {
 		return nil, err
 	}
 	defer f.Close()
-	r := bufio.NewReader(f)
-	name := strings.TrimSuffix(path, ".gz")
-	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		r = bufio.NewReader(z)
+	r, err := plain(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	h, err := loadFrom(r, name, o)
+	h, err := loadFrom(r, strings.TrimSuffix(path, ".gz"), o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return h, nil
+}
+
+// plain returns the text of a file: unpacked if it is compressed by gzip, and
+// without the byte order mark that some editors put before UTF-8.
+func plain(f io.Reader) (*bufio.Reader, error) {
+	r := bufio.NewReader(f)
+	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, err
+		}
+		r = bufio.NewReader(z)
+	}
+	if mark, _ := r.Peek(3); string(mark) == "\ufeff" {
+		if _, err := r.Discard(len(mark)); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }
 
 // loadFrom reads a history from r; its name helps to guess the format.
@@ -88,8 +102,11 @@ func loadFrom(r *bufio.Reader, name string, o loadOptions) (*loaded, error) {
 	if len(events) == 0 {
 		return nil, fmt.Errorf("as %s: the history is empty", h.format)
 	}
-	if h.format == formatJSONL && o.independent {
+	switch {
+	case h.format == formatJSONL && o.independent:
 		return nil, errors.New("--independent is for edn and json: an event in jsonl has its key apart")
+	case h.format == formatJSONL && o.overlapping:
+		return nil, errors.New("--overlapping is for edn and json: in jsonl each process does one thing at a time")
 	}
 	ops, err := history.Operations(events)
 	if err != nil {

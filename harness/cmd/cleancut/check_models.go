@@ -34,6 +34,23 @@ func (o *judgeOptions) initialOr(v history.Value) history.Value {
 	return v
 }
 
+// beginning are the workloads whose objects may begin with a value.
+var beginning = []string{"register", "cas-register", "kv", "multi-register", "counter", "semaphore", "bank"}
+
+// fit says which option means nothing for a workload and a model, and would be
+// passed over.
+func (o *judgeOptions) fit(workload, model string) error {
+	switch {
+	case o.negative && workload != "bank":
+		return fmt.Errorf("--negative-balances is for the workload bank, not for %s", workload)
+	case (o.maxLag > 0 || o.maxLagging > 0) && model != "bounded-staleness" && model != "durable":
+		return fmt.Errorf("--max-lag and --max-versions are for the models bounded-staleness and durable, not for %s", model)
+	case o.initial != nil && !o.initial.IsNil() && !slices.Contains(beginning, workload):
+		return fmt.Errorf("--initial %s: what the workload %s is about begins empty; a first value is for %s", o.initial, workload, strings.Join(beginning, ", "))
+	}
+	return nil
+}
+
 // initialInt is the initial value of a counter.
 func (o *judgeOptions) initialInt() (int64, error) {
 	n, ok := o.initialOr(history.Int(0)).AsInt()
@@ -128,7 +145,7 @@ var judgements = slices.Concat([]judgement{
 		return models.FinalRegisters(o.initialOr(history.Nil)), nil
 	}},
 	{"durable", append(slices.Clone(registers), "set", "set-full", "list", "log"), "no crash loses what was acknowledged (or no more than --max-lag), nothing that failed is there", func(_ string, o *judgeOptions) (checkers.Checker, error) {
-		return models.Durability(models.DurabilityOptions{Time: o.maxLag, Operations: o.maxLagging}), nil
+		return models.Durability(models.DurabilityOptions{Time: o.maxLag, Operations: o.maxLagging, Initial: o.initialOr(history.Nil)}), nil
 	}},
 	{"kafka", []string{"log"}, "partitions with offsets lose, double, skip and reorder nothing", fixed(models.Kafka())},
 	{"set-full", []string{"set", "set-full"}, "no element is lost; elements may be stale for a time", fixed(models.SetFull(false))},
@@ -348,6 +365,9 @@ func checkerFor(workload, model string, o *judgeOptions) (checkers.Checker, erro
 			model = usual
 		}
 		if _, known := find(model, workload); !known || model == "" || len(o.anomalies) > 0 {
+			if err := o.fit(workload, model); err != nil {
+				return nil, err
+			}
 			return transactionsFor(workload, model, o)
 		}
 	} else if len(o.anomalies)+len(o.order) > 0 {
@@ -357,6 +377,9 @@ func checkerFor(workload, model string, o *judgeOptions) (checkers.Checker, erro
 		model = usual
 	}
 	j, known := find(model, workload)
+	if err := o.fit(workload, model); err != nil && j != nil {
+		return nil, err
+	}
 	switch {
 	case j == nil && known:
 		return nil, &undecidableError{model, workload}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -55,13 +53,9 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 		return nil, err
 	}
 	defer file.Close()
-	r := bufio.NewReader(file)
-	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		r = bufio.NewReader(z)
+	r, err := plain(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	result := &rundir.Result{Version: harness.Version(), Measures: map[string]float64{}}
 	if f.timeout > 0 {

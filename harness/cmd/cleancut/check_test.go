@@ -45,7 +45,14 @@ func TestWhatCannotBeJudgedIsRefusedByName(t *testing.T) {
 		{"h.jsonl --workload set --format xml", `--format "xml": expected jsonl, edn or json`},
 		{"h.jsonl --workload set --initial [1", `--initial "[1": unexpected end`},
 		{"h.jsonl --workload semaphore", "--initial is needed for the workload semaphore"},
-		{"h.jsonl --workload mutex --initial 3", "this object starts empty"},
+		{"h.jsonl --workload mutex --initial 3", "what the workload mutex is about begins empty"},
+		{"h.jsonl --workload log --model kafka --initial 3", "what the workload log is about begins empty"},
+		{"h.jsonl --workload register --negative-balances", "--negative-balances is for the workload bank"},
+		{"h.jsonl --workload register --max-lag 1s", "for the models bounded-staleness and durable, not for linearizable"},
+		{"h.jsonl --workload list-append --max-versions 1", "for the models bounded-staleness and durable, not for strict-serializable"},
+		{"h.jsonl --workload register --timeout -1s", "--timeout -1s: expected a positive duration"},
+		{"h.jsonl --workload register --overlapping", "--overlapping is for edn and json"},
+		{"h.jsonl --workload checkpoint --initial 1 --independent", "--independent, --initial: for histories, not for records of events"},
 		{"h.jsonl --workload counter --initial x", "a counter begins with an integer"},
 		{"h.jsonl --workload set --memory -1", "expected a size such as 536870912, 512M or 2G"},
 		{"h.jsonl --workload set --memory lots", "expected a size such as 536870912, 512M or 2G"},
@@ -223,6 +230,49 @@ func TestSetsAreMeasuredAsJepsenMeasuresThem(t *testing.T) {
 		g.Expect(json.Unmarshal([]byte(said.out), &r)).To(Succeed())
 		for measure, x := range want {
 			g.Expect(r.Checkers[0].Measures).To(HaveKeyWithValue(measure, x), name)
+		}
+	}
+}
+
+func TestHistoriesAsEditorsLeaveThemAreRead(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const inEDN = "{:type :invoke :process 0 :f :write :value 3}\n{:type :ok :process 0 :f :write :value 3}"
+	for name, text := range map[string]string{
+		"marked.jsonl": "\ufeff" + oneWrite, "marked.edn": "\ufeff" + inEDN, "marked": "\ufeff" + oneWrite,
+		"windows.jsonl": strings.ReplaceAll(oneWrite, "\n", "\r\n"), "windows.edn": strings.ReplaceAll(inEDN, "\n", "\r\n"),
+		"open.jsonl": strings.TrimSpace(oneWrite), "blank.jsonl": "\n" + strings.ReplaceAll(oneWrite, "\n", "\n\n"),
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := cleancut(t, "check", name, "--workload", "register"); got.code != exitValid || !strings.Contains(got.out, "1 operations: 1 ok") {
+			t.Errorf("%s: exit code %d\n%s%s", name, got.code, got.out, got.err)
+		}
+	}
+}
+
+func TestWhatAHistoryMayMeanOtherwiseIsSaid(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const late = "{:type :invoke :process 0 :f :write :value nil}{:type :ok :process 0 :f :write :value 5}" +
+		"{:type :invoke :process 0 :f :read :value nil}{:type :ok :process 0 :f :read :value 5}"
+	const tuples = "{:type :invoke :process 0 :f :write :value [1 1]}{:type :ok :process 0 :f :write :value [1 1]}" +
+		"{:type :invoke :process 0 :f :read :value [2 nil]}{:type :ok :process 0 :f :read :value [2 nil]}"
+	for _, c := range []struct {
+		text, flags, says, not string
+		code                   int
+	}{
+		{late, "", "VALID", "another argument", exitValid},
+		{strings.Replace(late, ":write :value nil", ":write :value 4", 1), "", "1 operations were ok with another argument than they were invoked with", "", exitInvalid},
+		{tuples, "", "--independent takes them apart", "", exitInvalid},
+		{tuples, " --independent", "VALID", "takes them apart", exitValid},
+		{strings.Replace(tuples, "[2 nil]}{", "nil}{", 1), "", "INVALID", "takes them apart", exitInvalid},
+	} {
+		if err := os.WriteFile("h.edn", []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := cleancut(t, strings.Fields("check h.edn --workload register"+c.flags)...)
+		if got.code != c.code || !strings.Contains(got.out, c.says) || c.not != "" && strings.Contains(got.out, c.not) {
+			t.Errorf("%s%s: exit code %d, want %d and %q, not %q\n%s%s", c.text, c.flags, got.code, c.code, c.says, c.not, got.out, got.err)
 		}
 	}
 }

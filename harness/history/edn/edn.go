@@ -4,7 +4,8 @@
 // object a line.
 //
 // What other tools leave open is settled here, once: an operation without
-// completion is indeterminate; a process that goes on after info is a new
+// completion is indeterminate; an argument that is nil until it is ok (as of a
+// write of what the client chose) is that of the completion; a process that goes on after info is a new
 // process; what the nemesis did becomes events of faults; missing indices
 // count from 0, and missing times are their indices. A history of completions
 // only (Elle's tests have such) is one of operations that all overlap. Options

@@ -42,10 +42,11 @@ var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 // An acknowledged mutation belongs to the first crash that began after it had
 // completed. It is *lost* if the key was read after t_r, and
 //
-//   - for collections: no ok read invoked after t_r has it;
+//   - for collections: no ok read invoked after t_r has it. What a remove may
+//     have taken away is not looked at;
 //   - for registers: an ok read invoked after t_r returned the initial nil, or a
-//     value whose write had completed before the lost one was invoked. A stale
-//     read cannot be told from a loss here.
+//     value of which all writes had completed before the lost one was invoked. A
+//     delete writes nil. A stale read cannot be told from a loss here.
 //
 // For each crash, and as the greatest over all crashes:
 //
@@ -72,7 +73,8 @@ var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 // rto_first and rto_steady have no value. The verdict is
 // invalid if more is lost than the options allow, or something failed is
 // there; unknown without a crash, or if no key that was written before a crash
-// was read after it. O(c·n log n) for c crashes.
+// was read after it. O((n + m) log n) for n operations whose reads return m
+// elements, and O(k log n) more for each crash where there are k keys.
 func Durability(o DurabilityOptions) checkers.Checker {
 	if len(o.Kinds) == 0 {
 		o.Kinds = CrashKinds
@@ -87,16 +89,6 @@ func Durability(o DurabilityOptions) checkers.Checker {
 	})
 }
 
-// mutates are the functions that change an object.
-var mutates = []string{Add, "append", Enqueue, Write}
-
-// survey is what reads tell of one key.
-type survey struct {
-	mutations []*history.Operation
-	reads     []*history.Operation
-	writes    map[string]*history.Operation // by value, for registers
-}
-
 func durability(e *checkers.Evidence, o DurabilityOptions) judged {
 	var crashes []checkers.FaultWindow
 	for _, f := range e.Faults {
@@ -104,44 +96,31 @@ func durability(e *checkers.Evidence, o DurabilityOptions) judged {
 			crashes = append(crashes, f)
 		}
 	}
-	slices.SortFunc(crashes, func(a, b checkers.FaultWindow) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortStableFunc(crashes, func(a, b checkers.FaultWindow) int { return cmp.Compare(a.Start, b.Start) })
 	if len(crashes) == 0 {
 		return unknown("nothing crashed")
 	}
-	keys := map[string]*survey{}
-	for i := range e.Operations {
-		op := &e.Operations[i]
-		s := keys[op.Key]
-		if s == nil {
-			s = &survey{writes: map[string]*history.Operation{}}
-			keys[op.Key] = s
-		}
-		switch {
-		case slices.Contains(mutates, op.F):
-			s.mutations = append(s.mutations, op)
-			s.writes[string(op.Input.AppendJSON(nil))] = op
-		case op.F == Read && op.Outcome == history.OK:
-			s.reads = append(s.reads, op)
-		}
+	losses := make([]loss, len(crashes))
+	for i := range losses {
+		losses[i].crash = crashes[i]
+	}
+	var resurrected []history.Operation
+	keys := surveys(e.Operations)
+	for _, key := range sortedKeys(keys) {
+		keys[key].losses(losses)
+		resurrected = append(resurrected, keys[key].risen()...)
 	}
 	m := map[string]float64{"crashes": float64(len(crashes)), "availability_gap_seconds": gap(e).Seconds()}
+	served := newService(e.Operations, crashes[0].Start, o)
 	var worst judged
 	looked := 0
-	for i, crash := range crashes {
-		since := time.Duration(-1)
-		if i > 0 {
-			since = crashes[i-1].Start
-		}
-		l := loss{crash: crash}
-		for _, key := range sortedKeys(keys) {
-			l.add(keys[key], since)
-		}
+	for i := range losses {
+		l := &losses[i]
 		looked += l.looked
 		l.measure(m)
 		worst = first(worst, l.judge(o))
-		rto(e, crash, crashes[0].Start, o, m)
+		served.recovery(l.crash.Start, m)
 	}
-	resurrected := risen(keys)
 	m["resurrected"] = float64(len(resurrected) / 2)
 	switch {
 	case worst.Verdict != "":
@@ -161,69 +140,6 @@ type loss struct {
 	proof    []*history.Operation // a read that shows it, for each
 	survivor []*history.Operation // a later mutation that survived, or nil, for each
 	looked   int
-}
-
-// add finds what was lost of one key, of what completed after since and before
-// the crash.
-func (l *loss) add(s *survey, since time.Duration) {
-	var reads []*history.Operation
-	for _, r := range s.reads {
-		if r.Invoked > l.crash.End {
-			reads = append(reads, r)
-		}
-	}
-	var kept, gone []*history.Operation
-	for _, w := range s.mutations {
-		if w.Outcome != history.OK || w.Completed > l.crash.Start || w.Completed <= since || len(reads) == 0 {
-			continue
-		}
-		l.looked++
-		if proof := s.missing(w, reads); proof != nil {
-			gone = append(gone, w)
-			l.proof = append(l.proof, proof)
-		} else {
-			kept = append(kept, w)
-		}
-	}
-	for _, w := range gone {
-		at := slices.IndexFunc(kept, func(k *history.Operation) bool { return precedes(w, k) })
-		var survivor *history.Operation
-		if at >= 0 {
-			survivor = kept[at]
-		}
-		l.lost, l.survivor = append(l.lost, w), append(l.survivor, survivor)
-	}
-}
-
-// missing returns a read that shows that w is lost, nil if none does.
-func (s *survey) missing(w *history.Operation, reads []*history.Operation) *history.Operation {
-	for _, r := range reads {
-		switch {
-		case holds(r.Output, w.Input):
-			return nil
-		case r.Output.IsList() || w.F != Write:
-			continue
-		case r.Output.IsNil():
-			return r
-		}
-		if by := s.writes[string(r.Output.AppendJSON(nil))]; by != nil && precedes(by, w) {
-			return r
-		}
-	}
-	if w.F == Write {
-		return nil
-	}
-	return reads[len(reads)-1]
-}
-
-// holds reports whether a value is a list or set that has an element.
-func holds(list, element history.Value) bool {
-	for _, e := range list.Elements() {
-		if e.Equal(element) {
-			return true
-		}
-	}
-	return false
 }
 
 func (l *loss) measure(m map[string]float64) {
@@ -262,25 +178,6 @@ func (l *loss) judge(o DurabilityOptions) judged {
 	return invalid("lost", say+": "+l.lost[0].Input.String()+" among them", *l.lost[0], *l.proof[0])
 }
 
-// risen finds a failed mutation and a read that has it.
-func risen(keys map[string]*survey) (found []history.Operation) {
-	for _, key := range sortedKeys(keys) {
-		s := keys[key]
-		for _, w := range s.mutations {
-			if w.Outcome != history.Fail {
-				continue
-			}
-			for _, r := range s.reads {
-				if r.Output.Equal(w.Input) && w.F == Write || holds(r.Output, w.Input) {
-					found = append(found, *w, *r)
-					break
-				}
-			}
-		}
-	}
-	return found
-}
-
 // gap is the longest time without an ok completion.
 func gap(e *checkers.Evidence) time.Duration {
 	var times []time.Duration
@@ -301,57 +198,4 @@ func gap(e *checkers.Evidence) time.Duration {
 		longest = max(longest, next-t)
 	}
 	return longest
-}
-
-// rto adds the times to recover from one crash.
-func rto(e *checkers.Evidence, crash checkers.FaultWindow, firstCrash time.Duration, o DurabilityOptions, m map[string]float64) {
-	soonest := history.Never
-	var baseline []time.Duration
-	var after []*history.Operation // in order of invocation
-	for i := range e.Operations {
-		op := &e.Operations[i]
-		switch {
-		case op.Invoked >= crash.Start:
-			after = append(after, op)
-			if op.Outcome == history.OK {
-				soonest = min(soonest, op.Completed)
-			}
-		case op.Outcome == history.OK && op.Completed <= firstCrash:
-			baseline = append(baseline, op.Completed-op.Invoked)
-		}
-	}
-	if soonest == history.Never {
-		m["never_served_again"]++
-		return
-	}
-	m["rto_first_seconds"] = max(m["rto_first_seconds"], (soonest - crash.Start).Seconds())
-	bound := time.Duration(o.Factor * float64(high(baseline)))
-	last := after[len(after)-1].Invoked
-	for t := crash.Start; t+o.Window <= last; t += max(o.Window/10, 1) {
-		from := slices.IndexFunc(after, func(op *history.Operation) bool { return op.Invoked >= t })
-		var latencies []time.Duration
-		n := 0
-		for _, op := range after[from:] {
-			if op.Invoked >= t+o.Window {
-				break
-			}
-			if n++; op.Outcome == history.OK {
-				latencies = append(latencies, op.Completed-op.Invoked)
-			}
-		}
-		if n > 0 && float64(len(latencies)) >= o.Share*float64(n) && (len(baseline) == 0 || high(latencies) <= bound) {
-			m["rto_steady_seconds"] = max(m["rto_steady_seconds"], (t - crash.Start).Seconds())
-			return
-		}
-	}
-	m["never_steady_again"]++
-}
-
-// high is the 99 % quantile, 0 of nothing.
-func high(times []time.Duration) time.Duration {
-	if len(times) == 0 {
-		return 0
-	}
-	slices.Sort(times)
-	return times[min(len(times)-1, len(times)*99/100)]
 }

@@ -305,6 +305,7 @@ func (b *registerReader) sessions(whole bool) *sessions {
 
 // connect tells each read which write it reads.
 func (b *registerReader) connect(s *sessions, reads, writes []int32) {
+	shared := map[int32]*nils{} // by key
 	for i := range b.ops {
 		e := &b.effects[i]
 		a := reads[i]
@@ -318,14 +319,15 @@ func (b *registerReader) connect(s *sessions, reads, writes []int32) {
 		case from >= 0:
 			s.ops[a].from = writes[from]
 		case from == inDoubt:
-			d := doubt{at: a}
-			for _, w := range b.removals[e.key] {
-				d.from = append(d.from, writes[w])
+			n := shared[e.key]
+			if n == nil {
+				n = &nils{initial: b.initial.IsNil()}
+				for _, w := range b.removals[e.key] {
+					n.writes = append(n.writes, writes[w])
+				}
+				shared[e.key] = n
 			}
-			if b.initial.IsNil() {
-				d.from = append(d.from, -1)
-			}
-			s.doubts = append(s.doubts, d)
+			s.doubts = append(s.doubts, doubt{at: a, from: n})
 		}
 	}
 }

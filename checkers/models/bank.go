@@ -59,7 +59,7 @@ func bank(ops []history.Operation, options BankOptions) judged {
 	var reference *history.Operation
 	var expected snapshot
 	var total int64
-	worst, errors, reads := judged{}, 0, 0
+	worst, doubt, errors, reads := judged{}, judged{}, 0, 0
 	for i := range ops {
 		o := &ops[i]
 		if o.F != Read || o.Outcome != history.OK {
@@ -69,9 +69,10 @@ func bank(ops []history.Operation, options BankOptions) judged {
 		if !ok {
 			return unknown("a read returned %s; expected a map of balances", o.Output)
 		}
-		sum, why := s.sum()
-		if why != "" && reference == nil {
-			reference, expected = o, s
+		sum, why, far := s.sum()
+		if far != "" {
+			doubt = first(doubt, unknown("%s", far))
+			continue
 		}
 		if reference == nil {
 			reference, expected, total = o, s, sum
@@ -99,23 +100,32 @@ func bank(ops []history.Operation, options BankOptions) judged {
 	switch {
 	case worst.Verdict != "":
 		return with(worst, m)
+	case doubt.Verdict != "":
+		return with(doubt, m)
 	case reads == 0:
 		return with(unknown("the accounts were never read"), m)
 	}
 	return with(valid("all %s sum up to %d", plural(reads, "read"), total), m)
 }
 
-// sum adds the balances, or says why it cannot.
-func (s snapshot) sum() (total int64, why string) {
+// sum adds the balances, or says why it cannot: which one is no integer, or too
+// far from 0 to be added.
+func (s snapshot) sum() (total int64, why, far string) {
 	for i, b := range s.balances {
-		n, ok := b.AsInt()
-		if !ok || n > maxAmount || n < -maxAmount {
-			return 0, fmt.Sprintf("a read has the balance %s for account %s; expected an integer of at most %d", b, s.accounts[i], int64(maxAmount))
+		switch n, ok := b.AsInt(); {
+		case !ok && why == "":
+			why = fmt.Sprintf("a read has the balance %s for account %s; expected an integer", b, s.accounts[i])
+		case n > maxAmount || n < -maxAmount:
+			far = fmt.Sprintf("a read has the balance %s for account %s; balances of at most %d can be judged", b, s.accounts[i], int64(maxAmount))
+		default:
+			total += n
 		}
-		total += n
 	}
-	return total, ""
+	return total, why, far
 }
+
+// maxAmount keeps sums of up to 2^22 balances within 64 bits.
+const maxAmount = 1 << 40
 
 func (s snapshot) wrong(expected snapshot, sum, total int64, o BankOptions) (class, summary string) {
 	if !slices.EqualFunc(s.accounts, expected.accounts, history.Value.Equal) {

@@ -112,6 +112,7 @@ func newWriters(effects []effect) writers {
 // place is where the write of a value stands or would stand.
 func (w *writers) place(key int32, value int64) *int32 {
 	h := (uint64(value) + uint64(key)*0x9e3779b97f4a7c15) * 0xd6e8feb86659fd93
+	h = (h ^ h>>32) * 0xd6e8feb86659fd93 // high bits alone may tell values apart
 	mask := uint64(len(w.table) - 1)
 	for i := (h ^ h>>32) & mask; ; i = (i + 1) & mask {
 		at := &w.table[i]

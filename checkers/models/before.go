@@ -97,7 +97,7 @@ func (b *before) order() []int32 {
 // and edges followed once there is one.
 const (
 	maxCycles   = 32
-	maxFollowed = 1 << 24
+	maxFollowed = 1 << 22
 )
 
 // cycle returns a shortest cycle through some operation of a cycle. There must

@@ -157,7 +157,7 @@ func drawDurable(r *rand.Rand) *checkers.Evidence {
 	set := r.IntN(2) == 0
 	value := func() history.Value { return history.Int(int64(r.IntN(4))) }
 	e := &checkers.Evidence{Operations: randomOps(r, 3+r.IntN(9), func(r *rand.Rand) history.Operation {
-		o := history.Operation{Key: fmt.Sprint(r.IntN(2)), Outcome: outcome(r)}
+		o := history.Operation{Key: fmt.Sprint(r.IntN(4) / 3), Outcome: outcome(r)}
 		switch c := r.IntN(8); {
 		case c < 3 && set:
 			o.F, o.Output = Read, history.List(value(), value())

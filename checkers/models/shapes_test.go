@@ -154,3 +154,20 @@ func TestFinalCounterAddsUpManyEqualAmountsOfUnknownOutcome(t *testing.T) {
 		t.Errorf("%s (%s), want invalid", v.Verdict, v.Reason)
 	}
 }
+
+func TestKafkaDoesNotTakeAValueThatWasSentTwiceForADuplicate(t *testing.T) {
+	n := history.Int
+	send := func(offset, value int64) history.Operation {
+		k := history.Keyword("k")
+		return history.Operation{F: "send", Input: history.List(history.List(history.Keyword("send"), k, n(value))),
+			Output: history.List(history.List(history.Keyword("send"), k, history.List(n(offset), n(value))))}
+	}
+	if v := run(Kafka(), sequentially(send(0, 7), send(1, 7))); v.Verdict != checkers.Unknown {
+		t.Errorf("%s (%s), want unknown", v.Verdict, v.Reason)
+	}
+	again := sequentially(send(0, 7), send(1, 7))
+	again[0].Outcome = history.Fail
+	if v := run(Kafka(), again); v.Verdict != checkers.Valid {
+		t.Errorf("after a failure: %s (%s), want valid", v.Verdict, v.Reason)
+	}
+}

@@ -59,7 +59,7 @@ func bank(ops []history.Operation, options BankOptions) judged {
 	var reference *history.Operation
 	var expected snapshot
 	var total int64
-	worst, errors, reads := judged{}, 0, 0
+	worst, doubt, errors, reads := judged{}, judged{}, 0, 0
 	for i := range ops {
 		o := &ops[i]
 		if o.F != Read || o.Outcome != history.OK {
@@ -69,14 +69,12 @@ func bank(ops []history.Operation, options BankOptions) judged {
 		if !ok {
 			return unknown("a read returned %s; expected a map of balances", o.Output)
 		}
-		sum, why, err := s.sum()
-		if err != nil {
-			return unknown("the read at event %d: %s", o.Call, err)
+		sum, why, far := s.sum()
+		if far != "" {
+			doubt = first(doubt, unknown("the read at event %d: %s", o.Call, far))
+			continue
 		}
-		if why != "" && reference == nil {
-			reference, expected = o, s
-		}
-		if reference == nil {
+		if reference == nil && why == "" {
 			reference, expected, total = o, s, sum
 			if options.Total != nil {
 				total = *options.Total
@@ -102,27 +100,33 @@ func bank(ops []history.Operation, options BankOptions) judged {
 	switch {
 	case worst.Verdict != "":
 		return with(worst, m)
+	case doubt.Verdict != "":
+		return with(doubt, m)
 	case reads == 0:
 		return with(unknown("the accounts were never read"), m)
 	}
 	return with(valid("all %s sum up to %d", plural(reads, "read"), total), m)
 }
 
-// sum adds the balances, or says which is nil. It is an error if one is
-// anything else than an integer that can be added up.
-func (s snapshot) sum() (total int64, why string, err error) {
+// sum adds the balances, or says why it cannot: which one is nil, or is no
+// integer that can be added.
+func (s snapshot) sum() (total int64, why, far string) {
 	for i, b := range s.balances {
-		n, ok := b.AsInt()
-		switch {
-		case b.IsNil():
+		switch n, ok := b.AsInt(); {
+		case b.IsNil() && why == "":
 			why = fmt.Sprintf("a read has the balance nil for account %s", s.accounts[i])
+		case b.IsNil():
 		case !ok || n > maxAmount || n < -maxAmount:
-			return 0, "", fmt.Errorf("the balance %s of account %s cannot be judged; expected an integer of at most %d", b, s.accounts[i], int64(maxAmount))
+			far = fmt.Sprintf("the balance %s of account %s cannot be judged; expected an integer of at most %d", b, s.accounts[i], int64(maxAmount))
+		default:
+			total += n
 		}
-		total += n
 	}
-	return total, why, nil
+	return total, why, far
 }
+
+// maxAmount keeps sums of up to 2^22 balances within 64 bits.
+const maxAmount = 1 << 40
 
 func (s snapshot) wrong(expected snapshot, sum, total int64, o BankOptions) (class, summary string) {
 	if !slices.EqualFunc(s.accounts, expected.accounts, history.Value.Equal) {

@@ -1,6 +1,10 @@
 package models
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/cleancut/cleancut/checkers/txn/graph"
+)
 
 // edge leads from an operation to one that must come after it, and says why:
 // because is the read that shows it, or one of the reasons below. Those that
@@ -10,6 +14,7 @@ type edge struct{ to, because, number int32 }
 const (
 	becauseSession = -1 // both are of one session, in this order
 	becauseRead    = -2 // the later one reads what the earlier one wrote
+	becauseKnown   = -3 // for a reason of which nothing is said
 )
 
 // before is a graph of operations and, behind them, of auxiliary nodes that
@@ -18,6 +23,15 @@ type before struct {
 	out       [][]edge
 	real      int   // operations; what follows is auxiliary
 	concluded int32 // edges that follow from reads
+	// Of the search under way, by its number: how each node was reached.
+	came  []step
+	round int32
+}
+
+// step is how a search reached a node.
+type step struct {
+	prev, round int32
+	e           edge
 }
 
 func newBefore(n int) *before {
@@ -79,19 +93,32 @@ func (b *before) order() []int32 {
 	return order
 }
 
+// Bounds of the search for a short cycle: operations from which one is sought,
+// and edges followed once there is one.
+const (
+	maxCycles   = 32
+	maxFollowed = 1 << 22
+)
+
 // cycle returns a shortest cycle through some operation of a cycle. There must
 // be one.
 func (b *before) cycle() []edge {
 	var best []edge
-	length := 0
-	tries := 32
-	for _, v := range b.remaining() {
-		if int(v) >= b.real || tries == 0 {
-			continue
+	length, followed := 0, 0
+	for tries, v := range b.circular() {
+		if tries == maxCycles || best != nil && followed > maxFollowed {
+			break
 		}
-		tries--
-		if c := b.path(v, v); c != nil && (best == nil || b.length(c) < length) {
-			best, length = c, b.length(c)
+		way, n := b.search(v, v, 0)
+		if followed += n; way == nil {
+			way, n = b.search(v, v, b.concluded)
+			followed += n
+		}
+		if last := len(way) - 1; last > 0 && way[0].because == becauseSession && way[last].because == becauseSession {
+			way = way[:last] // it leads on from the operation before
+		}
+		if best == nil || b.length(way) < length {
+			best, length = way, b.length(way)
 		}
 	}
 	return best
@@ -107,58 +134,26 @@ func (b *before) length(way []edge) (n int) {
 	return n
 }
 
-// remaining lists operations on cycles, or between two of them: those that
-// neither come before all cycles nor after.
-func (b *before) remaining() []int32 {
-	in := make([]int32, len(b.out))
-	back := make([][]int32, len(b.out))
+// circular lists the operations that are on cycles.
+func (b *before) circular() (list []int32) {
+	g := graph.NewBuilder(b.real, 0)
+	for range b.out[b.real:] {
+		g.Node()
+	}
 	for v, es := range b.out {
 		for _, e := range es {
-			in[e.to]++
-			back[e.to] = append(back[e.to], int32(v))
+			g.Edge(int32(v), e.to, graph.CO)
 		}
 	}
-	gone := make([]bool, len(b.out))
-	peel := func(degree []int32, next func(v int32) []int32) {
-		var ready []int32
-		for v := range degree {
-			if degree[v] == 0 && !gone[v] {
-				ready = append(ready, int32(v))
-			}
-		}
-		for len(ready) > 0 {
-			v := ready[len(ready)-1]
-			ready = ready[:len(ready)-1]
-			gone[v] = true
-			for _, w := range next(v) {
-				if degree[w]--; degree[w] == 0 && !gone[w] {
-					ready = append(ready, w)
-				}
+	for _, component := range g.Build().Components(graph.All) {
+		for _, v := range component {
+			if int(v) < b.real {
+				list = append(list, v)
 			}
 		}
 	}
-	peel(in, func(v int32) (list []int32) {
-		for _, e := range b.out[v] {
-			list = append(list, e.to)
-		}
-		return list
-	})
-	outDegree := make([]int32, len(b.out))
-	for v := range b.out {
-		for _, e := range b.out[v] {
-			if !gone[e.to] {
-				outDegree[v]++
-			}
-		}
-	}
-	peel(outDegree, func(v int32) []int32 { return back[v] })
-	var left []int32
-	for v := range gone {
-		if !gone[v] {
-			left = append(left, int32(v))
-		}
-	}
-	return left
+	slices.Sort(list)
+	return list
 }
 
 // path returns the edges of a shortest way from one operation to another, nil
@@ -171,19 +166,21 @@ func (b *before) path(from, to int32) []edge {
 // proof is path with no other edges that follow from reads than the first ones,
 // so many: what was concluded later proves nothing.
 func (b *before) proof(from, to, first int32) []edge {
-	if way := b.search(from, to, 0); way != nil {
+	if way, _ := b.search(from, to, 0); way != nil {
 		return way
 	}
-	return b.search(from, to, first)
+	way, _ := b.search(from, to, first)
+	return way
 }
 
-// search goes breadth first; the way into an auxiliary node costs nothing.
-func (b *before) search(from, to, first int32) []edge {
-	type step struct {
-		prev int32
-		e    edge
+// search goes breadth first, and counts the edges that it follows. The way into
+// an auxiliary node costs nothing, nor does it to go on within a session: what
+// lies between is left out.
+func (b *before) search(from, to, first int32) (way []edge, followed int) {
+	if len(b.came) < len(b.out) {
+		b.came, b.round = make([]step, len(b.out)), 0
 	}
-	came := map[int32]step{}
+	b.round++
 	queue, free := []int32{from}, []int32(nil)
 	for len(queue)+len(free) > 0 {
 		var v int32
@@ -192,28 +189,36 @@ func (b *before) search(from, to, first int32) []edge {
 		} else {
 			v, queue = queue[0], queue[1:]
 		}
+		onward := v != from && b.came[v].e.because == becauseSession
 		for _, e := range b.out[v] {
-			if _, seen := came[e.to]; seen || e.because >= 0 && e.number >= first {
+			followed++
+			if b.came[e.to].round == b.round || e.because >= 0 && e.number >= first {
 				continue
 			}
-			came[e.to] = step{v, e}
+			b.came[e.to] = step{v, b.round, e}
 			if e.to == to {
-				var way []edge
-				for at := to; ; {
-					st := came[at]
-					way = append(way, st.e)
-					if at = st.prev; at == from {
-						slices.Reverse(way)
-						return way
-					}
-				}
+				return b.way(from, to), followed
 			}
-			if int(e.to) >= b.real {
+			if int(e.to) >= b.real || onward && e.because == becauseSession {
 				free = append(free, e.to)
 			} else {
 				queue = append(queue, e.to)
 			}
 		}
 	}
-	return nil
+	return nil, followed
+}
+
+// way is how the search came from one operation to another.
+func (b *before) way(from, to int32) (way []edge) {
+	for at := to; ; {
+		st := b.came[at]
+		if n := len(way); n == 0 || st.e.because != becauseSession || way[n-1].because != becauseSession {
+			way = append(way, st.e)
+		}
+		if at = st.prev; at == from {
+			slices.Reverse(way)
+			return way
+		}
+	}
 }

@@ -38,15 +38,16 @@ type change struct {
 func counterBounds(ops []history.Operation, initial int64) judged {
 	var changes []change
 	var reads []*history.Operation
+	sum := newAmounts(initial)
 	for i := range ops {
 		o := &ops[i]
 		switch {
 		case o.F == Read && o.Outcome == history.OK:
 			reads = append(reads, o)
 		case o.F == Add && o.Outcome != history.Fail:
-			n, ok := o.Input.AsInt()
-			if !ok || n > maxAmount || n < -maxAmount {
-				return unknown("an add of %s; expected an integer of at most %d", o.Input, int64(maxAmount))
+			n, ok := sum.take(o.Input)
+			if !ok {
+				return sum.refused(o)
 			}
 			changes = append(changes, change{at: o.Call, down: min(n, 0), up: max(n, 0)})
 			if o.Outcome == history.OK {
@@ -60,13 +61,13 @@ func counterBounds(ops []history.Operation, initial int64) judged {
 	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.at, b.at) })
 	// Sums of the changes before each of them. A read's M is what was possible
 	// at its completion less what was certain at its invocation.
-	type sum struct{ down, up, sureDown, sureUp int64 }
-	sums := make([]sum, len(changes)+1)
+	type limits struct{ down, up, sureDown, sureUp int64 }
+	sums := make([]limits, len(changes)+1)
 	for i, c := range changes {
 		s := sums[i]
-		sums[i+1] = sum{s.down + c.down, s.up + c.up, s.sureDown + min(c.definitely, 0), s.sureUp + max(c.definitely, 0)}
+		sums[i+1] = limits{s.down + c.down, s.up + c.up, s.sureDown + min(c.definitely, 0), s.sureUp + max(c.definitely, 0)}
 	}
-	before := func(at int64) sum {
+	before := func(at int64) limits {
 		n, _ := slices.BinarySearchFunc(changes, at, func(c change, at int64) int { return cmp.Compare(c.at, at) })
 		return sums[n]
 	}
@@ -122,9 +123,6 @@ func certainAdds(ops []history.Operation, read *history.Operation, initial int64
 	return evidence
 }
 
-// maxAmount keeps sums of up to 2^22 amounts within 64 bits.
-const maxAmount = 1 << 40
-
 // FinalCounter judges a replicated counter that need only agree in the end,
 // as Maelstrom's pn-counter does: every *final* read, one that was invoked
 // after every other add had completed or will never do so, must return the
@@ -132,41 +130,37 @@ const maxAmount = 1 << 40
 // the adds of unknown outcome; which ones may differ between reads. Other
 // reads are left out, and without a final one it is unknown.
 //
-// The possible sums are enumerated, at most 2^20 of them; beyond that it is
-// unknown. Keys are judged alone. It does not check that final reads agree.
+// The possible sums are enumerated, at most 2^20 of them in at most 2^26
+// additions; beyond that it is unknown. Keys are judged alone. It does not check that final reads agree.
 func FinalCounter(initial int64) checkers.Checker {
-	return judge("final-counter", "possible sums", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(func(ops []history.Operation) judged { return finalCounter(ops, initial) }, Add, Read))
+	return judge("final-counter", "possible sums", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ops, knowing(func(ops []history.Operation) judged { return finalCounter(ctx, ops, initial) }, Add, Read))
 	})
 }
 
-func finalCounter(ops []history.Operation, initial int64) judged {
+func finalCounter(ctx context.Context, ops []history.Operation, initial int64) judged {
 	certain, lastAdd := initial, int64(-1)
-	sums := map[int64]bool{0: true}
+	open := map[int64]int{} // amounts of unknown outcome, and how often each
+	sum := newAmounts(initial)
 	for i := range ops {
 		o := &ops[i]
 		if o.F != Add || o.Outcome == history.Fail {
 			continue
 		}
-		n, ok := o.Input.AsInt()
-		if !ok || n > maxAmount || n < -maxAmount {
-			return unknown("an add of %s; expected an integer of at most %d", o.Input, int64(maxAmount))
+		n, ok := sum.take(o.Input)
+		if !ok {
+			return sum.refused(o)
 		}
 		lastAdd = max(lastAdd, o.Call, o.Return)
 		if o.Outcome == history.OK {
 			certain += n
-			continue
+		} else {
+			open[n]++
 		}
-		var more []int64
-		for s := range sums {
-			more = append(more, s+n)
-		}
-		for _, s := range more {
-			sums[s] = true
-		}
-		if len(sums) > 1<<20 {
-			return unknown("adds of unknown outcome have more than %d possible sums", 1<<20)
-		}
+	}
+	sums, v := possibleSums(ctx, open)
+	if sums == nil {
+		return v
 	}
 	final := 0
 	for i := range ops {
@@ -184,6 +178,69 @@ func finalCounter(ops []history.Operation, initial int64) judged {
 	}
 	return valid("all %s return a possible sum", plural(final, "final read"))
 }
+
+// Bounds of the sums that are enumerated, and of the additions that it takes.
+const (
+	maxSums      = 1 << 20
+	maxAdditions = 1 << 26
+)
+
+// possibleSums enumerates what some of the amounts, each so many times, add up
+// to. Without sums, the verdict says why.
+func possibleSums(ctx context.Context, amounts map[int64]int) (map[int64]bool, judged) {
+	sums, additions := map[int64]bool{0: true}, 0
+	for _, n := range sortedKeys(amounts) {
+		if ctx.Err() != nil {
+			return nil, unknown("time ran out while possible sums of adds of unknown outcome were enumerated")
+		}
+		if additions += len(sums); additions > maxAdditions {
+			return nil, unknown("the possible sums of adds of unknown outcome take more than %d additions", maxAdditions)
+		}
+		var more []int64
+		for s := range sums {
+			// A sum that is known goes on by itself, as far and farther.
+			for next, often := s+n, amounts[n]; often > 0 && !sums[next] && len(sums)+len(more) <= maxSums; often-- {
+				more = append(more, next)
+				next += n
+			}
+		}
+		for _, s := range more {
+			sums[s] = true
+		}
+		if len(sums) > maxSums {
+			return nil, unknown("adds of unknown outcome have more than %d possible sums", maxSums)
+		}
+	}
+	return sums, judged{}
+}
+
+// amounts are integers whose sums, whichever are taken, are within 64 bits.
+type amounts struct{ left int64 }
+
+func newAmounts(initial int64) *amounts {
+	a := &amounts{left: maxTotal}
+	if _, ok := a.take(history.Int(initial)); !ok {
+		a.left = -1
+	}
+	return a
+}
+
+// take returns an amount, and whether it is one and not too large.
+func (a *amounts) take(v history.Value) (int64, bool) {
+	n, ok := v.AsInt()
+	if !ok || n > maxTotal || n < -maxTotal {
+		return 0, false
+	}
+	a.left -= max(n, -n)
+	return n, a.left >= 0
+}
+
+func (a *amounts) refused(o *history.Operation) judged {
+	return unknown("an add of %s; expected integers that come to at most %d, whatever their signs", o.Input, int64(maxTotal))
+}
+
+// maxTotal keeps all sums and their differences within 64 bits.
+const maxTotal = 1 << 61
 
 // addsAnd are a read and all adds that count, but only the read if they are
 // too many to look at.

@@ -1,9 +1,10 @@
 package models
 
 import (
-	"cmp"
 	"context"
+	"iter"
 	"slices"
+	"sort"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
@@ -13,7 +14,73 @@ import (
 // may explain.
 type doubt struct {
 	at   int32
-	from []int32 // writes, -1 the initial value
+	from *nils
+}
+
+// nils are the writes of nil to one key, in order of invocation. All reads in
+// doubt share them: a list for each would take the square of their number.
+type nils struct {
+	writes  []int32
+	initial bool // the key was nil at first
+	// latest holds for each of them the one that completed last of it and
+	// those before it.
+	latest []int32
+}
+
+// begun counts the writes of nil that were invoked before a read was over.
+func (s *sessions) begun(d doubt) int {
+	over := s.operation(d.at).Return
+	return sort.Search(len(d.from.writes), func(i int) bool { return s.operation(d.from.writes[i]).Call > over })
+}
+
+// candidates yields what a read may have read, the likeliest first: the write
+// that was invoked last before the read was over, and those before it; the
+// initial value, as -1; and those that were invoked later.
+func (s *sessions) candidates(d doubt) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		begun := s.begun(d)
+		for i := begun - 1; i >= 0; i-- {
+			if !yield(d.from.writes[i]) {
+				return
+			}
+		}
+		if d.from.initial && !yield(-1) {
+			return
+		}
+		for _, w := range d.from.writes[begun:] {
+			if !yield(w) {
+				return
+			}
+		}
+	}
+}
+
+// mostRecent takes for each read of nil the delete that makes it least stale.
+// One that was invoked when the read was over is out of the question where
+// there are others.
+func (s *sessions) mostRecent() {
+	for _, d := range s.doubts {
+		switch begun := s.begun(d); {
+		case begun > 0:
+			s.ops[d.at].from = s.latest(d.from)[begun-1]
+		case d.from.initial:
+			s.ops[d.at].from = -1
+		default:
+			s.ops[d.at].from = d.from.writes[0]
+		}
+	}
+}
+
+func (s *sessions) latest(n *nils) []int32 {
+	if n.latest == nil {
+		n.latest = slices.Clone(n.writes)
+		for i := 1; i < len(n.latest); i++ {
+			if before := n.latest[i-1]; ended(s.operation(before)) >= ended(s.operation(n.latest[i])) {
+				n.latest[i] = before
+			}
+		}
+	}
+	return n.latest
 }
 
 // Bounds of the search for what reads of nil have read: judgements, and
@@ -34,8 +101,10 @@ func (s *sessions) decide(ctx context.Context, judge func(*sessions) judged) jud
 	}
 	guess := make([]int32, len(s.doubts))
 	for i, d := range s.doubts {
-		slices.SortStableFunc(d.from, func(a, b int32) int { return cmp.Compare(s.likely(b, d.at), s.likely(a, d.at)) })
-		guess[i] = d.from[0]
+		for w := range s.candidates(d) {
+			guess[i] = w
+			break
+		}
 	}
 	v := judge(s.assuming(guess))
 	if v.Verdict != checkers.Invalid {
@@ -58,19 +127,6 @@ func (s *sessions) decide(ctx context.Context, judge func(*sessions) judged) jud
 	all := invalid(v.Witness.Class, "whichever delete each read of nil has seen: for one choice, "+v.Witness.Summary, whole...)
 	all.Witness.Lines = v.Witness.Lines
 	return all
-}
-
-// likely orders the writes that a read may have read: the last one that was
-// invoked before the read was over comes first.
-func (s *sessions) likely(write, read int32) int64 {
-	if write < 0 {
-		return -1
-	}
-	w, r := s.operation(write), s.operation(read)
-	if w.Call > r.Return {
-		return -w.Call
-	}
-	return w.Call
 }
 
 // assuming is s where the reads in doubt read what is chosen for them, as far
@@ -102,7 +158,7 @@ type refutation struct {
 func (t *refutation) refute(choice []int32) judged {
 	d := t.s.doubts[len(choice)]
 	undecided := judged{Verdict: checkers.Invalid}
-	for _, w := range d.from {
+	for w := range t.s.candidates(d) {
 		if t.left--; t.left < 0 || t.ctx.Err() != nil {
 			return unknown("%s of nil may have read one of several deletes; more than %d choices would have to be judged",
 				plural(len(t.s.doubts), "operation"), min(maxJudgements, 16+maxJudged/len(t.s.ops)))

@@ -45,8 +45,8 @@ var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 // An acknowledged mutation belongs to the first crash that began after it had
 // completed. It is *lost* if the key was read after t_r, and
 //
-//   - for collections: no ok read invoked after t_r has it, and nobody but before
-//     it asked for its removal;
+//   - for collections: no ok read invoked after t_r has it, and all removes of
+//     it that may have happened had completed before it was invoked;
 //   - for registers: an ok read invoked after t_r returned a value that only
 //     what had completed before the lost one was invoked can have set: the
 //     initial value (or nil) or others. A stale read cannot be told from a loss
@@ -70,7 +70,8 @@ var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 //     first crash. A window that reaches beyond the last invocation is not
 //     looked at.
 //
-// Besides, resurrected counts failed mutations that a read has, and
+// Besides, resurrected counts failed mutations that a read has which was over
+// before anybody else tried the same, and
 // availability_gap_seconds is the longest time between two ok completions that
 // follow each other, or from the last one to the last invocation, on whatever
 // keys; never_served_again and never_steady_again count the crashes after which
@@ -78,7 +79,8 @@ var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 // invalid if more is lost than the options allow, or something failed is
 // there; unknown without a crash, if no key that was written before a crash
 // was read after it, or if there are operations that change an object otherwise,
-// or reads of a part of it. O(c·n log n) for c crashes.
+// or reads of a part of it. O((n + m) log n) for n operations whose reads return
+// m elements, and O(k log n) more for each crash where there are k keys.
 func Durability(o DurabilityOptions) checkers.Checker {
 	if len(o.Kinds) == 0 {
 		o.Kinds = CrashKinds
@@ -100,42 +102,37 @@ func durability(e *checkers.Evidence, o DurabilityOptions) judged {
 			crashes = append(crashes, f)
 		}
 	}
-	slices.SortFunc(crashes, func(a, b checkers.FaultWindow) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortStableFunc(crashes, func(a, b checkers.FaultWindow) int { return cmp.Compare(a.Start, b.Start) })
 	if len(crashes) == 0 {
 		return unknown("nothing crashed")
 	}
-	keys := map[string]*survey{}
-	for i := range e.Operations {
-		op := &e.Operations[i]
-		if keys[op.Key] == nil {
-			keys[op.Key] = newSurvey()
-		}
-		keys[op.Key].take(op)
+	losses := make([]loss, len(crashes))
+	for i := range losses {
+		losses[i].crash = crashes[i]
 	}
+	var resurrected []history.Operation
 	odd := ""
+	keys := surveys(e.Operations, o.Initial)
 	for _, key := range sortedKeys(keys) {
-		if reason := keys[key].settle(); odd == "" {
-			odd = reason
+		s := keys[key]
+		if s.odd != "" {
+			odd = cmp.Or(odd, s.odd)
+			continue
 		}
+		s.losses(losses)
+		resurrected = append(resurrected, s.risen()...)
 	}
 	m := map[string]float64{"crashes": float64(len(crashes)), "availability_gap_seconds": gap(e).Seconds()}
+	served := newService(e.Operations, crashes[0].Start, o)
 	var worst judged
 	looked := 0
-	for i, crash := range crashes {
-		since := time.Duration(-1)
-		if i > 0 {
-			since = crashes[i-1].Start
-		}
-		l := loss{crash: crash}
-		for _, key := range sortedKeys(keys) {
-			l.add(keys[key], since, o.Initial)
-		}
+	for i := range losses {
+		l := &losses[i]
 		looked += l.looked
 		l.measure(m)
 		worst = first(worst, l.judge(o))
-		rto(e, crash, crashes[0].Start, o, m)
+		served.recovery(l.crash.Start, m)
 	}
-	resurrected := risen(keys, o.Initial)
 	m["resurrected"] = float64(len(resurrected) / 2)
 	switch {
 	case worst.Verdict != "":
@@ -157,40 +154,6 @@ type loss struct {
 	proof    []*history.Operation // a read that shows it, for each
 	survivor []*history.Operation // a later mutation that survived, or nil, for each
 	looked   int
-}
-
-// add finds what was lost of one key, of what completed after since and before
-// the crash.
-func (l *loss) add(s *survey, since time.Duration, initial history.Value) {
-	if s.odd != "" {
-		return
-	}
-	shows := s.after(l.crash.End, initial)
-	var kept, gone []*history.Operation
-	for _, w := range s.mutations {
-		if w.Outcome != history.OK || w.Completed > l.crash.Start || w.Completed <= since {
-			continue
-		}
-		lost, proof := shows(w)
-		if proof == nil {
-			continue
-		}
-		l.looked++
-		if lost {
-			gone = append(gone, w)
-			l.proof = append(l.proof, proof)
-		} else {
-			kept = append(kept, w)
-		}
-	}
-	for _, w := range gone {
-		at := slices.IndexFunc(kept, func(k *history.Operation) bool { return precedes(w, k) })
-		var survivor *history.Operation
-		if at >= 0 {
-			survivor = kept[at]
-		}
-		l.lost, l.survivor = append(l.lost, w), append(l.survivor, survivor)
-	}
 }
 
 func (l *loss) measure(m map[string]float64) {
@@ -219,31 +182,14 @@ func (l *loss) judge(o DurabilityOptions) judged {
 	say := fmt.Sprintf("%s at %s lost %s, the oldest %s old", l.crash.Fault, history.At(l.crash.Start), plural(len(l.lost), "acknowledged operation"), l.age())
 	for i, s := range l.survivor {
 		if s != nil {
-			return invalid("lost, not a suffix", fmt.Sprintf("%s: %s is gone, and %s, which came after it, is not", say, l.lost[i].Input, s.Input), *l.lost[i], *s, *l.proof[i])
+			return invalid("lost, not a suffix", fmt.Sprintf("%s: %s is gone, and %s, which came after it, is not", say, brought(l.lost[i]), brought(s)), *l.lost[i], *s, *l.proof[i])
 		}
 	}
 	within := (o.Operations > 0 || o.Time > 0) && (o.Operations == 0 || len(l.lost) <= o.Operations) && (o.Time == 0 || l.age() <= o.Time)
 	if within {
 		return judged{}
 	}
-	return invalid("lost", say+": "+l.lost[0].Input.String()+" among them", *l.lost[0], *l.proof[0])
-}
-
-// risen finds failed mutations, each with a read that has it although nobody
-// else can have brought it in.
-func risen(keys map[string]*survey, initial history.Value) (found []history.Operation) {
-	for _, key := range sortedKeys(keys) {
-		s := keys[key]
-		for _, w := range s.mutations {
-			if v := brought(w); w.Outcome != history.Fail || s.odd != "" || s.register && (v.IsNil() || v.Equal(initial)) {
-				continue
-			}
-			if r := s.resurrects(w); r != nil {
-				found = append(found, *w, *r)
-			}
-		}
-	}
-	return found
+	return invalid("lost", say+": "+brought(l.lost[0]).String()+" among them", *l.lost[0], *l.proof[0])
 }
 
 // gap is the longest time without an ok completion.
@@ -266,64 +212,4 @@ func gap(e *checkers.Evidence) time.Duration {
 		longest = max(longest, next-t)
 	}
 	return longest
-}
-
-// rto adds the times to recover from one crash.
-func rto(e *checkers.Evidence, crash checkers.FaultWindow, firstCrash time.Duration, o DurabilityOptions, m map[string]float64) {
-	soonest := history.Never
-	var baseline []time.Duration
-	var after []*history.Operation // in order of invocation
-	for i := range e.Operations {
-		op := &e.Operations[i]
-		switch {
-		case op.Invoked >= crash.Start:
-			after = append(after, op)
-			if op.Outcome == history.OK {
-				soonest = min(soonest, op.Completed)
-			}
-		case op.Outcome == history.OK && op.Completed <= firstCrash:
-			baseline = append(baseline, op.Completed-op.Invoked)
-		}
-	}
-	if soonest == history.Never {
-		m["never_served_again"]++
-		return
-	}
-	m["rto_first_seconds"] = max(m["rto_first_seconds"], (soonest - crash.Start).Seconds())
-	bound := time.Duration(o.Factor * float64(high(baseline)))
-	last := after[len(after)-1].Invoked
-	step := max(o.Window/10, 1)
-	for t, from := crash.Start, 0; last-t >= o.Window; t += step {
-		for after[from].Invoked < t {
-			from++
-		}
-		if wait := after[from].Invoked - (t + o.Window); wait >= 0 { // to the first window with an operation in it
-			t += wait / step * step
-			continue
-		}
-		var latencies []time.Duration
-		n := 0
-		for _, op := range after[from:] {
-			if op.Invoked >= t+o.Window {
-				break
-			}
-			if n++; op.Outcome == history.OK {
-				latencies = append(latencies, op.Completed-op.Invoked)
-			}
-		}
-		if float64(len(latencies)) >= o.Share*float64(n) && (len(baseline) == 0 || high(latencies) <= bound) {
-			m["rto_steady_seconds"] = max(m["rto_steady_seconds"], (t - crash.Start).Seconds())
-			return
-		}
-	}
-	m["never_steady_again"]++
-}
-
-// high is the 99 % quantile, 0 of nothing.
-func high(times []time.Duration) time.Duration {
-	if len(times) == 0 {
-		return 0
-	}
-	slices.Sort(times)
-	return times[min(len(times)-1, len(times)*99/100)]
 }

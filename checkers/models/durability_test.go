@@ -137,3 +137,32 @@ func TestTimesToRecoverAreFoundInTimeThatDoesNotGrowWithTheClock(t *testing.T) {
 		t.Errorf("%s: %s", v.Verdict, v.Reason)
 	}
 }
+
+func TestDurabilityDoesNotTakeForLostWhatWasRemovedOrWrittenAgain(t *testing.T) {
+	n := history.Int
+	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
+	one, two := done(Write, n(1), n(1), 0, 0), done(Write, n(2), n(2), 1, 0)
+	failed := one
+	failed.Outcome = history.Fail
+	for name, ops := range map[string][]history.Operation{
+		"deleted":               {one, done(Delete, history.Nil, history.Nil, 1, 0), done(Read, history.Nil, history.Nil, 9, 0)},
+		"replaced by a cas":     {one, two, done(CAS, history.List(n(2), n(1)), history.Nil, 2, 0), done(Read, history.Nil, n(1), 9, 0)},
+		"removed":               {done(Add, n(1), n(1), 0, 0), done(Add, n(2), n(2), 1, 0), done("remove", n(1), n(1), 2, 0), done(Read, history.Nil, history.List(n(2)), 9, 0)},
+		"failed and then tried": {failed, done(Write, n(1), n(1), 1, 0), done(Read, history.Nil, n(1), 9, 0)},
+	} {
+		if v := Durability(DurabilityOptions{}).Check(context.Background(), &checkers.Evidence{Faults: crash, Operations: ops}); v.Verdict != checkers.Valid {
+			t.Errorf("%s: %s (%s), want valid", name, v.Verdict, v.Reason)
+		}
+	}
+}
+
+func TestDurabilityPassesOverTimeInWhichNothingWasInvoked(t *testing.T) {
+	e := &checkers.Evidence{
+		Faults:     []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}},
+		Operations: []history.Operation{done(Add, history.Int(1), history.Int(1), 0, 0), done(Read, history.Nil, history.List(history.Int(1)), 1<<35, 0), done(Read, history.Nil, history.List(history.Int(1)), 1<<36, 0)},
+	}
+	v := Durability(DurabilityOptions{}).Check(context.Background(), e)
+	if first, steady := v.Measures["rto_first_seconds"], v.Measures["rto_steady_seconds"]; v.Verdict != checkers.Valid || steady < first-2 || steady > first {
+		t.Errorf("%s (%s) %v", v.Verdict, v.Reason, v.Measures)
+	}
+}

@@ -17,7 +17,8 @@ import (
 //	[poll {key [[offset value] …] …}]
 //
 // and assign or subscribe, after which a consumer may stand anywhere. Values
-// are unique for each key.
+// are unique for each key, which is verified; a send that failed may be tried
+// again.
 //
 //   - *aborted read*: a value was polled whose send failed; *thin-air read*:
 //     nobody sent it.
@@ -147,7 +148,9 @@ func (l *logs) take(o *history.Operation, epoch map[int]int, last map[[2]int]int
 		f, _ := mop[0].AsString()
 		switch {
 		case f == "send" && len(mop) == 3:
-			l.send(o, l.part(mop[1]), mop[2])
+			if v := l.send(o, l.part(mop[1]), mop[2]); v.Verdict != "" {
+				return v
+			}
 		case f == "poll" && o.Outcome == history.OK && len(mop) == 2:
 			pairs, _ := mop[1].AsMap()
 			for _, kv := range pairs {
@@ -169,7 +172,7 @@ func (l *logs) take(o *history.Operation, epoch map[int]int, last map[[2]int]int
 	return judged{}
 }
 
-func (l *logs) send(o *history.Operation, p *partition, v history.Value) {
+func (l *logs) send(o *history.Operation, p *partition, v history.Value) judged {
 	r := record{op: o}
 	if pair, ok := v.AsList(); ok && len(pair) == 2 && o.Outcome == history.OK {
 		r.offset, r.known = pair[0].AsInt()
@@ -178,13 +181,17 @@ func (l *logs) send(o *history.Operation, p *partition, v history.Value) {
 	r.value = l.values.id(v)
 	if o.Outcome == history.Fail {
 		p.failed[r.value] = o
-		return
+		return judged{}
+	}
+	if _, ok := p.sent[r.value]; ok {
+		return unknown("%s is sent to key %s twice; sent values must be unique for each key", v, p.name)
 	}
 	p.sent[r.value] = r
 	if r.known {
 		l.place(p, r)
 		p.sends[o.Process] = append(p.sends[o.Process], r)
 	}
+	return judged{}
 }
 
 // place notes that a value stands at an offset.

@@ -19,8 +19,8 @@ import (
 // of which each has seen what the other has not are a *long fork*: parallel
 // snapshot isolation allows it, snapshot isolation does not.
 //
-// If a key is written twice or read with two values, the verdict is unknown:
-// the reasoning does not hold. Reads of different groups of keys are not
+// If a key is written twice, read with two values, or read twice by one
+// transaction, the verdict is unknown: the reasoning does not hold. Reads of different groups of keys are not
 // compared. O(r·log r) set operations for r reads. It does not check real-time
 // order, nor that anything is read at all.
 func LongFork() checkers.Checker {
@@ -76,6 +76,11 @@ func longFork(ops []history.Operation) judged {
 		if o.Outcome == history.OK && len(r.keys) > 0 {
 			slices.Sort(r.keys)
 			slices.Sort(r.seen)
+			for i := 1; i < len(r.keys); i++ {
+				if r.keys[i] == r.keys[i-1] {
+					return unknown("the transaction %s reads key %s twice; a long fork is defined for transactions that read each key once", o.Output, in.values[r.keys[i]])
+				}
+			}
 			reads = append(reads, r)
 		}
 	}

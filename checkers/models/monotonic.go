@@ -120,7 +120,7 @@ func contradiction(reads []*history.Operation, names []string, byName map[string
 	aux := func(last int32) int32 {
 		next := b.auxiliary()
 		if last >= 0 {
-			b.add(last, next, becauseSession)
+			b.add(last, next, becauseKnown)
 		}
 		return next
 	}
@@ -133,9 +133,9 @@ func contradiction(reads []*history.Operation, names []string, byName map[string
 				last, next = next, aux(next)
 			}
 			if last >= 0 {
-				b.add(last, node[l.op], becauseSession)
+				b.add(last, node[l.op], becauseKnown)
 			}
-			b.add(node[l.op], next, becauseSession)
+			b.add(node[l.op], next, becauseKnown)
 		}
 	}
 	byReturn, byCall := slices.Clone(reads), slices.Clone(reads)
@@ -145,11 +145,11 @@ func contradiction(reads []*history.Operation, names []string, byName map[string
 	for _, o := range byCall {
 		for done < len(byReturn) && byReturn[done].Return < o.Call {
 			last = aux(last)
-			b.add(node[byReturn[done]], last, becauseSession)
+			b.add(node[byReturn[done]], last, becauseKnown)
 			done++
 		}
 		if last >= 0 {
-			b.add(last, node[o], becauseSession)
+			b.add(last, node[o], becauseKnown)
 		}
 	}
 	if b.order() != nil {

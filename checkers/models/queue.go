@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
@@ -48,8 +49,9 @@ type bag struct {
 	in       *interner
 	items    []item
 	emptied  []*history.Operation // who found it empty
+	soonest  []*history.Operation // see emptiness
 	swallows []*history.Operation // dequeues of unknown outcome
-	drains   []*history.Operation // drains of unknown outcome
+	drains   []*history.Operation // drains of unknown outcome, in order of invocation
 	took     int
 }
 
@@ -100,6 +102,7 @@ func totalQueue(ops []history.Operation, exactlyOnce bool) judged {
 	if len(b.items) == 0 {
 		return unknown("nothing was put into the queue or taken out of it")
 	}
+	b.emptiness()
 	var lost []missed
 	var missing, duplicated, recovered []history.Value
 	var worst judged
@@ -170,17 +173,23 @@ func (b *bag) losses(e *item, v history.Value) (list []missed) {
 	}
 	slices.SortFunc(acked, func(x, y *history.Operation) int { return cmp.Compare(x.Return, y.Return) })
 	for _, put := range acked[len(e.takes):] {
-		var by *history.Operation
-		for _, o := range b.emptied {
-			if precedes(put, o) && (by == nil || o.Return < by.Return) {
-				by = o
-			}
-		}
-		if by != nil {
+		if by := b.soonest[sort.Search(len(b.emptied), func(i int) bool { return precedes(put, b.emptied[i]) })]; by != nil {
 			list = append(list, missed{v, e, by})
 		}
 	}
 	return list
+}
+
+// emptiness puts those who found the queue empty in order of invocation, and
+// notes for each who was done first, of itself and those after it.
+func (b *bag) emptiness() {
+	slices.SortStableFunc(b.emptied, func(x, y *history.Operation) int { return cmp.Compare(x.Call, y.Call) })
+	b.soonest = make([]*history.Operation, len(b.emptied)+1)
+	for i := len(b.emptied) - 1; i >= 0; i-- {
+		if b.soonest[i] = b.emptied[i]; b.soonest[i+1] != nil && b.soonest[i+1].Return < b.emptied[i].Return {
+			b.soonest[i] = b.soonest[i+1]
+		}
+	}
 }
 
 // unexplained finds a loss that no dequeue or drain of unknown outcome can have
@@ -191,7 +200,7 @@ func (b *bag) unexplained(lost []missed) judged {
 	slices.SortStableFunc(lost, func(x, y missed) int { return cmp.Compare(x.by.Return, y.by.Return) })
 	swallows := 0 // those that were invoked first explain most
 	for _, l := range lost {
-		if slices.ContainsFunc(b.drains, func(d *history.Operation) bool { return d.Call < l.by.Return }) {
+		if len(b.drains) > 0 && b.drains[0].Call < l.by.Return {
 			continue
 		}
 		if swallows < len(b.swallows) && b.swallows[swallows].Call < l.by.Return {

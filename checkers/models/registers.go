@@ -112,6 +112,7 @@ func newWriters(effects []effect) writers {
 // place is where the write of a value stands or would stand.
 func (w *writers) place(key int32, value int64) *int32 {
 	h := (uint64(value) + uint64(key)*0x9e3779b97f4a7c15) * 0xd6e8feb86659fd93
+	h = (h ^ h>>32) * 0xd6e8feb86659fd93 // high bits alone may tell values apart
 	mask := uint64(len(w.table) - 1)
 	for i := (h ^ h>>32) & mask; ; i = (i + 1) & mask {
 		at := &w.table[i]
@@ -305,6 +306,7 @@ func (b *registerReader) sessions(whole bool) *sessions {
 
 // connect tells each read which write it reads.
 func (b *registerReader) connect(s *sessions, reads, writes []int32) {
+	shared := map[int32]*nils{} // by key
 	for i := range b.ops {
 		e := &b.effects[i]
 		a := reads[i]
@@ -318,14 +320,15 @@ func (b *registerReader) connect(s *sessions, reads, writes []int32) {
 		case from >= 0:
 			s.ops[a].from = writes[from]
 		case from == inDoubt:
-			d := doubt{at: a}
-			for _, w := range b.removals[e.key] {
-				d.from = append(d.from, writes[w])
+			n := shared[e.key]
+			if n == nil {
+				n = &nils{initial: b.initial.IsNil()}
+				for _, w := range b.removals[e.key] {
+					n.writes = append(n.writes, writes[w])
+				}
+				shared[e.key] = n
 			}
-			if b.initial.IsNil() {
-				d.from = append(d.from, -1)
-			}
-			s.doubts = append(s.doubts, d)
+			s.doubts = append(s.doubts, doubt{at: a, from: n})
 		}
 	}
 }

@@ -3,7 +3,6 @@ package models
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
@@ -37,7 +36,10 @@ func (s *sessions) sequential(ctx context.Context) judged {
 	if v := f.run(ctx); v.Verdict != "" {
 		return v
 	}
-	if !f.replay() {
+	switch done, inTime := newReplay(f).run(ctx); {
+	case !inTime:
+		return unknown("time ran out while an order of all %s was built", plural(len(s.ops), "operation"))
+	case !done:
 		return unknown("nothing contradicts an order of all %s, but none was found: without the order of writes this is NP-complete", plural(len(s.ops), "operation"))
 	}
 	return valid("an order of all %s explains all reads", plural(len(s.ops), "operation"))
@@ -214,60 +216,4 @@ func (f *saturation) cyclic() judged {
 		summary = fmt.Sprintf("no order of the writes explains what process %d read: operations would have to precede each other in a circle", reader)
 	}
 	return f.s.explain(f.before, "cycle", summary, from, way)
-}
-
-// replay tries to put all operations into an order that explains all reads: a
-// write waits until nobody will read the value that it replaces.
-func (f *saturation) replay() bool {
-	degree := make([]int32, len(f.out))
-	for _, es := range f.out {
-		for _, e := range es {
-			degree[e.to]++
-		}
-	}
-	readers := map[[2]int32]int{} // key, write → reads of it to come
-	current := map[int32]int32{}
-	for i := range f.s.ops {
-		a := &f.s.ops[i]
-		if current[a.key] = -1; a.read {
-			readers[[2]int32{a.key, a.from}]++
-		}
-	}
-	var ready []int32
-	for v := range degree {
-		if degree[v] == 0 {
-			ready = append(ready, int32(v))
-		}
-	}
-	for done := 0; done < len(f.out); done++ {
-		at := slices.IndexFunc(ready, func(v int32) bool {
-			a := &f.s.ops[v]
-			others := readers[[2]int32{a.key, current[a.key]}]
-			if a.read {
-				if current[a.key] != a.from {
-					return false
-				}
-				others--
-			}
-			return !a.write || others == 0
-		})
-		if at < 0 {
-			return false
-		}
-		v := ready[at]
-		ready = slices.Delete(ready, at, at+1)
-		a := &f.s.ops[v]
-		if a.read {
-			readers[[2]int32{a.key, a.from}]--
-		}
-		if a.write {
-			current[a.key] = v
-		}
-		for _, e := range f.out[v] {
-			if degree[e.to]--; degree[e.to] == 0 {
-				ready = append(ready, e.to)
-			}
-		}
-	}
-	return true
 }

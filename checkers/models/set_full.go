@@ -32,7 +32,7 @@ import (
 // known to stable (stable_latency_…_ms) and from known to lost.
 //
 // Time and memory are linear in the number of elements in all reads together,
-// but for a factor of the operations that overlap. Keys are judged alone. It
+// but for sorting. Keys are judged alone. It
 // does not check the order in which elements appear: with linearizable set it
 // is still weaker than linearizability.
 func SetFull(linearizable bool) checkers.Checker {
@@ -134,39 +134,32 @@ func presences(elements []element, reads []setRead) {
 
 // absences finds the last read without each element. Reads are taken from the
 // last invoked backwards, and the elements whose answer is open are kept in a
-// list: each visit of an element either answers it, or is paid for by the
-// element's being in the read, or by the add's overlapping the read.
+// list, by the add's invocation; a read goes through those whose add was
+// invoked before it was over. Each visit of an element either answers it, or is
+// paid for by the element's being in the read.
 func absences(elements []element, reads []setRead) {
 	slices.SortFunc(reads, func(a, b setRead) int { return cmp.Compare(b.op.Call, a.op.Call) })
-	// latest[i] is the last completion of reads i and after in this order.
-	latest := make([]int64, len(reads)+1)
-	latest[len(reads)] = -1
-	for i := len(reads) - 1; i >= 0; i-- {
-		latest[i] = max(latest[i+1], reads[i].op.Return)
-	}
 	open := make([]int, len(elements)) // in order of the add's invocation
+	next := make([]int, len(elements)+1)
 	for i := range open {
-		open[i] = i
+		open[i], next[i+1] = i, i+1
 	}
 	slices.SortFunc(open, func(a, b int) int { return cmp.Compare(elements[a].add.Call, elements[b].add.Call) })
 	has := make([]int, len(elements)) // the number of the last read that has it, from 1
 	for i, r := range reads {
-		for len(open) > 0 && elements[open[len(open)-1]].add.Call > latest[i] {
-			open = open[:len(open)-1]
-		}
 		for _, id := range r.ids {
 			has[id] = i + 1
 		}
-		kept := open[:0]
-		for _, id := range open {
-			e := &elements[id]
-			if has[id] == i+1 || e.add.Call > r.op.Return {
-				kept = append(kept, id)
-				continue
+		// The element at open[at] is followed by that at next[at+1]; the first
+		// is that at next[0].
+		for last, at := 0, next[0]; at < len(open) && elements[open[at]].add.Call <= r.op.Return; at = next[at+1] {
+			if id := open[at]; has[id] == i+1 {
+				last = at + 1
+			} else {
+				elements[id].absent = r.op
+				next[last] = next[at+1]
 			}
-			e.absent = r.op
 		}
-		open = kept
 	}
 }
 

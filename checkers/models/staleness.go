@@ -178,31 +178,6 @@ func (s *sessions) lags(of []int32) []lag {
 	return lags
 }
 
-// mostRecent takes for each read of nil the delete that makes it least stale.
-// One that was invoked when the read was over is out of the question where
-// there are others.
-func (s *sessions) mostRecent() {
-	for _, d := range s.doubts {
-		r := s.operation(d.at)
-		best, at := int32(-1), int64(-2)
-		for _, w := range d.from {
-			done := int64(-1)
-			if w >= 0 {
-				if done = ended(s.operation(w)); s.operation(w).Call > r.Return {
-					continue
-				}
-			}
-			if done > at {
-				best, at = w, done
-			}
-		}
-		if at == -2 {
-			best = d.from[0]
-		}
-		s.ops[d.at].from = best
-	}
-}
-
 // counter counts marked positions (Fenwick 1994).
 type counter []int
 

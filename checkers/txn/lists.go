@@ -40,7 +40,8 @@ type lists struct {
 	committed []bool
 	found     *findings
 	memory    *memory
-	err       error // why the reading ended early
+	seen      *sightings // once an explanation asks
+	err       error      // why the reading ended early
 }
 
 // DuplicateWriteError says that a value was written to a key twice, so that

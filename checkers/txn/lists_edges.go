@@ -180,39 +180,21 @@ func (l *lists) commitOf(p place) []place {
 	return nil
 }
 
-// shortest returns the shortest read of an ok transaction that saw an append,
-// preferring those that are a prefix of the longest; its transaction is none
-// if nobody saw it.
-func (l *lists) shortest(key int32, p place) place {
-	best, bestPrefix := place{txn: none}, false
-	value := l.op(p).Value
-	for i := range l.h.Txns {
-		if l.h.Txns[i].Status != OK {
-			continue
-		}
-		for j := range l.h.Txns[i].Ops {
-			o := &l.h.Txns[i].Ops[j]
-			if o.Kind != Read || o.Key != key || best.txn != none && bestPrefix && len(o.List) >= len(l.op(best).List) || !slices.Contains(o.List, value) {
-				continue
-			}
-			if prefix := l.isPrefix(o); prefix || best.txn == none {
-				best, bestPrefix = place{int32(i), int32(j)}, prefix
-			}
-		}
-	}
-	return best
-}
-
 // observe tells of each read of an ok transaction whose append it saw last.
 func (l *lists) observe(t int32, f func(op, writer int32)) {
+	var wrote map[int32]bool // keys, by the transaction so far
 	for j := range l.h.Txns[t].Ops {
 		o := &l.h.Txns[t].Ops[j]
 		if o.Kind != Read {
+			if wrote == nil {
+				wrote = map[int32]bool{}
+			}
+			wrote[o.Key] = true
 			continue
 		}
 		v := l.version(o, l.isPrefix(o))
 		switch {
-		case v == 0 && !l.wroteBefore(t, int32(j)):
+		case v == 0 && !wrote[o.Key]:
 			f(int32(j), int32(len(l.h.Txns)))
 		case v > 0:
 			if n := l.order[o.Key][v-1]; n >= 0 && l.committed[l.appends[n].txn] && l.appends[n].txn != t {
@@ -220,18 +202,6 @@ func (l *lists) observe(t int32, f func(op, writer int32)) {
 			}
 		}
 	}
-}
-
-// wroteBefore reports whether a transaction wrote the key of its
-// micro-operation before that.
-func (l *lists) wroteBefore(t, op int32) bool {
-	ops := l.h.Txns[t].Ops
-	for j := range ops[:op] {
-		if ops[j].Key == ops[op].Key && ops[j].Kind != Read {
-			return true
-		}
-	}
-	return false
 }
 
 // versionEdges adds the order of versions, as far as it is known.

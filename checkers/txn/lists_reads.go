@@ -284,22 +284,17 @@ func (r *reads) intermediate(p place, n int32) {
 }
 
 // futureRead reports that the transaction of append n had read its element
-// before. Only the first such read counts.
+// before. The first such read is shown.
 func (r *reads) futureRead(p place, n int32) {
-	value, key := r.op(r.appends[n]).Value, r.op(r.appends[n]).Key
-	for j := range r.h.Txns[p.txn].Ops {
-		o := &r.h.Txns[p.txn].Ops[j]
-		if o.Kind != Read || o.Key != key || !slices.Contains(o.List, value) {
-			continue
+	r.found.add(FutureRead, func() Finding {
+		value, key := r.op(r.appends[n]).Value, r.op(r.appends[n]).Key
+		ops := r.h.Txns[p.txn].Ops
+		j := slices.IndexFunc(ops, func(o Op) bool { return o.Kind == Read && o.Key == key && slices.Contains(o.List, value) })
+		return Finding{
+			Summary: fmt.Sprintf("%s read key %s as %s and appended %s, which it had read already, only afterwards", r.h.name(p.txn), r.h.KeyName(key), r.h.ListName(ops[j].List), r.h.ValueName(value)),
+			Key:     r.h.KeyName(key), parts: []place{{p.txn, int32(j)}, r.appends[n]},
 		}
-		r.found.add(FutureRead, func() Finding {
-			return Finding{
-				Summary: fmt.Sprintf("%s read key %s as %s and appended %s, which it had read already, only afterwards", r.h.name(p.txn), r.h.KeyName(key), r.h.ListName(o.List), r.h.ValueName(value)),
-				Key:     r.h.KeyName(key), parts: []place{{p.txn, int32(j)}, r.appends[n]},
-			}
-		})
-		return
-	}
+	})
 }
 
 // dirtyUpdates looks for committed appends that follow failed ones.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cleancut/cleancut/checkers/txn/graph"
 )
@@ -101,11 +100,12 @@ func shortestThrough(ctx context.Context, g *graph.Graph, original []int32) []gr
 
 func (w *weakLevel) describe(cycle []graph.Step, why observer) Finding {
 	f := Finding{Cycle: cycle}
+	reasons := w.reasons(cycle)
 	for _, s := range cycle {
 		var text string
 		var parts []place
 		if s.Kind == graph.CO {
-			text, parts = w.explainCO(s, why)
+			text, parts = w.explainCO(reasons[s], why)
 		} else {
 			text, parts = explainStep(w.h, why, s)
 		}
@@ -117,10 +117,23 @@ func (w *weakLevel) describe(cycle []graph.Step, why observer) Finding {
 	return f
 }
 
+// reasons finds for each inferred step of a cycle the first edge that says so.
+func (w *weakLevel) reasons(cycle []graph.Step) map[graph.Step]inferred {
+	reasons, sought := map[graph.Step]inferred{}, map[graph.Step]bool{}
+	for _, s := range cycle {
+		sought[s] = s.Kind == graph.CO
+	}
+	for _, e := range w.edges {
+		s := graph.Step{From: e.first, To: e.second, Kind: graph.CO}
+		if _, known := reasons[s]; sought[s] && !known {
+			reasons[s] = e
+		}
+	}
+	return reasons
+}
+
 // explainCO says why a transaction must be committed before another.
-func (w *weakLevel) explainCO(s graph.Step, why observer) (string, []place) {
-	i := slices.IndexFunc(w.edges, func(e inferred) bool { return e.first == s.From && e.second == s.To })
-	e := w.edges[i]
+func (w *weakLevel) explainCO(e inferred, why observer) (string, []place) {
 	seen, parts := w.visible(e, why)
 	parts = append(parts, w.ops(e.first, e.key, false)...)
 	parts = append(parts, w.readOf(e, why)...)
@@ -219,5 +232,5 @@ func (w *weakLevel) chain(from, to int32) []graph.Step {
 		steps = append(steps, s)
 		at = s.To
 	}
-	return steps
+	return graph.Bridge(steps, false)
 }

@@ -79,6 +79,16 @@ func direct(g *Graph) map[Step]bool {
 		}
 		walk(v)
 	}
+	for grown := true; grown; { // a process comes before all that it does later
+		grown = false
+		for a := range all {
+			for b := range all {
+				if c := (Step{a.From, b.To, SO}); a.Kind == SO && b.Kind == SO && a.To == b.From && !all[c] {
+					all[c], grown = true, true
+				}
+			}
+		}
+	}
 	return all
 }
 

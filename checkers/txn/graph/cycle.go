@@ -32,7 +32,8 @@ type Step struct {
 }
 
 // Shortest returns a cycle that meets spec and has the fewest transactions,
-// or nil if there is none. The budget pays for the edges that it follows; when
+// or nil if there is none; of a process, what it did between two steps is left
+// out (see Bridge). The budget pays for the edges that it follows; when
 // that is used up, it returns the best cycle so far, with complete false. It visits no transaction twice on a cycle.
 //
 // It is a breadth-first search from each edge of kind Anchor, over pairs of a
@@ -97,7 +98,8 @@ func (s *search) from(u, v int32) {
 	level := []int32{start}
 	for length := 2; len(level) > 0 && (s.best == nil || length < len(s.best)); length++ {
 		// Edges that leave an auxiliary node belong to the step that entered
-		// it, so they lead to states of the same level.
+		// it, so they lead to states of the same level, as do those that go
+		// on within a process.
 		var next []int32
 		for i := 0; i < len(level); i++ {
 			state := level[i]
@@ -120,7 +122,7 @@ func (s *search) from(u, v int32) {
 					continue
 				}
 				s.seen[reached], s.parent[reached], s.via[reached] = s.round, state, s.g.kind[e]
-				if node >= s.g.Real {
+				if node >= s.g.Real || s.g.kind[e] == SO && s.via[state] == SO {
 					level = append(level, reached)
 				} else {
 					next = append(next, reached)
@@ -204,11 +206,32 @@ func (s *search) walk(u, v, state int32, last Kind) []Step {
 		cycle[len(cycle)-1].Kind = s.spec.Anchor
 	}
 	slices.Reverse(cycle)
-	return cycle
+	return Bridge(cycle, true)
+}
+
+// Bridge makes one step of several within one process that follow each other:
+// what it did in between explains nothing. Of a cycle the last step may go on
+// in the first.
+func Bridge(steps []Step, cycle bool) []Step {
+	list := steps[:0:0]
+	for _, s := range steps {
+		if last := len(list) - 1; last >= 0 && s.Kind == SO && list[last].Kind == SO && s.To != list[last].From {
+			list[last].To = s.To
+		} else {
+			list = append(list, s)
+		}
+	}
+	if last := len(list) - 1; cycle && last > 1 && list[0].Kind == SO && list[last].Kind == SO {
+		list[0].From = list[last].From
+		list = list[:last]
+	}
+	return list
 }
 
 // Through returns a cycle of edges in allow with the fewest steps among those
-// that pass through transaction v, or nil if v is on none.
+// that pass through transaction v, or nil if v is on none. Steps within one
+// process that follow each other are one (see Bridge), so that v itself may be
+// left out.
 func (g *Graph) Through(v int32, allow Mask) []Step {
 	n := g.Nodes()
 	parent, via := make([]int32, n), make([]Kind, n)
@@ -228,7 +251,7 @@ func (g *Graph) Through(v int32, allow Mask) []Step {
 				if to == v {
 					return g.back(v, parent, via)
 				}
-				if node >= g.Real {
+				if node >= g.Real || g.kind[e] == SO && node != v && via[node] == SO {
 					level = append(level, to)
 				} else {
 					next = append(next, to)
@@ -251,5 +274,5 @@ func (g *Graph) back(v int32, parent []int32, via []Kind) []Step {
 	}
 	cycle[len(cycle)-1].From = v
 	slices.Reverse(cycle)
-	return cycle
+	return Bridge(cycle, true)
 }

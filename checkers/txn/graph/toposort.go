@@ -69,7 +69,8 @@ func (s *chooser) known() []Step {
 	return Contract(cycle, s.g.Real)
 }
 
-// Contract leaves auxiliary nodes, those from real on, out of a cycle.
+// Contract leaves auxiliary nodes, those from real on, out of a cycle, and what a
+// process did between two steps (see Bridge).
 func Contract(cycle []Step, real int32) []Step {
 	for i := range cycle {
 		if cycle[i].From < real {
@@ -85,7 +86,7 @@ func Contract(cycle []Step, real int32) []Step {
 			short[len(short)-1].To = s.To
 		}
 	}
-	return short
+	return Bridge(short, true)
 }
 
 // insert adds an arc and mends the order. It reports false if the arc closes

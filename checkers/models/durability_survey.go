@@ -1,0 +1,262 @@
+package models
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// survey is what the operations on one key tell, a register or a collection.
+type survey struct {
+	register, collection bool
+	initial              history.Value
+	values               *interner            // of mutations, also failed ones
+	mutations            []*history.Operation // in order of invocation
+	of                   []int                // value of each mutation
+	facts                []fact               // of each value
+	reads                []*history.Operation // by time of invocation
+	// oldest[i] is, of reads i and after, the one whose value was certainly set
+	// first, and that until[i]; -1 is the initial value, never one that nobody
+	// can have set, or a collection.
+	oldest []*history.Operation
+	until  []int64
+	odd    string // why the key cannot be judged
+}
+
+// fact is what is known of one value of a key.
+type fact struct {
+	// setters are when those were invoked that may have set it, in order, and
+	// until by when they and those before them were over.
+	setters, until []int64
+	removed        int64              // when all removes of it were over, -1 without
+	last           *history.Operation // the read of a collection that has it and was invoked last
+	// held is, of the reads that have it and were over before anybody can have
+	// set it, the one that was over last.
+	held *history.Operation
+}
+
+// surveys divides a history by keys.
+func surveys(ops []history.Operation, initial history.Value) map[string]*survey {
+	keys := map[string]*survey{}
+	for i := range ops {
+		op := &ops[i]
+		s := keys[op.Key]
+		if s == nil {
+			s = &survey{values: newInterner(), initial: initial}
+			keys[op.Key] = s
+		}
+		s.take(op)
+	}
+	for _, s := range keys {
+		if s.settle(); s.odd == "" {
+			s.read()
+		}
+	}
+	return keys
+}
+
+// take adds an operation, in order of invocation.
+func (s *survey) take(o *history.Operation) {
+	switch o.F {
+	case Write, CAS, Delete:
+		s.register = true
+		if o.F == CAS && o.Input.Len() != 2 {
+			s.odd = fmt.Sprintf("the cas at event %d has the argument %s; expected a list [expected new]", o.Call, o.Input)
+			return
+		}
+		s.mutate(o)
+	case Add, Append, Enqueue:
+		s.collection = true
+		s.mutate(o)
+	case "remove":
+		s.collection = true
+		if f := s.fact(o.Input); o.Outcome != history.Fail {
+			f.removed = max(f.removed, ended(o))
+		}
+	case Read:
+		if o.Outcome == history.OK {
+			s.reads = append(s.reads, o)
+		}
+	case "contains", "sync": // change nothing, and read nothing whole
+	default:
+		s.odd = fmt.Sprintf("the %s at event %d: only read, write, cas and delete of registers, and read, add, append, enqueue and remove of collections can be judged by what is read after a crash", o.F, o.Call)
+	}
+}
+
+// mutate adds an operation that brings in a value.
+func (s *survey) mutate(o *history.Operation) {
+	f := s.fact(brought(o))
+	s.mutations, s.of = append(s.mutations, o), append(s.of, s.values.id(brought(o)))
+	if o.Outcome == history.Fail {
+		return
+	}
+	until := ended(o)
+	if n := len(f.until); n > 0 {
+		until = max(until, f.until[n-1])
+	}
+	f.setters, f.until = append(f.setters, o.Call), append(f.until, until)
+}
+
+// brought returns the value that a mutation leaves in a register, or adds to a
+// collection.
+func brought(o *history.Operation) history.Value {
+	switch o.F {
+	case Delete:
+		return history.Nil
+	case CAS:
+		return o.Input.At(1)
+	}
+	return o.Input
+}
+
+// fact returns what is known of a value, to be added to.
+func (s *survey) fact(v history.Value) *fact {
+	n := s.values.id(v)
+	if n == len(s.facts) {
+		s.facts = append(s.facts, fact{removed: -1})
+	}
+	return &s.facts[n]
+}
+
+// settle finds out whether the key can be judged.
+func (s *survey) settle() {
+	if s.register && s.collection && s.odd == "" {
+		s.odd = fmt.Sprintf("the %s at event %d: what is written and read as one value cannot be a collection, too", s.mutations[0].F, s.mutations[0].Call)
+	}
+	for _, r := range s.reads {
+		switch {
+		case s.odd != "" || !s.collection:
+		case !r.Input.IsNil():
+			s.odd = fmt.Sprintf("the read at event %d asks for %s only; what is lost is judged by reads of the whole", r.Call, r.Input)
+		case !r.Output.IsList() && !r.Output.IsNil():
+			s.odd = fmt.Sprintf("the read at event %d returned %s; expected a collection", r.Call, r.Output)
+		}
+	}
+}
+
+// read notes what the reads returned.
+func (s *survey) read() {
+	slices.SortStableFunc(s.reads, func(a, b *history.Operation) int { return cmp.Compare(a.Invoked, b.Invoked) })
+	for _, r := range s.reads {
+		if s.register {
+			s.saw(r, r.Output)
+			continue
+		}
+		for _, v := range r.Output.Elements() {
+			s.saw(r, v)
+		}
+	}
+	if !s.register {
+		return
+	}
+	s.oldest, s.until = make([]*history.Operation, len(s.reads)+1), make([]int64, len(s.reads)+1)
+	s.until[len(s.reads)] = never
+	for i := len(s.reads) - 1; i >= 0; i-- {
+		r := s.reads[i]
+		s.oldest[i], s.until[i] = s.oldest[i+1], s.until[i+1]
+		if until, known := s.age(r); known && (s.oldest[i] == nil || until <= s.until[i]) {
+			s.oldest[i], s.until[i] = r, until
+		}
+	}
+}
+
+// saw notes that a read has a value.
+func (s *survey) saw(r *history.Operation, v history.Value) {
+	n, ok := s.values.find(v)
+	if !ok {
+		return
+	}
+	f := &s.facts[n]
+	f.last = r
+	if (len(f.setters) == 0 || r.Return < f.setters[0]) && (f.held == nil || f.held.Return < r.Return) {
+		f.held = r
+	}
+}
+
+// age is when all were over that can have set the value which a read of a
+// register returned, -1 for the initial one; and whether anybody can have.
+func (s *survey) age(r *history.Operation) (until int64, known bool) {
+	until, known = -1, s.empty(r.Output)
+	if n, ok := s.values.find(r.Output); ok {
+		f := &s.facts[n]
+		if begun := sort.Search(len(f.setters), func(i int) bool { return f.setters[i] > r.Return }); begun > 0 {
+			return f.until[begun-1], true
+		}
+	}
+	return until, known
+}
+
+// empty reports whether a register may have a value before anything was set.
+func (s *survey) empty(v history.Value) bool { return v.IsNil() || v.Equal(s.initial) }
+
+// losses adds what each crash cost; crashes are in order of their start. A
+// mutation belongs to the first that began after it had completed.
+func (s *survey) losses(crashes []loss) {
+	kept := make([][]*history.Operation, len(crashes))
+	gone := make([][]*history.Operation, len(crashes))
+	for i, w := range s.mutations {
+		c := sort.Search(len(crashes), func(c int) bool { return crashes[c].crash.Start >= w.Completed })
+		if w.Outcome != history.OK || c == len(crashes) {
+			continue
+		}
+		l := &crashes[c]
+		lost, proof := s.missing(i, s.after(l.crash.End))
+		if proof == nil {
+			continue
+		}
+		if l.looked++; lost {
+			gone[c] = append(gone[c], w)
+			l.proof = append(l.proof, proof)
+		} else {
+			kept[c] = append(kept[c], w)
+		}
+	}
+	for c := range crashes {
+		l := &crashes[c]
+		for _, w := range gone[c] {
+			var survivor *history.Operation
+			if at := sort.Search(len(kept[c]), func(i int) bool { return precedes(w, kept[c][i]) }); at < len(kept[c]) {
+				survivor = kept[c][at]
+			}
+			l.lost, l.survivor = append(l.lost, w), append(l.survivor, survivor)
+		}
+	}
+}
+
+// after is the first read that was invoked later than some time.
+func (s *survey) after(at time.Duration) int {
+	return sort.Search(len(s.reads), func(i int) bool { return s.reads[i].Invoked > at })
+}
+
+// missing says whether the reads from one on show that a mutation is lost, and
+// by which; nil if they tell nothing.
+func (s *survey) missing(mutation, from int) (lost bool, proof *history.Operation) {
+	w, f := s.mutations[mutation], &s.facts[s.of[mutation]]
+	switch {
+	case from == len(s.reads):
+		return false, nil
+	case s.register:
+		return s.until[from] < w.Call, s.oldest[from]
+	case f.last != nil && f.last.Invoked >= s.reads[from].Invoked:
+		return false, f.last
+	case f.removed > w.Call:
+		return false, nil
+	}
+	return true, s.reads[len(s.reads)-1]
+}
+
+// risen finds failed mutations of values that nobody else had tried, each with
+// a read that has it.
+func (s *survey) risen() (found []history.Operation) {
+	for i, w := range s.mutations {
+		f := &s.facts[s.of[i]]
+		if w.Outcome == history.Fail && f.held != nil && f.held.Return > w.Call && !(s.register && s.empty(brought(w))) {
+			found = append(found, *w, *f.held)
+		}
+	}
+	return found
+}

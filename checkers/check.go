@@ -14,6 +14,9 @@ type Options struct {
 	// cut off says unknown. Checkers bound their own work by steps as well,
 	// which is reached first where verdicts must be reproducible.
 	Timeout time.Duration
+	// Memory says that verdicts tell how far the heap grew. It costs a
+	// collection of garbage for each checker.
+	Memory bool
 }
 
 // DefaultTimeout bounds a checker unless told otherwise.
@@ -33,7 +36,12 @@ func Check(ctx context.Context, e *Evidence, list []Checker, o Options) []Verdic
 	}
 	verdicts := make([]Verdict, len(list))
 	for i, c := range list {
-		verdicts[i] = judge(ctx, e, c, o.Timeout)
+		if !o.Memory {
+			verdicts[i] = judge(ctx, e, c, o.Timeout)
+			continue
+		}
+		grown := HeapGrowth(func() { verdicts[i] = judge(ctx, e, c, o.Timeout) })
+		verdicts[i].Memory = grown
 	}
 	return verdicts
 }

@@ -240,3 +240,19 @@ func TestBrokenInvariantsAreReportedApartFromCrashes(t *testing.T) {
 		t.Errorf("nobody watched: %s", v.Verdict)
 	}
 }
+
+func TestMemoryOfACheckerIsTheGrowthOfTheHeap(t *testing.T) {
+	var kept []byte
+	greedy := Func("greedy", func(context.Context, *Evidence) Verdict {
+		kept = make([]byte, 64<<20)
+		return Verdict{Verdict: Valid}
+	})
+	list := []Checker{greedy, Func("modest", func(context.Context, *Evidence) Verdict { return Verdict{Verdict: Valid} })}
+	v := Check(context.Background(), &Evidence{}, list, Options{Memory: true})
+	if len(kept) == 0 || v[0].Memory < 64<<20 || v[0].Memory > 80<<20 || v[1].Memory > 8<<20 {
+		t.Errorf("%d and %d bytes, for 64 MiB and nothing", v[0].Memory, v[1].Memory)
+	}
+	if v := Check(context.Background(), &Evidence{}, list, Options{}); v[0].Memory != 0 {
+		t.Errorf("%d bytes were measured, and nobody asked", v[0].Memory)
+	}
+}

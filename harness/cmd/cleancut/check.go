@@ -181,7 +181,7 @@ func (f *checkFlags) checkHistory(cmd *cobra.Command, path string) error {
 	h, err := load(path, loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, memory: f.memory})
 	switch {
 	case err == nil:
-		result = judgeHistory(cmd.Context(), h, checker, checkers.Options{Timeout: f.timeout})
+		result = judgeHistory(cmd.Context(), h, checker, checkers.Options{Timeout: f.timeout, Memory: true})
 	case errors.Is(err, edn.ErrTooLarge) && f.streams(path):
 		if result, err = f.stream(cmd.Context(), path, o); err != nil {
 			return usage(err)

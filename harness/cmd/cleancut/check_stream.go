@@ -63,12 +63,16 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 		ctx, cancel = context.WithTimeout(ctx, f.timeout)
 		defer cancel()
 	}
-	begun := time.Now()
-	v, err := streamEvents(ctx, r, s, &result.Operations)
+	var v checkers.Verdict
+	grown := checkers.HeapGrowth(func() {
+		begun := time.Now()
+		v, err = streamEvents(ctx, r, s, &result.Operations)
+		v.Seconds = time.Since(begun).Seconds()
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: as %s: %w", path, formatJSONL, err)
 	}
-	v.Checker, v.Seconds = linear.Name, time.Since(begun).Seconds()
+	v.Checker, v.Memory = linear.Name, grown
 	result.Checkers = []checkers.Verdict{v}
 	result.Verdict = map[checkers.Validity]rundir.Outcome{
 		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,

@@ -35,7 +35,8 @@ import (
 //   - *nonmonotonic send*: two sends of one process to a key, one after the
 //     other, got offsets that do not rise.
 //
-// The first anomaly in this order is the witness; the measures count all.
+// The first anomaly in this order is the witness; the measures count all. Where
+// nothing was sent, or nothing polled, it is unknown.
 // O(n log n) for n messages sent and polled. It does not look for cycles of
 // transactions (package txn judges those of lists), nor at rebalancing logs:
 // a consumer that was rebalanced without assign or subscribe may show skips.
@@ -92,9 +93,10 @@ func kafka(ops []history.Operation) judged {
 			}
 		}
 	}
-	messages := 0
+	messages, polled := 0, false
 	for _, p := range l.parts {
 		messages += len(p.sent)
+		polled = polled || len(p.polled) > 0
 		l.judge(p)
 	}
 	m := map[string]float64{"messages": float64(messages), "partitions": float64(len(l.parts))}
@@ -106,8 +108,11 @@ func kafka(ops []history.Operation) judged {
 			return with(v, m)
 		}
 	}
-	if messages == 0 {
+	switch {
+	case messages == 0:
 		return with(unknown("nothing was sent"), m)
+	case !polled:
+		return with(unknown("nothing was polled, so that nothing of %s can be missing", plural(messages, "message")), m)
 	}
 	return with(valid("%s in %s: none lost, doubled, skipped or out of order", plural(messages, "message"), plural(len(l.parts), "partition")), m)
 }

@@ -107,7 +107,7 @@ func kafkaOracle(ops []history.Operation) checkers.Validity {
 			}
 		}
 	}
-	if len(happened) == 0 {
+	if len(happened) == 0 || len(polls) == 0 {
 		return checkers.Unknown
 	}
 	return checkers.Valid

@@ -165,9 +165,14 @@ func TestKafkaDoesNotTakeAValueThatWasSentTwiceForADuplicate(t *testing.T) {
 	if v := run(Kafka(), sequentially(send(0, 7), send(1, 7))); v.Verdict != checkers.Unknown {
 		t.Errorf("%s (%s), want unknown", v.Verdict, v.Reason)
 	}
-	again := sequentially(send(0, 7), send(1, 7))
+	found, _ := history.Map(history.Pair{Key: history.Keyword("k"), Value: history.List(history.List(n(1), n(7)))})
+	poll := history.Operation{F: "poll", Input: history.List(history.List(history.Keyword("poll"))), Output: history.List(history.List(history.Keyword("poll"), found))}
+	again := sequentially(send(0, 7), send(1, 7), poll)
 	again[0].Outcome = history.Fail
 	if v := run(Kafka(), again); v.Verdict != checkers.Valid {
 		t.Errorf("after a failure: %s (%s), want valid", v.Verdict, v.Reason)
+	}
+	if v := run(Kafka(), again[:2]); v.Verdict != checkers.Unknown {
+		t.Errorf("and nothing polled: %s (%s), want unknown", v.Verdict, v.Reason)
 	}
 }

@@ -74,8 +74,8 @@ type clocks struct {
 const rowsAtOnce = 1 << 10
 
 func (s *sessions) judge(ctx context.Context, g Guarantee) judged {
-	if int64(len(s.ops))*int64(len(s.of)) > maxClocks {
-		return unknown("%s of %s need more than %d clocks", plural(len(s.ops), "operation"), plural(len(s.of), "session"), maxClocks)
+	if v := tooManyClocks(ctx, len(s.ops), len(s.of)); v.Verdict != "" {
+		return v
 	}
 	c := newClocks(s, g)
 	if bad := c.walk(ctx); bad.Verdict != "" {
@@ -132,13 +132,14 @@ type waiting struct {
 // that makes no circle of its own.
 func (c *clocks) walk(ctx context.Context) judged {
 	waits := make([]bool, len(c.s.of))
+	most := conclusionsIn(ctx)
 	var stack []waiting
 	for v := range int32(len(c.s.ops)) {
 		if v%often == 0 && ctx.Err() != nil {
 			return unknown("time ran out after %d of %d operations", v, len(c.s.ops))
 		}
-		if len(c.list) > maxConclusions {
-			return unknown("more than %d conclusions from reads", maxConclusions)
+		if len(c.list) > most {
+			return unknown("more than %d conclusions from reads", most)
 		}
 		stack = append(stack, waiting{to: v})
 		waits[c.s.ops[v].session] = true

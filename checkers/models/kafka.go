@@ -299,18 +299,21 @@ func (l *logs) lost(p *partition) {
 }
 
 func (l *logs) step(p *partition, a, b record, position map[int64]int64) {
-	evidence := []history.Operation{*a.op, *b.op}
-	for _, r := range []record{a, b} {
-		if s, ok := p.sent[r.value]; ok {
-			evidence = append(evidence, *s.op)
+	evidence := func() []history.Operation {
+		ops := []history.Operation{*a.op, *b.op}
+		for _, r := range []record{a, b} {
+			if s, ok := p.sent[r.value]; ok {
+				ops = append(ops, *s.op)
+			}
 		}
+		return ops
 	}
 	switch from, to := position[a.offset], position[b.offset]; {
 	case to <= from:
-		l.anomaly("nonmonotonic poll", fmt.Sprintf("process %d polled offset %d of key %s after offset %d", b.op.Process, b.offset, p.name, a.offset), evidence...)
+		l.anomaly("nonmonotonic poll", fmt.Sprintf("process %d polled offset %d of key %s after offset %d", b.op.Process, b.offset, p.name, a.offset), evidence()...)
 	case to > from+1:
 		skipped := p.at[p.offsets[from+1]]
-		l.anomaly("poll skip", fmt.Sprintf("process %d polled offset %d of key %s and then %d, and skipped %s at offset %d", b.op.Process, a.offset, p.name, b.offset, l.values.values[skipped.value], skipped.offset), append(evidence, *skipped.op)...)
+		l.anomaly("poll skip", fmt.Sprintf("process %d polled offset %d of key %s and then %d, and skipped %s at offset %d", b.op.Process, a.offset, p.name, b.offset, l.values.values[skipped.value], skipped.offset), append(evidence(), *skipped.op)...)
 	}
 }
 

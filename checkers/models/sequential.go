@@ -84,9 +84,10 @@ func (f *saturation) counts(a *access) bool { return a.write || f.view < 0 || a.
 
 // run saturates. It returns a verdict if there is a cycle, or no time.
 func (f *saturation) run(ctx context.Context) judged {
-	if int64(len(f.s.ops))*int64(len(f.s.of)) > maxClocks {
-		return unknown("%s of %s need more than %d clocks", plural(len(f.s.ops), "operation"), plural(len(f.s.of), "session"), maxClocks)
+	if v := tooManyClocks(ctx, len(f.s.ops), len(f.s.of)); v.Verdict != "" {
+		return v
 	}
+	most := conclusionsIn(ctx)
 	for {
 		order := f.order()
 		if order == nil {
@@ -100,8 +101,8 @@ func (f *saturation) run(ctx context.Context) judged {
 			}
 			f.consider(v)
 		}
-		if f.concluded > maxConclusions {
-			return unknown("more than %d conclusions from reads", maxConclusions)
+		if int(f.concluded) > most {
+			return unknown("more than %d conclusions from reads", most)
 		}
 		if f.concluded == already {
 			return judged{}

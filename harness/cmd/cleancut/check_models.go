@@ -99,9 +99,9 @@ var (
 	everyList    = []string{"list", "log", "list-append"}
 )
 
-// fixed ignores workload and options.
+// fixed has no options but a bound on memory.
 func fixed(c checkers.Checker) func(string, *judgeOptions) (checkers.Checker, error) {
-	return func(string, *judgeOptions) (checkers.Checker, error) { return c, nil }
+	return func(_ string, o *judgeOptions) (checkers.Checker, error) { return models.Bounded(c, o.memory), nil }
 }
 
 // judgements is the table of what can be decided for what.
@@ -114,7 +114,7 @@ var judgements = slices.Concat([]judgement{
 	crashing(linear.DurableLinearizable, "linearizable, whatever crashed: what was acknowledged survives"),
 	crashing(linear.BufferedDurableLinearizable, "what survives a crash of the whole system is a consistent cut, with all that a sync had confirmed"),
 	{"sequential", registers, "operations take effect in one order that keeps that of each process", func(_ string, o *judgeOptions) (checkers.Checker, error) {
-		return models.Sequential(o.initialOr(history.Nil)), nil
+		return models.Bounded(models.Sequential(o.initialOr(history.Nil)), o.memory), nil
 	}},
 	{"sequential", []string{"list-append"}, "the same for transactions (strong-session-serializable)", func(workload string, o *judgeOptions) (checkers.Checker, error) {
 		return transactionChecker(workload, string(txn.StrongSessionSerializable), o)
@@ -122,7 +122,7 @@ var judgements = slices.Concat([]judgement{
 	session(models.Causal, "what is seen is seen with all that it depends on"),
 	session(models.CausalConvergent, "causal, and all agree on one order of the writes"),
 	{"pram", registers, "each process sees all writes in some order that keeps that of each process", func(_ string, o *judgeOptions) (checkers.Checker, error) {
-		return models.PRAM(o.initialOr(history.Nil)), nil
+		return models.Bounded(models.PRAM(o.initialOr(history.Nil)), o.memory), nil
 	}},
 	session(models.ReadYourWrites, "a process sees its own writes"),
 	session(models.MonotonicReads, "what a process has seen it sees again"),
@@ -135,17 +135,17 @@ var judgements = slices.Concat([]judgement{
 	sessionList(models.MonotonicWrites, everyList, "appends of a process are seen in their order"),
 	sessionList(models.WritesFollowReads, everyList, "an append is seen with what its process had read before"),
 	{"bounded-staleness", registers, "reads are not older than --max-lag and not more behind than --max-versions; without either it only measures", func(_ string, o *judgeOptions) (checkers.Checker, error) {
-		return models.Staleness(models.StalenessOptions{Time: o.maxLag, Versions: o.maxLagging, Initial: o.initialOr(history.Nil)}), nil
+		return models.Bounded(models.Staleness(models.StalenessOptions{Time: o.maxLag, Versions: o.maxLagging, Initial: o.initialOr(history.Nil)}), o.memory), nil
 	}},
 	{"bounded-staleness", everyList, "the same for lists, by positions in the longest one", func(_ string, o *judgeOptions) (checkers.Checker, error) {
-		return models.StaleLists(models.StalenessOptions{Time: o.maxLag, Versions: o.maxLagging}), nil
+		return models.Bounded(models.StaleLists(models.StalenessOptions{Time: o.maxLag, Versions: o.maxLagging}), o.memory), nil
 	}},
 	{"eventual", everyList, "reads after all appends have all that was acknowledged, in one order", fixed(models.FinalLists())},
 	{"eventual", registers, "reads after all writes agree", func(_ string, o *judgeOptions) (checkers.Checker, error) {
-		return models.FinalRegisters(o.initialOr(history.Nil)), nil
+		return models.Bounded(models.FinalRegisters(o.initialOr(history.Nil)), o.memory), nil
 	}},
 	{"durable", append(slices.Clone(registers), "set", "set-full", "list", "log"), "no crash loses what was acknowledged (or no more than --max-lag), nothing that failed is there", func(_ string, o *judgeOptions) (checkers.Checker, error) {
-		return models.Durability(models.DurabilityOptions{Time: o.maxLag, Operations: o.maxLagging, Initial: o.initialOr(history.Nil)}), nil
+		return models.Bounded(models.Durability(models.DurabilityOptions{Time: o.maxLag, Operations: o.maxLagging, Initial: o.initialOr(history.Nil)}), o.memory), nil
 	}},
 	{"kafka", []string{"log"}, "partitions with offsets lose, double, skip and reorder nothing", fixed(models.Kafka())},
 	{"set-full", []string{"set", "set-full"}, "no element is lost; elements may be stale for a time", fixed(models.SetFull(false))},
@@ -153,11 +153,11 @@ var judgements = slices.Concat([]judgement{
 	{"eventual", []string{"set", "set-full"}, "the last read has all that was acknowledged before", fixed(models.FinalSet())},
 	{"eventual", []string{"counter"}, "reads after all adds return a sum that is possible", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		n, err := o.initialInt()
-		return models.FinalCounter(n), err
+		return models.Bounded(models.FinalCounter(n), o.memory), err
 	}},
 	{"bounds", []string{"counter"}, "each read lies within its bounds (necessary, not sufficient)", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		n, err := o.initialInt()
-		return models.CounterBounds(n), err
+		return models.Bounded(models.CounterBounds(n), o.memory), err
 	}},
 	{"unordered-queue", []string{"queue", "unordered-queue", "total-queue"}, "what comes out was put in before", fixed(models.UnorderedQueue())},
 	{"total-queue", []string{"queue", "unordered-queue", "total-queue"}, "what was put in comes out, at least once", fixed(models.TotalQueue(false))},
@@ -185,7 +185,7 @@ func crashing(m linear.Model, meaning string) judgement {
 // session is the judgement of a guarantee.
 func session(g models.Guarantee, meaning string) judgement {
 	return judgement{string(g), registers, meaning, func(_ string, o *judgeOptions) (checkers.Checker, error) {
-		return models.Session(g, o.initialOr(history.Nil)), nil
+		return models.Bounded(models.Session(g, o.initialOr(history.Nil)), o.memory), nil
 	}}
 }
 
@@ -289,7 +289,7 @@ func bank(o *judgeOptions) (checkers.Checker, error) {
 		}
 		b.Total = &n
 	}
-	return models.Bank(b), nil
+	return models.Bounded(models.Bank(b), o.memory), nil
 }
 
 func linearizable(workload string, o *judgeOptions) (checkers.Checker, error) {

@@ -106,8 +106,8 @@ func (k *streamCounter) complete(o *streamOp, e *history.Event) (found *finding,
 		k.join()
 		return found, reason
 	}
-	at := slices.Index(k.open, o)
-	if at < 0 { // of nothing
+	at := k.begunBefore(o.call)
+	if at == len(k.open) || k.open[at] != o { // of nothing
 		return nil, ""
 	}
 	k.open = slices.Delete(k.open, at, at+1)

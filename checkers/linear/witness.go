@@ -40,13 +40,19 @@ func (t *trial) with(acts []act) *trial {
 // shrinker makes a violation small. All its steps are sound: whatever they
 // leave is legal if the whole is.
 type shrinker struct {
-	s   structure
-	b   *budget
-	t   *trial // the whole
-	cut bool   // a search gave up
+	s structure
+	b *budget
+	t *trial // the whole
+	patience
+	cut bool // a search gave up, or it took too long
 }
 
+// illegal reports whether acts certainly are.
 func (r *shrinker) illegal(acts []act) bool {
+	if !r.attempt(r.b, len(acts), len(r.t.values)) {
+		r.cut = true
+		return false
+	}
 	t := r.t.with(acts)
 	t.silent = true
 	if c, applies := r.s.rules.exact(t); applies {
@@ -99,7 +105,7 @@ func (r *shrinker) narrow(c *conflict) []act {
 			acts = part
 		}
 	}
-	acts = slices.DeleteFunc(slices.Clone(acts), func(a act) bool { return a.pure && !named[a.source] })
+	acts = slices.DeleteFunc(slices.Clone(acts), func(a act) bool { return r.removable(a) && !named[a.source] })
 	return r.until(acts, end)
 }
 
@@ -149,7 +155,7 @@ func (r *shrinker) dropElements(acts []act) []act {
 		return acts
 	}
 	for size := max(1, len(elements)/2); ; size /= 2 {
-		for from := 0; from < len(elements); {
+		for from := 0; from < len(elements) && !r.over(r.b); {
 			group := elements[from:min(from+size, len(elements))]
 			set(in, group, false)
 			smaller := r.s.rules.project(acts, in)
@@ -167,12 +173,22 @@ func (r *shrinker) dropElements(acts []act) []act {
 	}
 }
 
-// dropReads takes away acts that change nothing and are not needed.
+// demanding is rules whose acts only demand something of each other: what is
+// legal stays so without any of them.
+type demanding interface{ demandsOnly() }
+
+// removable reports whether what is legal stays so without an act.
+func (r *shrinker) removable(a act) bool {
+	_, every := r.s.rules.(demanding)
+	return a.pure || every
+}
+
+// dropReads takes away acts that nobody relies on and that are not needed.
 func (r *shrinker) dropReads(acts []act) []act {
 	for size := max(1, len(acts)/2); ; size /= 2 {
-		for to := len(acts); to > 0; to -= size {
+		for to := len(acts); to > 0 && !r.over(r.b); to -= size {
 			from := max(0, to-size)
-			smaller := append(acts[:from:from], slices.DeleteFunc(slices.Clone(acts[from:to]), func(a act) bool { return a.pure })...)
+			smaller := append(acts[:from:from], slices.DeleteFunc(slices.Clone(acts[from:to]), r.removable)...)
 			smaller = append(smaller, acts[to:]...)
 			if len(smaller) < len(acts) && r.illegal(smaller) {
 				acts = smaller
@@ -278,9 +294,15 @@ func (t *trial) operation(i int32) history.Operation {
 
 // shortened returns the elements of a list that are in a's list.
 func (t *trial) shortened(list history.Value, a *act) history.Value {
+	shown := make([]*history.Value, len(a.list))
+	for i, id := range a.list {
+		shown[i] = t.values[id]
+	}
+	compare := func(x, y *history.Value) int { return x.Compare(*y) }
+	slices.SortFunc(shown, compare)
 	var kept []history.Value
 	for _, v := range list.Elements() {
-		if slices.ContainsFunc(a.list, func(id int32) bool { return t.values[id].Equal(v) }) {
+		if _, ok := slices.BinarySearchFunc(shown, &v, compare); ok {
 			kept = append(kept, v)
 		}
 	}
@@ -365,11 +387,10 @@ func (t *trial) outOfOrder(late, early int32, reads []int32) *conflict {
 	case l.list != nil && e.list == nil: // a read has what came after it
 		return t.future(late, early, e.value)
 	case l.list != nil: // a read lacks what another one had before
-		for _, v := range l.list {
-			if !slices.Contains(e.list, v) {
-				c.values = []int32{v}
-				break
-			}
+		has := make([]bool, len(t.values))
+		set(has, e.list, true)
+		if at := slices.IndexFunc(l.list, func(v int32) bool { return !has[v] }); at >= 0 {
+			c.values = []int32{l.list[at]}
 		}
 	default:
 		c.class, c.values = Reordered, []int32{l.value, e.value}

@@ -98,6 +98,9 @@ func (r *reducer) firstIllegalPrefix(ops []op, stuck int64) []op {
 			return closed
 		}
 	}
+	if r.over(r.budget) {
+		return ops
+	}
 	end := firstReturn(ops, r.values, r.illegal)
 	closed := closeOver(ops, prefix(ops, end, r.values), r.values)
 	if !r.illegal(closed) {

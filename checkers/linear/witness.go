@@ -2,6 +2,7 @@ package linear
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -65,7 +66,7 @@ func (r *shrinker) illegal(acts []act) bool {
 
 // until returns what was known at the event at index end.
 func (r *shrinker) until(acts []act, end int64) []act {
-	var kept []act
+	kept := make([]act, 0, len(acts))
 	for _, a := range acts {
 		if a.call > end || a.pure && a.ret > end {
 			continue
@@ -126,14 +127,15 @@ func (r *shrinker) firstPrefix(stuck int64) []act {
 	}
 	slices.Sort(returns)
 	low, high := 0, len(returns)-1
-	for low < high {
+	for low < high && !r.over(r.b) {
 		if mid := (low + high) / 2; r.illegal(r.until(acts, returns[mid])) {
 			high = mid
 		} else {
 			low = mid + 1
 		}
 	}
-	if high < 0 {
+	if high < 0 || r.over(r.b) {
+		r.cut = true
 		return acts
 	}
 	if first := r.until(acts, returns[low]); r.illegal(first) {
@@ -206,7 +208,10 @@ func (s structure) explain(b *budget, t *trial, c *conflict, stuck int64) (expla
 	r := &shrinker{s: s, b: b, t: t}
 	var acts []act
 	if c != nil {
-		if acts = r.narrow(c); !r.illegal(acts) {
+		if acts = r.narrow(c); len(acts) > reducedMax {
+			runtime.GC()
+		}
+		if !r.illegal(acts) && !r.over(b) {
 			acts = nil
 		}
 	}
@@ -217,16 +222,28 @@ func (s structure) explain(b *budget, t *trial, c *conflict, stuck int64) (expla
 		acts = r.dropReads(r.dropElements(r.dropReads(acts)))
 	} else {
 		r.cut = true
+		runtime.GC() // what the attempts left behind counts, too
 	}
 	small := t.with(acts)
 	x := &account{t: small, minimal: !r.cut, structure: s}
-	switch b.oracle(s.rules.pose(t.with(acts))) {
+	confirmed := undecided
+	if b.ctx.Err() == nil {
+		confirmed = b.oracle(s.rules.pose(t.with(acts)))
+	}
+	if r.cut {
+		runtime.GC()
+	}
+	switch confirmed {
 	case legal:
 		return explained{}, false
 	case undecided:
 		x.unconfirmed = true
 	}
-	if found, applies := s.rules.exact(small); applies && found != nil {
+	var found *conflict
+	if b.ctx.Err() == nil {
+		found, _ = s.rules.exact(small)
+	}
+	if found != nil {
 		x.class, x.summary = found.class, found.summary
 	} else if c != nil {
 		x.class, x.summary = c.class, c.summary

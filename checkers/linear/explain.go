@@ -36,16 +36,23 @@ type explanation struct {
 func (x *explanation) witness(e *checkers.Evidence) *checkers.Witness {
 	s := newSpeaker(x, e.Operations)
 	w := &checkers.Witness{Key: x.problem.key, From: history.Never}
-	w.Class, w.Summary = s.classify()
+	if w.Class, w.Summary = s.unordered(); len(x.ops) <= witnessMax {
+		w.Class, w.Summary = s.classify()
+	}
 	for i := range x.ops {
 		h := s.history(&x.ops[i])
-		w.Operations = append(w.Operations, *h)
-		w.Lines = append(w.Lines, s.line(&x.ops[i]))
+		if i < witnessMax {
+			w.Operations = append(w.Operations, *h)
+			w.Lines = append(w.Lines, s.line(&x.ops[i]))
+		}
 		w.From = min(w.From, h.Invoked)
 		w.To = max(w.To, h.Invoked)
 		if h.Completed != history.Never {
 			w.To = max(w.To, h.Completed)
 		}
+	}
+	if n := len(x.ops) - witnessMax; n > 0 {
+		w.Lines = append(w.Lines, fmt.Sprintf("%d more operations belong to it and are not listed.", n))
 	}
 	if len(x.ops) > 1 {
 		w.Lines = append(w.Lines, "No order of these operations agrees both with real time and with what they returned.")
@@ -69,7 +76,7 @@ type speaker struct {
 func newSpeaker(x *explanation, all []history.Operation) *speaker {
 	s := &speaker{x: x, all: all, digits: 3}
 	var times []time.Duration
-	for i := range x.ops {
+	for i := range x.ops[:min(len(x.ops), witnessMax)] {
 		h := s.history(&x.ops[i])
 		times = append(times, h.Invoked)
 		if h.Completed != history.Never {
@@ -177,7 +184,11 @@ func (s *speaker) classify() (class, summary string) {
 	if class, summary := s.stale(); class != "" {
 		return class, summary
 	}
-	return Unordered, fmt.Sprintf("%d operations on %s contradict each other: no order of them agrees both with real time and with what they returned", len(ops), name(s.x.problem.key))
+	return s.unordered()
+}
+
+func (s *speaker) unordered() (class, summary string) {
+	return Unordered, fmt.Sprintf("%d operations on %s contradict each other: no order of them agrees both with real time and with what they returned", len(s.x.ops), name(s.x.problem.key))
 }
 
 func (s *speaker) fromNowhere(o *op, v int32) (class, summary string) {

@@ -44,6 +44,9 @@ func (fences) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 
 func (fences) open(a act) (act, bool) { return a, false }
 
+// demandsOnly: tokens must not go backwards, and nothing more.
+func (fences) demandsOnly() {}
+
 func (fences) exact(t *trial) (*conflict, bool) {
 	for kind := fenceAcquire; kind <= fenceWrite; kind++ {
 		var order []int32

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -170,7 +171,7 @@ func (c checker) conclude(ctx context.Context, e *checkers.Evidence, all []verdi
 func (c checker) plainest(ctx context.Context, t *tally) (best *explained, names []string) {
 	for i, v := range t.violations {
 		if i < explainMax {
-			x, ok := v.explain(c.budget(ctx, c.o.Memory))
+			x, ok := v.explain(c.explaining(ctx, &v.part))
 			if !ok {
 				t.undecided = append(t.undecided, v.part.String()+": the algorithm "+v.algorithm+" and porcupine disagree; this is a defect of the checker, please report it")
 				continue
@@ -182,6 +183,15 @@ func (c checker) plainest(ctx context.Context, t *tally) (best *explained, names
 		names = append(names, v.part.String())
 	}
 	return best, names
+}
+
+// explaining is the budget for the explanation of a part, which is still there.
+func (c checker) explaining(ctx context.Context, p *part) *budget {
+	need := c.bytes(p)
+	if 2*need > c.o.Memory {
+		runtime.GC() // what judging left behind counts, too
+	}
+	return c.budget(ctx, max(1, c.o.Memory-need))
 }
 
 func (c checker) budget(ctx context.Context, memory int64) *budget {

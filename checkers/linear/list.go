@@ -111,11 +111,12 @@ func (t *trial) twice(r, v int32) *conflict {
 // fork reports a read that is no prefix of the longest one.
 func (t *trial) fork(r, longest int32, writer []int32) *conflict {
 	list, order := t.acts[r].list, t.acts[longest].list
+	seen := make([]bool, len(t.values))
 	for i, v := range list {
 		switch {
 		case writer[v] < 0:
 			return t.fromNowhere(r, v)
-		case slices.Contains(list[:i], v):
+		case seen[v]:
 			return t.twice(r, v)
 		case v != order[i]:
 			return &conflict{
@@ -124,6 +125,7 @@ func (t *trial) fork(r, longest int32, writer []int32) *conflict {
 					t.noun(r), t.values[v], i+1, t.noun(longest), t.values[order[i]]),
 			}
 		}
+		seen[v] = true
 	}
 	panic("linear: a read that is no prefix of the longest was found to be one")
 }

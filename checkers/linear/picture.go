@@ -25,6 +25,9 @@ const (
 // there are too many, with porcupine's visualization. Faults appear as
 // annotations. It is nil if porcupine cannot draw it.
 func (x *explanation) picture(e *checkers.Evidence) []byte {
+	if len(x.ops) > pictureOperationsMax {
+		return nil
+	}
 	if x.refusal { // the problem has other operations then
 		return x.draw(e, x.ops)
 	}

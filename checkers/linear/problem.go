@@ -3,6 +3,7 @@ package linear
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 
@@ -213,15 +214,11 @@ func compile(in *interner, key string, spec Spec, all []history.Operation, indic
 // needs, so that in these spans nothing but blind writes took effect.
 func prune(ops []op, values int) []op {
 	needed := make([]bool, values)
-	var pending []*op // cas of unknown outcome whose target nobody needs yet
-	useful := false
+	useful, chained := false, false
 	for i := range ops {
 		o := &ops[i]
 		if o.maybe {
-			useful = true
-			if o.kind == cas {
-				pending = append(pending, o)
-			}
+			useful, chained = true, chained || o.kind == cas
 			continue
 		}
 		if v, ok := o.observes(); ok {
@@ -231,18 +228,8 @@ func prune(ops []op, values int) []op {
 	if !useful {
 		return ops
 	}
-	for changed := true; changed; {
-		changed = false
-		rest := pending[:0]
-		for _, o := range pending {
-			if needed[o.value] {
-				needed[o.expect] = true
-				changed = true
-				continue
-			}
-			rest = append(rest, o)
-		}
-		pending = rest
+	if chained {
+		spread(ops, needed)
 	}
 	kept := ops[:0]
 	for _, o := range ops {
@@ -251,6 +238,53 @@ func prune(ops []op, values int) []op {
 		}
 	}
 	return kept
+}
+
+// spread adds to the values that are needed what a cas of unknown outcome
+// expected whose new value is.
+func spread(ops []op, needed []bool) {
+	x := settersOf(ops, len(needed), func(o *op) bool { return o.maybe && o.kind == cas })
+	var todo []int32
+	for v := range needed {
+		if needed[v] && x.last[v] != 0 {
+			todo = append(todo, int32(v))
+		}
+	}
+	for len(todo) > 0 {
+		v := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for at := range x.of(v) {
+			if e := ops[at].expect; !needed[e] {
+				needed[e] = true
+				todo = append(todo, e)
+			}
+		}
+	}
+}
+
+// setters are operations by the value that they set, as chains from the last
+// to the first. Numbers are indices plus 1, 0 if there is none.
+type setters struct {
+	last   []int32 // value → operation
+	before []int32 // operation → the one before it that sets the same value
+}
+
+func settersOf(ops []op, values int, which func(*op) bool) setters {
+	x := setters{make([]int32, values), make([]int32, len(ops))}
+	for i := range ops {
+		if v := ops[i].value; which(&ops[i]) {
+			x.before[i], x.last[v] = x.last[v], int32(i)+1
+		}
+	}
+	return x
+}
+
+// of goes through the operations that set a value.
+func (x setters) of(v int32) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		for at := x.last[v]; at != 0 && yield(at-1); at = x.before[at-1] {
+		}
+	}
 }
 
 // tighten gives a definite return to operations of unknown outcome that

@@ -27,11 +27,44 @@ type reducer struct {
 	budget  *budget
 	initial int32
 	values  int
-	// cut is set when a search was undecided: the result may not be minimal.
+	patience
+	// cut is set when a search was undecided, or it took too long: the result
+	// may not be minimal.
 	cut bool
 }
 
+// patience bounds how long a small explanation is sought where every attempt
+// is quick, but they are many: in operations that are looked at. The time does,
+// too.
+type patience struct{ looked int }
+
+// patienceMax is a second or two. Values cost less than operations: they only
+// need room in tables.
+const (
+	patienceMax   = 10_000_000
+	valuesPerLook = 64
+)
+
+// over reports whether there is none left for another attempt.
+func (p *patience) over(b *budget) bool {
+	return p.looked > patienceMax || b.ctx.Err() != nil
+}
+
+// attempt counts an attempt, unless there is no patience left for it.
+func (p *patience) attempt(b *budget, operations, values int) bool {
+	if p.over(b) {
+		return false
+	}
+	p.looked += operations + values/valuesPerLook
+	return true
+}
+
+// illegal reports whether ops certainly are.
 func (r *reducer) illegal(ops []op) bool {
+	if !r.attempt(r.budget, len(ops), r.values) {
+		r.cut = true
+		return false
+	}
 	if a, _, applies := decideByZones(prune(slices.Clone(ops), r.values), r.initial, r.values); applies {
 		return a == illegal
 	}
@@ -64,6 +97,9 @@ func (r *reducer) firstIllegalPrefix(ops []op, stuck int64) []op {
 		if r.illegal(closed) {
 			return closed
 		}
+	}
+	if r.over(r.budget) {
+		return ops
 	}
 	end := firstReturn(ops, r.values, r.illegal)
 	closed := closeOver(ops, prefix(ops, end, r.values), r.values)
@@ -139,15 +175,26 @@ func closeOver(ops, part []op, values int) []op {
 		in[o.source] = true
 	}
 	found := make([]bool, values)
-	for grown := true; grown; {
-		grown = false
-		for i := range ops {
-			o := &ops[i]
-			if !in[o.source] && o.kind != read && found[o.value] {
+	var todo []int32 // values whose setters are not in yet
+	look := func(o *op) {
+		if v, ok := o.observes(); ok && !found[v] {
+			found[v] = true
+			todo = append(todo, v)
+		}
+	}
+	for i := range ops {
+		if in[ops[i].source] {
+			look(&ops[i])
+		}
+	}
+	set := settersOf(ops, values, func(o *op) bool { return o.kind != read })
+	for len(todo) > 0 {
+		v := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for at := range set.of(v) {
+			if o := &ops[at]; !in[o.source] {
 				in[o.source] = true
-			}
-			if v, ok := o.observes(); ok && in[o.source] && !found[v] {
-				found[v], grown = true, true
+				look(o)
 			}
 		}
 	}
@@ -208,7 +255,7 @@ func (r *reducer) dropValues(ops []op) []op {
 		}
 	}
 	for size := max(1, len(kept)/2); ; size /= 2 {
-		for from := 0; from < len(kept); {
+		for from := 0; from < len(kept) && !r.over(r.budget); {
 			group := kept[from:min(from+size, len(kept))]
 			set(in, group, false)
 			if smaller := onValues(ops, in); len(smaller) < len(ops) && r.illegal(smaller) {
@@ -234,7 +281,7 @@ func set(in []bool, group []int32, to bool) {
 // dropOperations removes single operations that found something, or whose
 // value nobody found, and takes cas for blind writes where that is enough.
 func (r *reducer) dropOperations(ops []op) []op {
-	for i := len(ops) - 1; i >= 0; i-- {
+	for i := len(ops) - 1; i >= 0 && !r.over(r.budget); i-- {
 		o := ops[i]
 		if o.kind == read || !observed(ops, i) {
 			if smaller := slices.Delete(slices.Clone(ops), i, i+1); r.illegal(smaller) {

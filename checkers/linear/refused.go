@@ -155,8 +155,9 @@ func (p *problem) complete() []op {
 // away what changes nothing and is not needed.
 func (p *problem) explainRefusal(b *budget, ops []op) (explained, bool) {
 	x := &explanation{problem: p, refusal: true, minimal: true}
+	var patient patience
 	for size := max(1, len(ops)/2); ; size /= 2 {
-		for to := len(ops); to > 0; to -= size {
+		for to := len(ops); to > 0 && b.configurations > 0 && !patient.over(b); to -= size {
 			from := max(0, to-size)
 			smaller := slices.Clone(ops[:from])
 			for i := from; i < to; i++ {
@@ -168,6 +169,7 @@ func (p *problem) explainRefusal(b *budget, ops []op) (explained, bool) {
 			if len(smaller) == len(ops) {
 				continue
 			}
+			patient.attempt(b, len(smaller), len(p.values))
 			switch decideBySearch(b, smaller, p.initial, len(p.values)) {
 			case illegal:
 				ops = smaller
@@ -178,6 +180,9 @@ func (p *problem) explainRefusal(b *budget, ops []op) (explained, bool) {
 		if size <= 1 {
 			break
 		}
+	}
+	if b.configurations <= 0 || patient.over(b) {
+		x.minimal = false
 	}
 	x.ops = ops
 	switch decideByOracle(b, ops, p.initial, len(p.values)) {

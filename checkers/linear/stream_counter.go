@@ -36,6 +36,8 @@ type streamCounter struct {
 	waiting  []returns   // acknowledged and without a place, in order
 	debts    []debt      // in order
 	spare    int64       // additions of unknown outcome that no debt may be paid by yet: they began after the last
+	// unknown is how many additions of unknown outcome have paid nothing yet.
+	unknown int64
 	// begun and done are how many additions have begun and did not fail, and how many were acknowledged.
 	begun, done int64
 }
@@ -106,8 +108,8 @@ func (k *streamCounter) complete(o *streamOp, e *history.Event) (found *finding,
 		k.join()
 		return found, reason
 	}
-	at := slices.Index(k.open, o)
-	if at < 0 { // of nothing
+	at := k.begunBefore(o.call)
+	if at == len(k.open) || k.open[at] != o { // of nothing
 		return nil, ""
 	}
 	k.open = slices.Delete(k.open, at, at+1)
@@ -122,13 +124,14 @@ func (k *streamCounter) complete(o *streamOp, e *history.Event) (found *finding,
 		k.acknowledge(e.Index)
 	case e.Kind == history.Info:
 		*k.spares(first)++
+		k.unknown++
 	default:
 		k.begun--
 		if found = k.unpaid(); found != nil {
 			return found, ""
 		}
 	}
-	k.settle()
+	k.settle(first) // no other can have relied on o
 	return found, ""
 }
 
@@ -228,16 +231,12 @@ func (k *streamCounter) place(total int64, r *streamRead) *finding {
 		}
 	}
 	k.waiting = slices.Delete(k.waiting, 0, used)
-	unknown := k.spare
-	for i := range k.debts {
-		unknown += k.debts[i].spare
-	}
-	if owed := total - at; owed > int64(len(k.open))+unknown-int64(len(k.debts)) {
+	if owed := total - at; owed > int64(len(k.open))+k.unknown-int64(len(k.debts)) {
 		return &finding{class: WrongSum, why: fmt.Sprintf("it is too high: not so many additions had begun, but %d", k.begun)}
 	}
 	for ; at < total; at++ {
 		if len(k.debts) >= len(k.open) { // nobody who is open can pay one more
-			*k.latest(len(k.debts))--
+			k.spend(len(k.debts))
 			continue
 		}
 		k.debts = append(k.debts, debt{r.operation.Return, r, k.spare})
@@ -247,23 +246,25 @@ func (k *streamCounter) place(total int64, r *streamRead) *finding {
 	return nil
 }
 
-// latest is the number that those additions of unknown outcome which began
-// last, of those that may pay a debt, are in.
-func (k *streamCounter) latest(debt int) *int64 {
-	for ; *k.spares(debt) == 0; debt-- {
+// spend takes one of the additions of unknown outcome that may pay a debt, of
+// which one that began last is best.
+func (k *streamCounter) spend(debt int) {
+	for *k.spares(debt) == 0 {
+		debt--
 	}
-	return k.spares(debt)
+	*k.spares(debt)--
+	k.unknown--
 }
 
-// settle pays the debts that no addition which is open can pay, because those
-// before will take them all.
-func (k *streamCounter) settle() {
-	for i := 0; i < len(k.debts); {
+// settle pays the debts from a place on that no addition which is open can pay,
+// because those before will take them all.
+func (k *streamCounter) settle(i int) {
+	for i < len(k.debts) {
 		if k.begunBefore(k.debts[i].at) > i {
 			i++
 			continue
 		}
-		*k.latest(i)--
+		k.spend(i)
 		k.pay(i)
 	}
 }

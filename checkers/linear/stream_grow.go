@@ -233,8 +233,10 @@ func (g *streamGrow) missed(o *streamOp) *finding {
 		}
 	}
 	nothing := history.List()
-	for _, x := range g.tail {
+	for _, x := range g.tail { // in order of since, before which nobody was acknowledged
 		switch {
+		case x.since >= o.call && (latest == nil || x.since >= latest.add.Call):
+			return nil
 		case x.mark == o.call:
 		case x.done && x.add.Return < o.call:
 			return &finding{
@@ -291,7 +293,7 @@ func (g *streamGrow) number() {
 // settle forgets the elements that every read that is open or to come must
 // find, if that may be worth the time.
 func (g *streamGrow) settle() {
-	if len(g.tail) < sweepAtLeast || len(g.tail) < 2*g.swept {
+	if len(g.tail) < sweepAtLeast || len(g.tail) < max(2*g.swept, len(g.reads)) {
 		return
 	}
 	low := never

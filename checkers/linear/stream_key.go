@@ -54,6 +54,7 @@ func (s numbers) add(n int64) int64 {
 type live struct {
 	value cell
 	f, s  int64 // first return, never while there is none; last call
+	at    int   // its place among the zones, if it is one
 	read  bool
 	ghost bool // nobody may read it any more
 	// write set it, first returned at f, and last was called at s, if that was
@@ -77,6 +78,7 @@ type streamKey struct {
 	values   map[cell]*live
 	free     []*live   // to be used again
 	zones    []*live   // those with an f, in order of it
+	reach    reach     // of the zones: their s
 	swept    int       // zones that were left by the last sweep
 	past     pastCells // that were written and are over
 	texts    int64
@@ -87,7 +89,7 @@ func newStreamKey(spec Spec) *streamKey {
 	k := &streamKey{nilReads: spec.NilReads, reads: map[int64]struct{}{}, values: map[cell]*live{}, past: newPastCells(), initial: cellOf(&spec.Initial)}
 	first := &live{value: k.initial, f: always, s: always}
 	k.values[k.initial] = first
-	k.zones = append(k.zones, first)
+	k.join(first)
 	return k
 }
 
@@ -169,8 +171,15 @@ func (k *streamKey) acknowledge(o *streamOp, e *history.Event) {
 func (k *streamKey) settle(l *live, h *history.Operation) {
 	if l.f == never {
 		l.f, l.first = h.Return, *h
-		k.zones = append(k.zones, l)
+		k.join(l)
 	}
+}
+
+// join makes a cluster the last of the zones.
+func (k *streamKey) join(l *live) {
+	l.at = len(k.zones)
+	k.zones = append(k.zones, l)
+	k.reach.set(l.at, l.s)
 }
 
 // abort takes the failure of a write.
@@ -205,15 +214,17 @@ func (k *streamKey) read(o *streamOp, e *history.Event) *finding {
 		return nil
 	}
 	l.s, l.last = o.call, h
-	for _, u := range k.zones {
-		if u != l && u.f < l.s && l.f < u.s {
-			return &finding{
-				class: StaleRead, with: evidence(o.call, l, u),
-				why: fmt.Sprintf("the value %s must come before %s and after it, by what else was seen of the two", v, u.value),
-			}
-		}
+	k.reach.set(l.at, always) // it is not in its own way
+	at := k.reach.first(l.f)
+	k.reach.set(l.at, l.s)
+	if at < 0 || k.zones[at].f >= l.s {
+		return nil
 	}
-	return nil
+	u := k.zones[at]
+	return &finding{
+		class: StaleRead, with: evidence(o.call, l, u),
+		why: fmt.Sprintf("the value %s must come before %s and after it, by what else was seen of the two", v, u.value),
+	}
 }
 
 // evidence is what bounds the zones of clusters, without the operation that
@@ -236,7 +247,7 @@ var sweepAtLeast = 16
 
 // sweep forgets what is over, if that may be worth the time.
 func (k *streamKey) sweep(now int64) {
-	if len(k.zones) < sweepAtLeast || len(k.zones) < 2*k.swept {
+	if len(k.zones) < sweepAtLeast || len(k.zones) < max(2*k.swept, len(k.reads)) {
 		return
 	}
 	low := now
@@ -273,4 +284,9 @@ func (k *streamKey) sweep(now int64) {
 	}
 	clear(k.zones[len(kept):])
 	k.zones, k.swept = kept, len(kept)
+	k.reach.clear(len(kept))
+	for i, l := range kept {
+		l.at = i
+		k.reach.set(i, l.s)
+	}
 }

@@ -45,7 +45,7 @@ func (l *streamLock) invoke(o *streamOp) (reason string) {
 		return fmt.Sprintf("the %s at event %d has the argument %s; permits are taken and given back one at a time", o.begun.F, o.call, o.begun.Value)
 	}
 	if held := l.holders[o.begun.Process]; o.f == Release && len(held) > 0 {
-		o.hold, l.holders[o.begun.Process] = held[0], held[1:]
+		o.hold = held[0]
 		o.hold.to, o.hold.releases = o.call, true
 		l.current--
 	} else if o.f == Release {
@@ -78,11 +78,12 @@ func (l *streamLock) complete(o *streamOp, e *history.Event) (found *finding, re
 		}
 	case o.f == Release && e.Kind == history.Fail:
 		o.hold.to, o.hold.releases = never, false
-		l.holders[e.Process] = append([]*hold{o.hold}, l.holders[e.Process]...)
-		l.current++
-		found = l.anyCrowd()
+		if l.current++; int64(len(l.holds)) > l.permits {
+			found = l.anyCrowd()
+		}
 	case o.f == Release:
 		o.hold.releases = false
+		l.holders[e.Process] = l.holders[e.Process][1:]
 	}
 	if len(l.holders[e.Process]) == 0 {
 		delete(l.holders, e.Process)

@@ -200,10 +200,11 @@ func (m *member) has(o *streamOp, e *history.Event) *finding {
 		return &finding{class: ThinAirRead, why: "nobody had begun to add it, or that had failed", shown: &h.Output}
 	}
 	m.seen = true
+	before := m.known
 	if o.call > m.gone || o.call > m.missed {
 		m.known |= memberNotAfter
-		m.because = append(m.because, h)
-	} else if !m.is(memberProved) {
+	}
+	if m.known != before || !m.is(memberProved) {
 		m.because = append(m.because, h)
 	}
 	m.prove(e.Index)

@@ -46,7 +46,8 @@ type streamQueue struct {
 	waiting []*queuedElement        // acknowledged and not due, in order; some were dequeued
 	due     []*queuedElement        // in order; some were dequeued
 	gone    []*queuedElement        // dequeued, or taken, and still of interest
-	outs    map[*streamOp]int64     // dequeues that are open → their begins
+	outs    map[int64]*streamOp     // dequeues that are open, by their begins
+	begins  []int64                 // of those and some that are over, in order
 	empty   []*history.Operation    // that found nothing and are not judged yet, in order of their returns
 	unknown []int64                 // begins of dequeues of unknown outcome that have taken nothing, in order
 	doubt   int64                   // begin of the first dequeue of unknown outcome; never if there is none
@@ -56,7 +57,7 @@ type streamQueue struct {
 }
 
 func newStreamQueue() *streamQueue {
-	return &streamQueue{byCell: map[cell]*queuedElement{}, outs: map[*streamOp]int64{}, doubt: never, past: newPastCells()}
+	return &streamQueue{byCell: map[cell]*queuedElement{}, outs: map[int64]*streamOp{}, doubt: never, past: newPastCells()}
 }
 
 const (
@@ -72,7 +73,8 @@ func (*streamQueue) pending(*streamOp) string { return "" }
 
 func (q *streamQueue) invoke(o *streamOp) (reason string) {
 	if o.f == Dequeue {
-		q.outs[o] = o.call
+		q.outs[o.call] = o
+		q.begins = append(q.begins, o.call)
 		return ""
 	}
 	v := o.begun.Value
@@ -109,7 +111,7 @@ func (q *streamQueue) complete(o *streamOp, e *history.Event) (found *finding, r
 }
 
 func (q *streamQueue) dequeued(o *streamOp, e *history.Event) (found *finding, reason string) {
-	delete(q.outs, o)
+	delete(q.outs, o.call)
 	switch h := o.operation(e); {
 	case e.Kind == history.Info:
 		q.forget(o.call)
@@ -194,18 +196,24 @@ func (q *streamQueue) release() {
 		at, _ := slices.BinarySearchFunc(gaps, e.Call, func(g span, call int64) int { return cmp.Compare(g.to, call) })
 		return at < len(gaps) && gaps[at].from < e.Return
 	})
-	for o, call := range q.outs {
+	for call, o := range q.outs {
 		o.free = o.free || len(gaps) > 0 && gaps[len(gaps)-1].to > call
 	}
 }
 
 // low is when the first of the dequeues that are open began.
 func (q *streamQueue) low() int64 {
-	low := never
-	for _, call := range q.outs {
-		low = min(low, call)
+	over := func(call int64) bool { return q.outs[call] == nil }
+	if len(q.begins) >= sweepAtLeast+2*len(q.outs) {
+		q.begins = slices.DeleteFunc(q.begins, over)
 	}
-	return low
+	for len(q.begins) > 0 && over(q.begins[0]) {
+		q.begins = q.begins[1:]
+	}
+	if len(q.begins) == 0 {
+		return never
+	}
+	return q.begins[0]
 }
 
 // took takes the element that a dequeue returned.
@@ -376,7 +384,7 @@ func (q *streamQueue) end() (found *finding, reason string) {
 			*l.to = append(*l.to, &y)
 		}
 	}
-	for _, call := range q.outs {
+	for call := range q.outs {
 		rest.forget(call)
 	}
 	return rest.drain(never)
@@ -385,12 +393,12 @@ func (q *streamQueue) end() (found *finding, reason string) {
 // sweep forgets what is dequeued and can be in the way of none that is open or
 // not judged, if that may be worth the time.
 func (q *streamQueue) sweep() {
-	if n := len(q.gone) + len(q.empty); n < sweepAtLeast || n < 2*q.swept {
+	if n := len(q.gone) + len(q.empty); n < sweepAtLeast || n < max(2*q.swept, len(q.outs)) {
 		return
 	}
 	q.release()
 	low := never
-	for o, call := range q.outs {
+	for call, o := range q.outs {
 		if !o.free {
 			low = min(low, call)
 		}

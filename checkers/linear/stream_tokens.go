@@ -77,7 +77,7 @@ func (k *streamTokens) complete(o *streamOp, e *history.Event) (found *finding, 
 
 // sweep forgets tokens that are less than what every acquire must get.
 func (k *streamTokens) sweep() {
-	if len(k.handed) < sweepAtLeast || len(k.handed) < 2*k.swept {
+	if len(k.handed) < sweepAtLeast || len(k.handed) < max(2*k.swept, len(k.open)) {
 		return
 	}
 	least := k.newest[Acquire].token

@@ -2,6 +2,7 @@ package linear
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -40,13 +41,19 @@ func (t *trial) with(acts []act) *trial {
 // shrinker makes a violation small. All its steps are sound: whatever they
 // leave is legal if the whole is.
 type shrinker struct {
-	s   structure
-	b   *budget
-	t   *trial // the whole
-	cut bool   // a search gave up
+	s structure
+	b *budget
+	t *trial // the whole
+	patience
+	cut bool // a search gave up, or it took too long
 }
 
+// illegal reports whether acts certainly are.
 func (r *shrinker) illegal(acts []act) bool {
+	if !r.attempt(r.b, len(acts), len(r.t.values)) {
+		r.cut = true
+		return false
+	}
 	t := r.t.with(acts)
 	t.silent = true
 	if c, applies := r.s.rules.exact(t); applies {
@@ -59,7 +66,7 @@ func (r *shrinker) illegal(acts []act) bool {
 
 // until returns what was known at the event at index end.
 func (r *shrinker) until(acts []act, end int64) []act {
-	var kept []act
+	kept := make([]act, 0, len(acts))
 	for _, a := range acts {
 		if a.call > end || a.pure && a.ret > end {
 			continue
@@ -99,7 +106,7 @@ func (r *shrinker) narrow(c *conflict) []act {
 			acts = part
 		}
 	}
-	acts = slices.DeleteFunc(slices.Clone(acts), func(a act) bool { return a.pure && !named[a.source] })
+	acts = slices.DeleteFunc(slices.Clone(acts), func(a act) bool { return r.removable(a) && !named[a.source] })
 	return r.until(acts, end)
 }
 
@@ -120,14 +127,15 @@ func (r *shrinker) firstPrefix(stuck int64) []act {
 	}
 	slices.Sort(returns)
 	low, high := 0, len(returns)-1
-	for low < high {
+	for low < high && !r.over(r.b) {
 		if mid := (low + high) / 2; r.illegal(r.until(acts, returns[mid])) {
 			high = mid
 		} else {
 			low = mid + 1
 		}
 	}
-	if high < 0 {
+	if high < 0 || r.over(r.b) {
+		r.cut = true
 		return acts
 	}
 	if first := r.until(acts, returns[low]); r.illegal(first) {
@@ -149,7 +157,7 @@ func (r *shrinker) dropElements(acts []act) []act {
 		return acts
 	}
 	for size := max(1, len(elements)/2); ; size /= 2 {
-		for from := 0; from < len(elements); {
+		for from := 0; from < len(elements) && !r.over(r.b); {
 			group := elements[from:min(from+size, len(elements))]
 			set(in, group, false)
 			smaller := r.s.rules.project(acts, in)
@@ -167,12 +175,22 @@ func (r *shrinker) dropElements(acts []act) []act {
 	}
 }
 
-// dropReads takes away acts that change nothing and are not needed.
+// demanding is rules whose acts only demand something of each other: what is
+// legal stays so without any of them.
+type demanding interface{ demandsOnly() }
+
+// removable reports whether what is legal stays so without an act.
+func (r *shrinker) removable(a act) bool {
+	_, every := r.s.rules.(demanding)
+	return a.pure || every
+}
+
+// dropReads takes away acts that nobody relies on and that are not needed.
 func (r *shrinker) dropReads(acts []act) []act {
 	for size := max(1, len(acts)/2); ; size /= 2 {
-		for to := len(acts); to > 0; to -= size {
+		for to := len(acts); to > 0 && !r.over(r.b); to -= size {
 			from := max(0, to-size)
-			smaller := append(acts[:from:from], slices.DeleteFunc(slices.Clone(acts[from:to]), func(a act) bool { return a.pure })...)
+			smaller := append(acts[:from:from], slices.DeleteFunc(slices.Clone(acts[from:to]), r.removable)...)
 			smaller = append(smaller, acts[to:]...)
 			if len(smaller) < len(acts) && r.illegal(smaller) {
 				acts = smaller
@@ -190,7 +208,10 @@ func (s structure) explain(b *budget, t *trial, c *conflict, stuck int64) (expla
 	r := &shrinker{s: s, b: b, t: t}
 	var acts []act
 	if c != nil {
-		if acts = r.narrow(c); !r.illegal(acts) {
+		if acts = r.narrow(c); len(acts) > reducedMax {
+			runtime.GC()
+		}
+		if !r.illegal(acts) && !r.over(b) {
 			acts = nil
 		}
 	}
@@ -201,16 +222,28 @@ func (s structure) explain(b *budget, t *trial, c *conflict, stuck int64) (expla
 		acts = r.dropReads(r.dropElements(r.dropReads(acts)))
 	} else {
 		r.cut = true
+		runtime.GC() // what the attempts left behind counts, too
 	}
 	small := t.with(acts)
 	x := &account{t: small, minimal: !r.cut, structure: s}
-	switch b.oracle(s.rules.pose(t.with(acts))) {
+	confirmed := undecided
+	if b.ctx.Err() == nil {
+		confirmed = b.oracle(s.rules.pose(t.with(acts)))
+	}
+	if r.cut {
+		runtime.GC()
+	}
+	switch confirmed {
 	case legal:
 		return explained{}, false
 	case undecided:
 		x.unconfirmed = true
 	}
-	if found, applies := s.rules.exact(small); applies && found != nil {
+	var found *conflict
+	if b.ctx.Err() == nil {
+		found, _ = s.rules.exact(small)
+	}
+	if found != nil {
 		x.class, x.summary = found.class, found.summary
 	} else if c != nil {
 		x.class, x.summary = c.class, c.summary
@@ -278,9 +311,15 @@ func (t *trial) operation(i int32) history.Operation {
 
 // shortened returns the elements of a list that are in a's list.
 func (t *trial) shortened(list history.Value, a *act) history.Value {
+	shown := make([]*history.Value, len(a.list))
+	for i, id := range a.list {
+		shown[i] = t.values[id]
+	}
+	compare := func(x, y *history.Value) int { return x.Compare(*y) }
+	slices.SortFunc(shown, compare)
 	var kept []history.Value
 	for _, v := range list.Elements() {
-		if slices.ContainsFunc(a.list, func(id int32) bool { return t.values[id].Equal(v) }) {
+		if _, ok := slices.BinarySearchFunc(shown, &v, compare); ok {
 			kept = append(kept, v)
 		}
 	}
@@ -387,11 +426,10 @@ func (t *trial) outOfOrder(late, early int32, reads []int32) *conflict {
 	case l.list != nil && e.list == nil: // a read has what came after it
 		return t.future(late, early, e.value)
 	case l.list != nil: // a read lacks what another one had before
-		for _, v := range l.list {
-			if !slices.Contains(e.list, v) {
-				c.values = []int32{v}
-				break
-			}
+		has := make([]bool, len(t.values))
+		set(has, e.list, true)
+		if at := slices.IndexFunc(l.list, func(v int32) bool { return !has[v] }); at >= 0 {
+			c.values = []int32{l.list[at]}
 		}
 	default:
 		c.class, c.values = Reordered, []int32{l.value, e.value}

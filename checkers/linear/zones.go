@@ -257,18 +257,25 @@ func (z *zones) clash(u, v chain) []int32 {
 // and for an operation of unknown outcome one that proves that it happened.
 func (z *zones) close(seed ...int32) []int32 {
 	in := map[int32]bool{}
-	var add func(i int32)
-	add = func(i int32) {
-		if i < 0 || in[i] {
-			return
+	var todo []int32
+	add := func(i int32) {
+		if i >= 0 && !in[i] {
+			in[i] = true
+			todo = append(todo, i)
 		}
-		in[i] = true
-		o := &z.ops[i]
+	}
+	for _, i := range seed {
+		add(i)
+	}
+	var takers map[int32][]int32 // value → the cas that expected it
+	for len(todo) > 0 {
+		o := &z.ops[todo[len(todo)-1]]
+		todo = todo[:len(todo)-1]
 		if v, ok := o.observes(); ok && z.of[v] != noCluster {
 			add(z.clusters[z.of[v]].writer)
 		}
 		if !o.maybe {
-			return
+			continue
 		}
 		if c := &z.clusters[z.of[o.value]]; c.reader != noOp {
 			add(c.reader)
@@ -276,15 +283,13 @@ func (z *zones) close(seed ...int32) []int32 {
 			add(z.clusters[c.next].writer)
 		} else {
 			// The chains are not glued yet: find a cas that expected it.
-			for j := range z.ops {
-				if z.ops[j].kind == cas && z.ops[j].expect == o.value {
-					add(int32(j))
-				}
+			if takers == nil {
+				takers = z.takers()
+			}
+			for _, j := range takers[o.value] {
+				add(j)
 			}
 		}
-	}
-	for _, i := range seed {
-		add(i)
 	}
 	closed := make([]int32, 0, len(in))
 	for i := range in {
@@ -292,4 +297,15 @@ func (z *zones) close(seed ...int32) []int32 {
 	}
 	slices.Sort(closed)
 	return closed
+}
+
+// takers returns the cas that expected each value.
+func (z *zones) takers() map[int32][]int32 {
+	by := map[int32][]int32{}
+	for i := range z.ops {
+		if o := &z.ops[i]; o.kind == cas {
+			by[o.expect] = append(by[o.expect], int32(i))
+		}
+	}
+	return by
 }

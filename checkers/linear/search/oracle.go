@@ -12,12 +12,17 @@ import (
 // measured.
 const configurationBytes = 160
 
+// entryBytes is what porcupine allocates for an operation before it begins, for
+// entries and their list, measured.
+const entryBytes = 900
+
 // boundedMax is for how many operations that are maybe and have a return
 // Oracle tries every choice.
 const boundedMax = 12
 
 // Oracle decides p by porcupine, which shares nothing with Decide but the
-// model. Memory is estimated as configurations × (operations/8 + 160).
+// model. Memory is estimated as configurations × (operations/8 + 160) and 900
+// bytes for each operation; it is undecided at once where these do not fit.
 // Porcupine cannot leave out an operation that has a return: every choice of
 // those that are maybe is tried, and with more than 12 of them Oracle is
 // undecided.
@@ -31,12 +36,17 @@ func Oracle(ctx context.Context, p *Problem, b Budget) Result {
 	if len(bounded) > boundedMax {
 		return Result{}
 	}
+	entries := entryBytes * int64(len(p.Ops))
+	if ctx.Err() != nil || entries > b.Memory {
+		return Result{}
+	}
+	b.Memory -= entries
 	m := NewMeter(ctx, b, len(p.Ops))
 	ok := false
 	for choice := 0; choice < 1<<len(bounded) && !ok; choice++ {
 		ok = legalWith(p, bounded, choice, m)
 	}
-	r := Result{Configurations: b.Configurations - max(0, m.steps), Bytes: b.Memory - max(0, m.configurations)*m.each}
+	r := Result{Configurations: b.Configurations - max(0, m.steps), Bytes: entries + b.Memory - max(0, m.configurations)*m.each}
 	switch {
 	case ok:
 		// A complete linearization is one, even if the budget ended on its

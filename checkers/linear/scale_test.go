@@ -2,7 +2,6 @@ package linear
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -191,7 +190,7 @@ func TestReachFindsWhatALoopFinds(t *testing.T) {
 			}
 		}
 		if r.clear(places); r.first(always) != -1 {
-			t.Error(fmt.Sprintf("of %d places: something is left", places))
+			t.Errorf("of %d places: something is left", places)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func Check(ctx context.Context, e *Evidence, list []Checker, o Options) []Verdic
 			continue
 		}
 		grown := HeapGrowth(func() { verdicts[i] = judge(ctx, e, c, o.Timeout) })
-		verdicts[i].Memory = grown
+		verdicts[i].Memory = &grown
 	}
 	return verdicts
 }

@@ -249,10 +249,10 @@ func TestMemoryOfACheckerIsTheGrowthOfTheHeap(t *testing.T) {
 	})
 	list := []Checker{greedy, Func("modest", func(context.Context, *Evidence) Verdict { return Verdict{Verdict: Valid} })}
 	v := Check(context.Background(), &Evidence{}, list, Options{Memory: true})
-	if len(kept) == 0 || v[0].Memory < 64<<20 || v[0].Memory > 80<<20 || v[1].Memory > 8<<20 {
-		t.Errorf("%d and %d bytes, for 64 MiB and nothing", v[0].Memory, v[1].Memory)
+	if len(kept) == 0 || *v[0].Memory < 64<<20 || *v[0].Memory > 80<<20 || *v[1].Memory > 8<<20 {
+		t.Errorf("%d and %d bytes, for 64 MiB and nothing", *v[0].Memory, *v[1].Memory)
 	}
-	if v := Check(context.Background(), &Evidence{}, list, Options{}); v[0].Memory != 0 {
-		t.Errorf("%d bytes were measured, and nobody asked", v[0].Memory)
+	if v := Check(context.Background(), &Evidence{}, list, Options{}); v[0].Memory != nil {
+		t.Errorf("%d bytes were measured, and nobody asked", *v[0].Memory)
 	}
 }

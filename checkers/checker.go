@@ -46,9 +46,9 @@ type Verdict struct {
 	// Reason says in one sentence why the verdict is what it is.
 	Reason  string  `json:"reason,omitempty"`
 	Seconds float64 `json:"seconds"`
-	// Memory is by how many bytes the heap grew meanwhile, if that was to be
-	// measured: see HeapGrowth.
-	Memory int64 `json:"memory_bytes,omitempty"`
+	// Memory is by how many bytes the heap grew meanwhile, nil if that was not
+	// to be measured: see HeapGrowth.
+	Memory *int64 `json:"memory_bytes,omitempty"`
 	// Witness explains an Invalid; it is nil otherwise.
 	Witness *Witness `json:"witness,omitempty"`
 	// Measures are figures that the checker found on its way, by name with

@@ -72,7 +72,7 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 	if err != nil {
 		return nil, fmt.Errorf("%s: as %s: %w", path, formatJSONL, err)
 	}
-	v.Checker, v.Memory = linear.Name, grown
+	v.Checker, v.Memory = linear.Name, &grown
 	result.Checkers = []checkers.Verdict{v}
 	result.Verdict = map[checkers.Validity]rundir.Outcome{
 		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,

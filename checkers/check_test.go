@@ -2,6 +2,7 @@ package checkers
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -254,5 +255,19 @@ func TestMemoryOfACheckerIsTheGrowthOfTheHeap(t *testing.T) {
 	}
 	if v := Check(context.Background(), &Evidence{}, list, Options{}); v[0].Memory != nil {
 		t.Errorf("%d bytes were measured, and nobody asked", *v[0].Memory)
+	}
+}
+
+func TestGrowthOfTheHeapIsSeenWhenItIsOverBeforeTheEnd(t *testing.T) {
+	ticks := make(chan time.Time)
+	grown := heapGrowth(func() {
+		b := make([]byte, 64<<20)
+		ticks <- time.Time{}
+		ticks <- time.Time{} // the first one has been looked at
+		runtime.KeepAlive(b)
+		runtime.GC()
+	}, ticks)
+	if grown < 64<<20 || grown > 80<<20 {
+		t.Errorf("%d bytes, for 64 MiB that were given back", grown)
 	}
 }

@@ -14,16 +14,21 @@ const heapPeriod = 5 * time.Millisecond
 // and at the end shows. Garbage that was left before is collected first;
 // garbage of f counts until it is collected, and so does what others allocate.
 func HeapGrowth(f func()) int64 {
+	t := time.NewTicker(heapPeriod)
+	defer t.Stop()
+	return heapGrowth(f, t.C)
+}
+
+// heapGrowth is HeapGrowth, which looks at each tick.
+func heapGrowth(f func(), ticks <-chan time.Time) int64 {
 	runtime.GC()
 	before := heapBytes()
 	stop, peak := make(chan struct{}), make(chan int64)
 	go func() {
 		most := before
-		t := time.NewTicker(heapPeriod)
-		defer t.Stop()
 		for {
 			select {
-			case <-t.C:
+			case <-ticks:
 				most = max(most, heapBytes())
 			case <-stop:
 				peak <- max(most, heapBytes())

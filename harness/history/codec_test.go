@@ -127,7 +127,7 @@ func TestMalformedLinesAreRefusedWithLineAndField(t *testing.T) {
 		{`"node":"n1"}`, `"node":"n1"} x`, `line 1: unexpected "x" at column 105 after the object`},
 		{`"node":"n1"`, `"node":"n1`, "line 1: node: a string that has no end"},
 		{`"node":"n1"`, "\"node\":\"n\xff\"", `line 1: node: the string "n\xff" is not UTF-8`},
-		{`"node":"n1"`, "\"node\":\"n\t1\"", "line 1: node: a control character at column"},
+		{`"node":"n1"`, "\"node\":\"n\t1\"", "line 1: node: a control character at column 101 of a string"},
 		{`"node":"n1"`, `"nodes":["n1",2]`, "line 1: nodes: expected a list of strings, found 2 in it"},
 		{`"n1"`, `"` + long + `"`, "line 1: longer than 1048576 bytes"},
 	} {

@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
-	"runtime/metrics"
 	"slices"
 	"testing"
 	"time"
@@ -157,47 +155,20 @@ func registerToy() toy {
 	}
 }
 
-// allocated is how much is allocated now, dead or alive. Unlike ReadMemStats it
-// stops nobody.
-func allocated() uint64 {
-	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(s)
-	return s[0].Value.Uint64()
-}
-
 // cost is what one run took: time, time of the processors, and how far the
 // heap grew, sampled.
 type cost struct {
 	wall, cpu time.Duration
-	peak      uint64
+	peak      int64
 }
 
-// measure runs f. What was garbage before is collected first, which does not
-// count.
-func measure(f func()) cost {
-	runtime.GC()
-	before := allocated()
-	most := before
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(2 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-				most = max(most, allocated())
-			}
-		}
-	}()
-	begun, used := time.Now(), cputime.Used()
-	f()
-	c := cost{wall: time.Since(begun), cpu: cputime.Used() - used}
-	close(stop)
-	<-done
-	c.peak = max(most, allocated()) - before
+// measure runs f. What was garbage before does not count.
+func measure(f func()) (c cost) {
+	c.peak = checkers.HeapGrowth(func() {
+		begun, used := time.Now(), cputime.Used()
+		f()
+		c.wall, c.cpu = time.Since(begun), cputime.Used()-used
+	})
 	return c
 }
 

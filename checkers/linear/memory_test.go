@@ -55,7 +55,7 @@ func TestNoCheckTakesMoreMemoryThanItMay(t *testing.T) {
 			if v.Verdict != c.want || v.Verdict == checkers.Unknown && !strings.Contains(v.Reason, "MiB") {
 				t.Errorf("%s: %s; want %s", v.Verdict, v.Reason, c.want)
 			}
-			if bound := uint64(c.o.Memory) * 11 / 10; grown > bound {
+			if bound := c.o.Memory * 11 / 10; grown > bound {
 				t.Errorf("the heap grew by %d bytes, %d and a tenth are allowed", grown, c.o.Memory)
 			}
 		})
@@ -103,7 +103,7 @@ func TestStrangersInListsTakeNoMoreMemoryThanTheyMay(t *testing.T) {
 			if v.Verdict != c.want || v.Verdict == checkers.Unknown && !strings.Contains(v.Reason, "MiB") {
 				t.Errorf("%s: %s; want %s", v.Verdict, v.Reason, c.want)
 			}
-			if bound := uint64(c.memory) * 11 / 10; grown > bound {
+			if bound := c.memory * 11 / 10; grown > bound {
 				t.Errorf("the heap grew by %d bytes, %d and a tenth are allowed", grown, c.memory)
 			}
 		})

@@ -232,7 +232,9 @@ func TestStreamsHoldNoMoreInLongRuns(t *testing.T) {
 // heapHeld is how many bytes are held.
 func heapHeld() int64 {
 	runtime.GC()
-	return int64(allocated())
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // emptiedQueue is a queue that is found empty again and again.

@@ -41,7 +41,6 @@ type Decoder struct {
 	line  int
 	next  int64
 	last  time.Duration
-	ended bool // by a line without newline
 }
 
 // maxWords bounds of how many functions, keys and nodes there is one copy.
@@ -57,9 +56,6 @@ func NewDecoder(r io.Reader) *Decoder {
 // *SyntaxError for a line that is not an event.
 func (d *Decoder) Next() (Event, error) {
 	for {
-		if d.ended {
-			return Event{}, io.EOF
-		}
 		line, err := d.r.ReadSlice('\n')
 		switch {
 		case err == io.EOF || errors.Is(err, bufio.ErrBufferFull) && line[len(line)-1] == 0:
@@ -97,7 +93,6 @@ func (d *Decoder) end(rest []byte) (Event, error) {
 			return Event{}, fmt.Errorf("line %d: %w", d.line+1, err)
 		}
 	}
-	d.ended = true
 	if len(bytes.TrimSpace(rest)) == 0 {
 		return Event{}, io.EOF
 	}

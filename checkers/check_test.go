@@ -242,6 +242,10 @@ func TestBrokenInvariantsAreReportedApartFromCrashes(t *testing.T) {
 	}
 }
 
+// is64MiB says whether a growth of the heap is that of 64 MiB, give or take what
+// else goes on in the process: garbage that was counted before is freed meanwhile.
+func is64MiB(growth int64) bool { return growth > 60<<20 && growth < 80<<20 }
+
 func TestMemoryOfACheckerIsTheGrowthOfTheHeap(t *testing.T) {
 	var kept []byte
 	greedy := Func("greedy", func(context.Context, *Evidence) Verdict {
@@ -250,7 +254,7 @@ func TestMemoryOfACheckerIsTheGrowthOfTheHeap(t *testing.T) {
 	})
 	list := []Checker{greedy, Func("modest", func(context.Context, *Evidence) Verdict { return Verdict{Verdict: Valid} })}
 	v := Check(context.Background(), &Evidence{}, list, Options{Memory: true})
-	if len(kept) == 0 || *v[0].Memory < 64<<20 || *v[0].Memory > 80<<20 || *v[1].Memory > 8<<20 {
+	if len(kept) == 0 || !is64MiB(*v[0].Memory) || *v[1].Memory > 8<<20 {
 		t.Errorf("%d and %d bytes, for 64 MiB and nothing", *v[0].Memory, *v[1].Memory)
 	}
 	if v := Check(context.Background(), &Evidence{}, list, Options{}); v[0].Memory != nil {
@@ -267,7 +271,7 @@ func TestGrowthOfTheHeapIsSeenWhenItIsOverBeforeTheEnd(t *testing.T) {
 		runtime.KeepAlive(b)
 		runtime.GC()
 	}, ticks)
-	if grown < 64<<20 || grown > 80<<20 {
+	if !is64MiB(grown) {
 		t.Errorf("%d bytes, for 64 MiB that were given back", grown)
 	}
 }

@@ -188,7 +188,7 @@ func (s *speaker) classify() (class, summary string) {
 }
 
 func (s *speaker) unordered() (class, summary string) {
-	return Unordered, fmt.Sprintf("%d operations on %s contradict each other: no order of them agrees both with real time and with what they returned", len(s.x.ops), name(s.x.problem.key))
+	return Unordered, contradiction(len(s.x.ops), name(s.x.problem.key))
 }
 
 func (s *speaker) fromNowhere(o *op, v int32) (class, summary string) {

@@ -78,6 +78,8 @@ func (fences) exact(t *trial) (*conflict, bool) {
 	return nil, true
 }
 
+func (fences) namesValues() {}
+
 func (fences) project(acts []act, in []bool) []act {
 	return slices.DeleteFunc(slices.Clone(acts), func(a act) bool { return !in[a.value] })
 }

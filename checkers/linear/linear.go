@@ -71,7 +71,8 @@ type explained struct {
 	operations int
 	end        int64 // its last return
 	witness    func(e *checkers.Evidence) *checkers.Witness
-	picture    func(e *checkers.Evidence) []byte // of the witness
+	picture    func(e *checkers.Evidence, memory int64) []byte // of the witness
+	memory     int64                                           // for the picture
 }
 
 func (c checker) Name() string { return Name }
@@ -155,7 +156,7 @@ func (c checker) conclude(ctx context.Context, e *checkers.Evidence, all []verdi
 		v.Verdict = checkers.Invalid
 		v.Reason = fmt.Sprintf("%d of %d keys cannot be linearized: %s", len(names), len(all), list(names))
 		if v.Witness = best.witness(e); !c.undrawn {
-			v.Witness.Picture = best.picture(e)
+			v.Witness.Picture = best.picture(e, best.memory)
 		}
 	case len(t.undecided) > 0:
 		v.Verdict = checkers.Unknown
@@ -169,6 +170,9 @@ func (c checker) conclude(ctx context.Context, e *checkers.Evidence, all []verdi
 // plainest explains the first violations and returns the smallest
 // explanation, with the names of the keys that are violated.
 func (c checker) plainest(ctx context.Context, t *tally) (best *explained, names []string) {
+	if len(t.violations) > 0 && actBytes*int64(t.operations) > c.o.Memory/20 {
+		runtime.GC() // what judging left behind counts, too
+	}
 	for i, v := range t.violations {
 		if i < explainMax {
 			x, ok := v.explain(c.explaining(ctx, &v.part))
@@ -185,13 +189,11 @@ func (c checker) plainest(ctx context.Context, t *tally) (best *explained, names
 	return best, names
 }
 
-// explaining is the budget for the explanation of a part, which is still there.
+// explaining is the budget for the explanation of a part, which is still there:
+// what judging it left, or a tenth, for judging needs far more than what it
+// leaves behind.
 func (c checker) explaining(ctx context.Context, p *part) *budget {
-	need := c.bytes(p)
-	if 2*need > c.o.Memory {
-		runtime.GC() // what judging left behind counts, too
-	}
-	return c.budget(ctx, max(1, c.o.Memory-need))
+	return c.budget(ctx, max(c.o.Memory/10, c.o.Memory-c.bytes(p)))
 }
 
 func (c checker) budget(ctx context.Context, memory int64) *budget {

@@ -130,6 +130,8 @@ func (t *trial) fork(r, longest int32, writer []int32) *conflict {
 	panic("linear: a read that is no prefix of the longest was found to be one")
 }
 
+func (lists) namesValues() {}
+
 func (lists) project(acts []act, in []bool) []act { return projectLists(acts, in) }
 
 // listModel has lists as states: nodes of the tree of all prefixes of what was

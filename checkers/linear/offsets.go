@@ -306,6 +306,8 @@ func (t *trial) reversed(p *places, late, early int32) *conflict {
 	return t.about(p, class, late, early, fmt.Sprintf("%s %s, although %s was over before", t.noun(early), why, t.noun(late)))
 }
 
+func (offsetLogs) namesValues() {}
+
 // project keeps the sends of the given values and the polls that found only
 // such: messages can be taken out of a log, but not out of what a poll says.
 func (offsetLogs) project(acts []act, in []bool) []act {

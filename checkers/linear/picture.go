@@ -21,20 +21,24 @@ const (
 	pictureSteps         = 300_000
 )
 
+// pictureShare is how much more than its search a picture takes.
+const pictureShare = 4
+
 // picture draws the key's operations, or those around the explanation if
 // there are too many, with porcupine's visualization. Faults appear as
-// annotations. It is nil if porcupine cannot draw it.
-func (x *explanation) picture(e *checkers.Evidence) []byte {
+// annotations. It is nil if porcupine cannot draw it in the memory that there
+// is.
+func (x *explanation) picture(e *checkers.Evidence, memory int64) []byte {
 	if len(x.ops) > pictureOperationsMax {
 		return nil
 	}
 	if x.refusal { // the problem has other operations then
-		return x.draw(e, x.ops)
+		return x.draw(e, x.ops, memory)
 	}
-	if page := x.draw(e, x.surroundings()); page != nil && len(page) <= pictureBytesMax {
+	if page := x.draw(e, x.surroundings(), memory); page != nil && len(page) <= pictureBytesMax {
 		return page
 	}
-	return x.draw(e, x.ops)
+	return x.draw(e, x.ops, memory)
 }
 
 // surroundings returns a closed set of operations that contains those of the
@@ -74,7 +78,7 @@ func (x *explanation) surroundings() []op {
 
 // draw returns porcupine's page, or nil if it finds no violation in ops
 // within its budget.
-func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
+func (x *explanation) draw(e *checkers.Evidence, ops []op, memory int64) []byte {
 	p := x.problem
 	in := map[int32]bool{}
 	for i := range x.ops {
@@ -84,14 +88,14 @@ func (x *explanation) draw(e *checkers.Evidence, ops []op) []byte {
 	for i := range ops {
 		posed.Ops[i].Maybe = ops[i].maybe
 	}
-	return drawPage(e, ops, posed, in,
+	return drawPage(e, ops, posed, memory, in,
 		func(i int) string { return describe(p, &ops[i]) },
 		func(state int32) string { return p.values[state].String() })
 }
 
-// drawPage draws the operations of a problem; in are the sources of those
-// that are part of the witness.
-func drawPage(e *checkers.Evidence, ops []op, p *search.Problem, in map[int32]bool, describe func(int) string, describeState func(int32) string) []byte {
+// drawPage draws the operations of a problem, if the memory suffices; in are the
+// sources of those that are part of the witness.
+func drawPage(e *checkers.Evidence, ops []op, p *search.Problem, memory int64, in map[int32]bool, describe func(int) string, describeState func(int32) string) []byte {
 	clock := newStretched(e.Operations, ops)
 	lane := lanes(ops)
 	drawn := make([]porcupine.Operation, len(ops))
@@ -109,7 +113,7 @@ func drawPage(e *checkers.Evidence, ops []op, p *search.Problem, in map[int32]bo
 		}
 		drawn[i] = porcupine.Operation{ClientId: lane[i], Input: int32(i), Call: clock.of(o.call), Return: clock.of(o.ret), Metadata: note}
 	}
-	m := search.NewMeter(context.Background(), search.Budget{Configurations: pictureSteps, Memory: DefaultMemory}, len(ops))
+	m := search.NewMeter(context.Background(), search.Budget{Configurations: pictureSteps, Memory: memory / pictureShare}, len(ops))
 	result, info := porcupine.CheckOperationsVerbose(search.Porcupine(p, m), drawn, 0)
 	if result != porcupine.Illegal || m.Exhausted() {
 		return nil

@@ -2,6 +2,7 @@ package linear
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"iter"
 	"math"
@@ -77,12 +78,14 @@ type interner struct {
 	// for the key that is being read.
 	memory int64
 	most   int
+	// ctx is until when the key may be read.
+	ctx context.Context
 }
 
 // newInterner returns an interner for a history of so many operations.
 // Numbers below a few times as many are looked up in a table, not in a map.
 func newInterner(operations int) *interner {
-	return &interner{limit: 4 * int64(operations), ints: map[int64]int32{}, others: map[string]int32{}, values: []*history.Value{&null}, memory: math.MaxInt64}
+	return &interner{limit: 4 * int64(operations), ints: map[int64]int32{}, others: map[string]int32{}, values: []*history.Value{&null}, memory: math.MaxInt64, ctx: context.Background()}
 }
 
 func (in *interner) reset() {
@@ -95,6 +98,18 @@ func (in *interner) reset() {
 	clear(in.others)
 	in.values = []*history.Value{&null}
 	in.longest, in.longestIDs = history.Nil, nil
+}
+
+// readAtOnce is how many operations of a key are read between two looks at the
+// time.
+const readAtOnce = 4096
+
+// late says, before the i-th operation of a key, that the time is over.
+func (in *interner) late(i int) error {
+	if i%readAtOnce == 0 && in.ctx.Err() != nil {
+		return errTime
+	}
+	return nil
 }
 
 // null is the value with number 0.
@@ -161,7 +176,10 @@ func (in *interner) ofInt(n int64) int32 {
 func compile(in *interner, key string, spec Spec, all []history.Operation, indices []int32) (*problem, error) {
 	in.reset()
 	p := &problem{key: key, initial: in.id(&spec.Initial), ops: make([]op, 0, len(indices))}
-	for _, at := range indices {
+	for i, at := range indices {
+		if err := in.late(i); err != nil {
+			return nil, err
+		}
 		h := &all[at]
 		o := op{call: h.Call, ret: h.Return, source: at}
 		if h.Outcome == history.Info {

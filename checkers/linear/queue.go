@@ -344,6 +344,8 @@ func (l *lane) present(e int32, stays []stay) *conflict {
 	return c
 }
 
+func (queues) namesValues() {}
+
 func (queues) project(acts []act, in []bool) []act {
 	var kept []act
 	for _, a := range acts {

@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"runtime"
 	"slices"
 )
 
@@ -22,6 +23,44 @@ type reduced struct {
 	minimal bool // taking any value or operation away makes it legal
 }
 
+// renumbered is operations whose values have numbers of their own, so that an
+// attempt to make them fewer costs what they are, not what the history is. Nil
+// stays number 0.
+type renumbered struct {
+	ops     []op
+	initial int32
+	old     []int32 // number → that in the problem
+}
+
+func renumber(ops []op, initial int32) renumbered {
+	x := renumbered{ops: slices.Clone(ops), old: []int32{0}}
+	numbers := map[int32]int32{0: 0}
+	number := func(v int32) int32 {
+		n, known := numbers[v]
+		if !known {
+			n = int32(len(x.old))
+			numbers[v], x.old = n, append(x.old, v)
+		}
+		return n
+	}
+	x.initial = number(initial)
+	for i := range x.ops {
+		o := &x.ops[i]
+		o.value, o.expect = number(o.value), number(o.expect)
+	}
+	return x
+}
+
+// back returns some of the operations with the numbers of the problem.
+func (x *renumbered) back(ops []op) []op {
+	ops = slices.Clone(ops)
+	for i := range ops {
+		o := &ops[i]
+		o.value, o.expect = x.old[o.value], x.old[o.expect]
+	}
+	return ops
+}
+
 // reducer looks for a small closed set.
 type reducer struct {
 	budget  *budget
@@ -34,15 +73,19 @@ type reducer struct {
 }
 
 // patience bounds how long a small explanation is sought where every attempt
-// is quick, but they are many: in operations that are looked at. The time does,
-// too.
-type patience struct{ looked int }
+// is quick, but they are many: in operations that are looked at. The time and
+// the memory do, too.
+type patience struct {
+	looked  int
+	garbage int64 // bytes that attempts may have left since the last collection
+}
 
 // patienceMax is a second or two. Values cost less than operations: they only
 // need room in tables.
 const (
 	patienceMax   = 10_000_000
 	valuesPerLook = 64
+	valueBytes    = 24 // of tables, for a value
 )
 
 // over reports whether there is none left for another attempt.
@@ -50,10 +93,19 @@ func (p *patience) over(b *budget) bool {
 	return p.looked > patienceMax || b.ctx.Err() != nil
 }
 
-// attempt counts an attempt, unless there is no patience left for it.
+// attempt counts an attempt, unless there is no patience left for it. There is
+// none after one that the memory does not allow.
 func (p *patience) attempt(b *budget, operations, values int) bool {
+	need := actBytes*int64(operations) + valueBytes*int64(values)
+	if need > b.memory {
+		p.looked = patienceMax + 1
+	}
 	if p.over(b) {
 		return false
+	}
+	if p.garbage += need; p.garbage > b.memory {
+		runtime.GC()
+		p.garbage = need
 	}
 	p.looked += operations + values/valuesPerLook
 	return true

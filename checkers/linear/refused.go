@@ -155,6 +155,8 @@ func (p *problem) complete() []op {
 // away what changes nothing and is not needed.
 func (p *problem) explainRefusal(b *budget, ops []op) (explained, bool) {
 	x := &explanation{problem: p, refusal: true, minimal: true}
+	few := renumber(ops, p.initial)
+	ops = few.ops
 	var patient patience
 	for size := max(1, len(ops)/2); ; size /= 2 {
 		for to := len(ops); to > 0 && b.configurations > 0 && !patient.over(b); to -= size {
@@ -169,8 +171,10 @@ func (p *problem) explainRefusal(b *budget, ops []op) (explained, bool) {
 			if len(smaller) == len(ops) {
 				continue
 			}
-			patient.attempt(b, len(smaller), len(p.values))
-			switch decideBySearch(b, smaller, p.initial, len(p.values)) {
+			if !patient.attempt(b, len(smaller), len(few.old)) {
+				break
+			}
+			switch decideBySearch(b, smaller, few.initial, len(few.old)) {
 			case illegal:
 				ops = smaller
 			case undecided:
@@ -184,15 +188,15 @@ func (p *problem) explainRefusal(b *budget, ops []op) (explained, bool) {
 	if b.configurations <= 0 || patient.over(b) {
 		x.minimal = false
 	}
-	x.ops = ops
-	switch decideByOracle(b, ops, p.initial, len(p.values)) {
+	switch decideByOracle(b, ops, few.initial, len(few.old)) {
 	case legal:
 		return explained{}, false
 	case undecided:
 		x.unconfirmed = true
 	}
+	x.ops = few.back(ops)
 	x.end = lastReturn(ops)
-	return explained{len(ops), x.end, x.witness, x.picture}, true
+	return explained{len(ops), x.end, x.witness, x.picture, b.memory}, true
 }
 
 // refused says that a cas was refused although the register held what it

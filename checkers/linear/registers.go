@@ -78,16 +78,18 @@ func (p *problem) explain(b *budget, conflict []int32, stuck int64) (explained, 
 	} else {
 		closed = r.firstIllegalPrefix(p.ops, stuck)
 	}
-	small := r.reduce(closed)
-	x.ops, x.minimal = small.ops, small.minimal
-	switch decideByOracle(b, x.ops, p.initial, len(p.values)) {
+	few := renumber(closed, p.initial)
+	r.initial, r.values = few.initial, len(few.old)
+	small := r.reduce(few.ops)
+	switch decideByOracle(b, small.ops, few.initial, len(few.old)) {
 	case legal:
 		return explained{}, false
 	case undecided:
 		x.unconfirmed = true
 	}
+	x.ops, x.minimal = few.back(small.ops), small.minimal
 	x.end = lastReturn(x.ops)
-	return explained{len(x.ops), x.end, x.witness, x.picture}, true
+	return explained{len(x.ops), x.end, x.witness, x.picture, b.memory}, true
 }
 
 // lastReturn is when the last of ops returned.

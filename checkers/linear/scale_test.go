@@ -1,9 +1,7 @@
 package linear
 
 import (
-	"context"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -206,52 +204,5 @@ func TestWitnessesOfTokensAreTwoOperations(t *testing.T) {
 	v := toys["fencing"].check(t, ops, Options{})
 	if v.Verdict != checkers.Invalid || len(v.Witness.Operations) != 2 {
 		t.Errorf("%s, with the witness\n%s", v.Verdict, show(v.Witness.Operations))
-	}
-}
-
-// lostAdd is a counter that was read one too low after so many additions.
-func lostAdd(n int) (ops []history.Operation) {
-	for range n {
-		ops = append(ops, history.Operation{F: Add, Input: history.Int(1), Outcome: history.OK})
-	}
-	return inTurn(append(ops, history.Operation{F: Read, Output: history.Int(int64(n - 1)), Outcome: history.OK}))
-}
-
-func TestExplanationsOfLongHistoriesTakeNoMoreMemoryThanTheyMay(t *testing.T) {
-	ops := lostAdd(200_000)
-	checker, err := For("counter", Object{}, Options{Memory: 90 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var v checkers.Verdict
-	grown := measure(func() { v = checker.Check(t.Context(), &checkers.Evidence{Operations: ops}) }).peak
-	if v.Verdict != checkers.Invalid {
-		t.Fatalf("%s: %s", v.Verdict, v.Reason)
-	}
-	if grown > 99<<20 {
-		t.Errorf("the heap grew by %d MiB, 90 and a tenth are allowed", grown>>20)
-	}
-}
-
-// TestExplanationsEndWithTheDeadline explains a violation when the time is over:
-// what the algorithm found is said, and that nobody has confirmed it.
-func TestExplanationsEndWithTheDeadline(t *testing.T) {
-	var queue []history.Operation
-	for i := range 5_000 {
-		queue = append(queue, history.Operation{F: Enqueue, Input: history.Int(int64(i)), Outcome: history.OK})
-	}
-	queue = append(queue, history.Operation{F: Dequeue, Output: history.Int(3), Outcome: history.OK})
-	ops := inTurn(queue)
-	k := checker{object: structure{"queue", queues{}, "queue patterns"}, o: Options{}.withDefaults()}
-	j := k.object.judge(k.budget(t.Context(), k.o.Memory), ops, wholeOf(ops), Automatic)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	x, ok := j.explain(k.budget(ctx, k.o.Memory))
-	if !ok || x.operations > 10 {
-		t.Fatalf("it is explained by %d operations, %t", x.operations, ok)
-	}
-	w := x.witness(&checkers.Evidence{Operations: ops})
-	if w.Class != LostElement || !slices.ContainsFunc(w.Lines, func(l string) bool { return strings.Contains(l, "could not confirm") }) {
-		t.Errorf("%s: %q", w.Class, w.Lines)
 	}
 }

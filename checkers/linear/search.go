@@ -34,7 +34,7 @@ func (b *budget) interner(operations int) *interner {
 	if b.in == nil {
 		b.in = newInterner(operations)
 	}
-	b.in.memory = b.memory
+	b.in.memory, b.in.ctx = b.memory, b.ctx
 	return b.in
 }
 

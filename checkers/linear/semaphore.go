@@ -142,6 +142,45 @@ func (semaphores) project(acts []act, in []bool) []act {
 	return slices.DeleteFunc(slices.Clone(acts), func(a act) bool { return !in[a.value] })
 }
 
+// renewed implements renewing. How many permits are free when nothing is open
+// follows from how many were taken and given back.
+func (semaphores) renewed(acts []act) int {
+	open, balance, last := int64(-1), 0, 0
+	for i := range acts {
+		a := &acts[i]
+		if i > 0 && open < a.call && balance == 0 {
+			last = i
+		}
+		if open = max(open, a.ret); a.kind == semaphoreTake {
+			balance++
+		} else {
+			balance--
+		}
+	}
+	return last
+}
+
+// describe implements describing: more was given back than had been taken.
+func (semaphores) describe(t *trial) *conflict {
+	for i := range t.acts {
+		if a := &t.acts[i]; a.kind == semaphoreGive && !a.maybe {
+			taken, given := 0, 0
+			for k := range t.acts {
+				switch b := &t.acts[k]; {
+				case b.kind == semaphoreTake && b.call < a.ret:
+					taken++
+				case b.kind == semaphoreGive && b.ret <= a.ret:
+					given++
+				}
+			}
+			if given > taken {
+				return &conflict{class: UnheldRelease, summary: fmt.Sprintf("%s succeeded, although releases outnumbered acquires by then (%d to %d)", t.the(int32(i)), given, taken)}
+			}
+		}
+	}
+	return nil
+}
+
 type semaphoreModel struct {
 	acts    []act
 	permits int32

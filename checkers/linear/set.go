@@ -278,6 +278,8 @@ func (t *trial) story(removal, remover int32) (groups []placedAct, proof int32) 
 	return groups, proof
 }
 
+func (sets) namesValues() {}
+
 func (sets) project(acts []act, in []bool) []act { return projectLists(acts, in) }
 
 // projectLists keeps what concerns the given elements, and all lists,

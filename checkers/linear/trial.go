@@ -50,9 +50,9 @@ type rules interface {
 	// open returns what an act that changes something says as long as it is
 	// not over, and whether that is anything.
 	open(a act) (act, bool)
-	// project returns the acts that concern the given elements, with lists
-	// shortened to them. If the whole is legal, so is that. It returns nil if
-	// elements cannot be taken apart.
+	// project returns copies of the acts that concern the given elements, with
+	// lists shortened to them. If the whole is legal, so is that. It returns nil
+	// if elements cannot be taken apart.
 	project(acts []act, in []bool) []act
 }
 
@@ -92,6 +92,9 @@ func (s structure) try(in *interner, all []history.Operation, p part) (*trial, e
 	touched := 0
 	var a act // one for all: it escapes to parse
 	for i, at := range p.at {
+		if err := in.late(i); err != nil {
+			return nil, err
+		}
 		if i == touched {
 			touched = touch(all, p.at, i)
 		}

@@ -20,6 +20,7 @@ const (
 	LostAdd        = "lost add"             // a sum without an acknowledged addition
 	WrongSum       = "wrong sum"            // a sum that no additions give
 	TooManyHolders = "too many holders"     // more permits taken than there are
+	UnheldRelease  = "unheld release"       // more permits given back than were taken
 	OldToken       = "old token"            // a smaller fencing token after a greater one
 	OneOffset      = "inconsistent offsets" // two messages at one offset
 	Skipped        = "poll skip"            // a poll passed over a message
@@ -36,6 +37,63 @@ const (
 // with returns the trial with other acts.
 func (t *trial) with(acts []act) *trial {
 	return &trial{part: t.part, acts: slices.Clone(acts), values: slices.Clone(t.values), failed: t.failed, all: t.all}
+}
+
+// renewing is rules of objects that come back to their first state.
+type renewing interface {
+	// renewed returns the first of acts, in order of call, that began after
+	// the object was in its first state again, for certain, for the last time:
+	// those before it say nothing about it and those that follow. It is 0 if
+	// that is all of them.
+	renewed(acts []act) int
+}
+
+// describing is rules that know more to say of acts which a search found to be
+// illegal.
+type describing interface {
+	describe(t *trial) *conflict // nil if they do not
+}
+
+// naming is rules whose acts hold numbers of values, in value and list, and
+// nothing else there.
+type naming interface{ namesValues() }
+
+// alone returns the trial of acts with only the values that they name, so that
+// attempts to make them fewer cost what they are, not what the history is. It
+// is t with other acts where values cannot be told, or lists are long.
+func (t *trial) alone(r rules, acts []act) *trial {
+	named := 0
+	for i := range acts {
+		named += 1 + len(acts[i].list)
+	}
+	if _, ok := r.(naming); !ok || named >= len(t.values) {
+		return t.with(acts)
+	}
+	x := &trial{part: t.part, acts: slices.Clone(acts), values: []*history.Value{t.values[0]}, failed: map[int32]int32{}, all: t.all}
+	numbers := map[int32]int32{0: 0}
+	number := func(v int32) int32 {
+		n, known := numbers[v]
+		if !known {
+			n = int32(len(x.values))
+			numbers[v], x.values = n, append(x.values, t.values[v])
+			if source, failed := t.failed[v]; failed {
+				x.failed[n] = source
+			}
+		}
+		return n
+	}
+	for i := range x.acts {
+		a := &x.acts[i]
+		a.value = number(a.value)
+		list := a.list
+		if a.list = slices.Clone(list); list != nil && a.list == nil {
+			a.list = []int32{}
+		}
+		for k, v := range list {
+			a.list[k] = number(v)
+		}
+	}
+	return x
 }
 
 // shrinker makes a violation small. All its steps are sound: whatever they
@@ -83,31 +141,43 @@ func (r *shrinker) until(acts []act, end int64) []act {
 	return kept
 }
 
-// narrow returns the acts that a conflict is about.
+// narrow returns the acts that a conflict is about, nil if that is all of them.
 func (r *shrinker) narrow(c *conflict) []act {
-	named := map[int32]bool{}
+	named := make([]int32, 0, len(c.acts))
 	end := int64(0)
 	for _, i := range c.acts {
 		if i >= 0 {
-			named[r.t.acts[i].source] = true
-			if ret := r.t.acts[i].ret; ret != never {
-				end = max(end, ret)
+			a := &r.t.acts[i]
+			if named, end = append(named, a.source), max(end, a.call); a.ret != never {
+				end = max(end, a.ret)
 			}
-			end = max(end, r.t.acts[i].call)
 		}
 	}
-	acts := r.t.acts
+	slices.Sort(named)
+	idle := func(a act) bool {
+		_, needed := slices.BinarySearch(named, a.source)
+		return !needed && r.removable(a)
+	}
+	outside := func(a act) bool { return idle(a) || a.call > end || a.ret > end && !a.maybe }
+	var part []act
 	if c.values != nil {
 		in := make([]bool, len(r.t.values))
 		for _, v := range c.values {
 			in[v] = true
 		}
-		if part := r.s.rules.project(acts, in); part != nil {
-			acts = part
-		}
+		part = r.s.rules.project(r.t.acts, in)
 	}
-	acts = slices.DeleteFunc(slices.Clone(acts), func(a act) bool { return r.removable(a) && !named[a.source] })
-	return r.until(acts, end)
+	alike := func(a, b act) bool { return a.source == b.source && len(a.list) == len(b.list) }
+	if part == nil || slices.EqualFunc(part, r.t.acts, alike) {
+		if !slices.ContainsFunc(r.t.acts, outside) {
+			return nil
+		}
+		part = slices.Clone(r.t.acts)
+	}
+	if part = slices.DeleteFunc(part, idle); slices.ContainsFunc(part, outside) {
+		part = r.until(part, end)
+	}
+	return part
 }
 
 // firstPrefix finds what was known at the first return by which the history
@@ -115,8 +185,9 @@ func (r *shrinker) narrow(c *conflict) []act {
 func (r *shrinker) firstPrefix(stuck int64) []act {
 	acts := r.t.acts
 	if stuck != 0 {
-		if first := r.until(acts, stuck); r.illegal(first) {
-			return first
+		first := r.until(acts, stuck)
+		if short := r.recent(first); len(short) < len(first) || r.illegal(short) {
+			return short
 		}
 	}
 	var returns []int64
@@ -139,7 +210,18 @@ func (r *shrinker) firstPrefix(stuck int64) []act {
 		return acts
 	}
 	if first := r.until(acts, returns[low]); r.illegal(first) {
-		return first
+		return r.recent(first)
+	}
+	return acts
+}
+
+// recent leaves out what was over before the object was as at the beginning, if
+// the rest is illegal without it.
+func (r *shrinker) recent(acts []act) []act {
+	if x, ok := r.s.rules.(renewing); ok {
+		if from := x.renewed(acts); from > 0 && r.illegal(acts[from:]) {
+			return acts[from:]
+		}
 	}
 	return acts
 }
@@ -206,29 +288,36 @@ func (r *shrinker) dropReads(acts []act) []act {
 // reports false if porcupine does not.
 func (s structure) explain(b *budget, t *trial, c *conflict, stuck int64) (explained, bool) {
 	r := &shrinker{s: s, b: b, t: t}
-	var acts []act
-	if c != nil {
-		if acts = r.narrow(c); len(acts) > reducedMax {
+	acts, whole := t.acts, false
+	if c == nil {
+		acts = r.firstPrefix(stuck)
+	} else if about := r.narrow(c); about == nil {
+		whole = true // and known to be illegal
+	} else {
+		if acts = about; len(acts) > reducedMax {
 			runtime.GC()
 		}
 		if !r.illegal(acts) && !r.over(b) {
-			acts = nil
+			acts = r.firstPrefix(stuck)
 		}
 	}
-	if acts == nil {
-		acts = r.firstPrefix(stuck)
-	}
-	if len(acts) <= reducedMax {
-		acts = r.dropReads(r.dropElements(r.dropReads(acts)))
-	} else {
+	small := t
+	switch {
+	case len(acts) <= reducedMax:
+		r.t = t.alone(s.rules, acts)
+		acts = r.dropReads(r.dropElements(r.dropReads(r.t.acts)))
+		small, whole = r.t.with(acts), false
+	case whole:
+		r.cut = true
+	default:
 		r.cut = true
 		runtime.GC() // what the attempts left behind counts, too
+		small = t.with(acts)
 	}
-	small := t.with(acts)
 	x := &account{t: small, minimal: !r.cut, structure: s}
 	confirmed := undecided
-	if b.ctx.Err() == nil {
-		confirmed = b.oracle(s.rules.pose(t.with(acts)))
+	if b.ctx.Err() == nil && int64(len(acts))*actBytes <= b.memory {
+		confirmed = b.oracle(s.rules.pose(small.with(acts)))
 	}
 	if r.cut {
 		runtime.GC()
@@ -240,15 +329,18 @@ func (s structure) explain(b *budget, t *trial, c *conflict, stuck int64) (expla
 		x.unconfirmed = true
 	}
 	var found *conflict
-	if b.ctx.Err() == nil {
+	if b.ctx.Err() == nil && !whole {
 		found, _ = s.rules.exact(small)
+	}
+	if d, ok := s.rules.(describing); ok && found == nil && c == nil && len(acts) <= reducedMax {
+		found = d.describe(small)
 	}
 	if found != nil {
 		x.class, x.summary = found.class, found.summary
 	} else if c != nil {
 		x.class, x.summary = c.class, c.summary
 	} else {
-		x.class, x.summary = Unordered, fmt.Sprintf("%d operations on %s contradict each other: no order of them agrees both with real time and with what they returned", len(acts), t.part)
+		x.class, x.summary = Unordered, contradiction(len(acts), t.part.String())
 	}
 	end := int64(0)
 	for i := range acts {
@@ -256,7 +348,15 @@ func (s structure) explain(b *budget, t *trial, c *conflict, stuck int64) (expla
 			end = max(end, acts[i].ret)
 		}
 	}
-	return explained{len(acts), end, x.witness, x.picture}, true
+	return explained{len(acts), end, x.witness, x.picture, b.memory}, true
+}
+
+// contradiction says that n operations on something cannot be.
+func contradiction(n int, part string) string {
+	if n == 1 {
+		return fmt.Sprintf("an operation on %s contradicts the specification: it cannot return what it did", part)
+	}
+	return fmt.Sprintf("%d operations on %s contradict each other: no order of them agrees both with real time and with what they returned", n, part)
 }
 
 // account is a violation in its smallest form.
@@ -269,14 +369,15 @@ type account struct {
 
 func (x *account) witness(e *checkers.Evidence) *checkers.Witness {
 	w := &checkers.Witness{Class: x.class, Summary: x.summary, Key: x.t.part.key, From: history.Never}
+	for i := range x.t.acts[:min(len(x.t.acts), witnessMax)] {
+		w.Operations = append(w.Operations, x.t.operation(int32(i)))
+		w.Lines = append(w.Lines, x.t.the(int32(i)))
+	}
 	for i := range x.t.acts {
-		h := x.t.operation(int32(i))
-		if i < witnessMax {
-			w.Operations = append(w.Operations, h)
-			w.Lines = append(w.Lines, x.t.the(int32(i)))
-		}
+		a := &x.t.acts[i]
+		h := &x.t.all[a.source]
 		w.From, w.To = min(w.From, h.Invoked), max(w.To, h.Invoked)
-		if h.Completed != history.Never {
+		if h.Completed != history.Never && (!a.maybe || h.Outcome != history.OK) {
 			w.To = max(w.To, h.Completed)
 		}
 	}
@@ -446,7 +547,7 @@ func (t *trial) outOfOrder(late, early int32, reads []int32) *conflict {
 	return c
 }
 
-func (x *account) picture(e *checkers.Evidence) []byte {
+func (x *account) picture(e *checkers.Evidence, memory int64) []byte {
 	if len(x.t.acts) > pictureOperationsMax {
 		return nil
 	}
@@ -459,7 +560,7 @@ func (x *account) picture(e *checkers.Evidence) []byte {
 		a := &x.t.acts[i]
 		ops[i] = op{maybe: a.maybe, call: a.call, ret: a.ret, source: a.source}
 	}
-	return drawPage(e, ops, p, nil, func(i int) string {
+	return drawPage(e, ops, p, memory, nil, func(i int) string {
 		h := x.t.operation(int32(i))
 		text := h.F
 		if !h.Input.IsNil() {

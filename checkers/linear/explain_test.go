@@ -1,0 +1,127 @@
+package linear
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
+)
+
+// lostAdd is a counter that was read one too low after so many additions.
+func lostAdd(n int) (ops []history.Operation) {
+	for range n {
+		ops = append(ops, history.Operation{F: Add, Input: history.Int(1), Outcome: history.OK})
+	}
+	return inTurn(append(ops, history.Operation{F: Read, Output: history.Int(int64(n - 1)), Outcome: history.OK}))
+}
+
+// TestExplanationsOfLongHistoriesTakeNoMoreMemoryThanTheyMay explains with as
+// little memory as judging needs, and with more. Some conflicts are about the
+// whole history.
+func TestExplanationsOfLongHistoriesTakeNoMoreMemoryThanTheyMay(t *testing.T) {
+	const n = 50_000
+	listed := counted(n)
+	var locks, permits, tokens, adds, members, chain, sends, appends, puts []history.Operation
+	for i, v := range listed {
+		all := func(to *[]history.Operation, ops ...history.Operation) {
+			for _, o := range ops {
+				o.Outcome = history.OK
+				*to = append(*to, o)
+			}
+		}
+		all(&locks, history.Operation{F: Acquire}, history.Operation{F: Release})
+		all(&permits, history.Operation{F: Acquire})
+		all(&tokens, history.Operation{F: Acquire, Output: v}, history.Operation{F: Write, Input: v})
+		all(&adds, history.Operation{F: Add, Input: v})
+		all(&members, history.Operation{F: Add, Input: v}, history.Operation{F: Remove, Input: v})
+		all(&chain, history.Operation{F: CAS, Input: history.List(v, history.Int(int64(i+1)))})
+		all(&sends, history.Operation{F: Send, Input: v, Output: v})
+		all(&appends, history.Operation{F: Append, Input: v})
+		all(&puts, history.Operation{F: Enqueue, Input: v})
+	}
+	fork := slices.Clone(listed)
+	fork[0], fork[n-1] = fork[n-1], fork[0]
+	whole := history.Operation{F: Read, Output: history.List(listed...), Outcome: history.OK}
+	register := load{ops: n, clients: 10, keys: 1, info: 0.05, stale: true, object: registerToy()}.operations(1)
+	for _, c := range []struct {
+		name, workload string
+		initial        history.Value
+		ops            []history.Operation
+		last           history.Operation
+		least          int64 // MiB beyond what judging all as one part takes
+		class          string
+		witness        int
+	}{
+		{"a stale read", "register", history.Nil, register[:n-1], register[n-1], 0, StaleRead, 3},
+		{"a stale read of a chain", "cas-register", history.Int(0), chain, history.Operation{F: Read, Output: history.Int(n / 2)}, 0, StaleRead, 3},
+		{"a lost append", "list", history.Nil, appends, history.Operation{F: Read, Output: history.List(listed[:n-1]...)}, 0, StaleRead, 2},
+		{"a fork", "list", history.Nil, append(appends[:n:n], whole), history.Operation{F: Read, Output: history.List(fork...)}, 0, Reordered, 3},
+		{"a lost add", "set", history.Nil, adds, history.Operation{F: Read, Output: history.List(listed[1:]...)}, 0, StaleRead, 2},
+		{"a removed member", "set", history.Nil, members, history.Operation{F: Contains, Input: listed[7], Output: history.Bool(true)}, 15, StaleRead, 3},
+		{"a dequeue of what was not first", "queue", history.Nil, puts, history.Operation{F: Dequeue, Output: listed[n/2]}, 0, LostElement, 3},
+		{"a queue that is not empty", "queue", history.Nil, puts, history.Operation{F: Dequeue}, 0, FalseEmpty, 2},
+		{"a message that was not there", "log", history.Nil, sends, history.Operation{F: Poll, Input: history.Int(5)}, 0, StaleRead, 2},
+		{"an old token", "fencing", history.Nil, tokens, history.Operation{F: Write, Input: listed[5]}, 0, OldToken, 2},
+		{"a lost addition", "counter", history.Nil, lostAdd(n)[:n], lostAdd(n)[n], 0, LostAdd, witnessMax},
+		{"a permit too many", "semaphore", history.Int(n), permits, history.Operation{F: Acquire}, 0, TooManyHolders, witnessMax},
+		{"a release too many", "mutex", history.Nil, locks, history.Operation{F: Release}, 15, UnheldRelease, 1},
+	} {
+		ops := append(c.ops[:len(c.ops):len(c.ops)], c.last)
+		if ops[len(ops)-1].Outcome = history.OK; c.workload != "register" {
+			ops = inTurn(ops)
+		}
+		for _, more := range []int64{0, 8 << 20, 50 << 20} {
+			t.Run(fmt.Sprintf("%s, %d MiB more", c.name, more>>20), func(t *testing.T) {
+				made, err := For(c.workload, Object{Initial: c.initial}, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				k := made.(checker)
+				groups, _ := group(ops, false)
+				memory := k.common(len(ops), 1) + k.bytes(&groups[0]) + c.least<<20 + more
+				k.o.Memory = memory
+				var v checkers.Verdict
+				grown := measure(func() { v = k.Check(t.Context(), &checkers.Evidence{Operations: ops}) }).peak
+				if v.Verdict != checkers.Invalid {
+					t.Fatalf("%s: %s", v.Verdict, v.Reason)
+				}
+				t.Logf("%.1f MiB of %.1f: %s", float64(grown)/(1<<20), float64(memory)/(1<<20), v.Witness.Summary)
+				if more == 0 && c.name == "a stale read of a chain" {
+					// There is no memory to make it small.
+				} else if v.Witness.Class != c.class || len(v.Witness.Operations) != c.witness {
+					t.Errorf("%s with %d operations, want %s with %d", v.Witness.Class, len(v.Witness.Operations), c.class, c.witness)
+				}
+				if grown > memory*11/10 {
+					t.Errorf("the heap grew by %d bytes, %d and a tenth are allowed", grown, memory)
+				}
+			})
+		}
+	}
+}
+
+// TestExplanationsEndWithTheDeadline explains a violation when the time is over:
+// what the algorithm found is said, and that nobody has confirmed it.
+func TestExplanationsEndWithTheDeadline(t *testing.T) {
+	var queue []history.Operation
+	for i := range 5_000 {
+		queue = append(queue, history.Operation{F: Enqueue, Input: history.Int(int64(i)), Outcome: history.OK})
+	}
+	queue = append(queue, history.Operation{F: Dequeue, Output: history.Int(3), Outcome: history.OK})
+	ops := inTurn(queue)
+	k := checker{object: structure{"queue", queues{}, "queue patterns"}, o: Options{}.withDefaults()}
+	j := k.object.judge(k.budget(t.Context(), k.o.Memory), ops, wholeOf(ops), Automatic)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	x, ok := j.explain(k.budget(ctx, k.o.Memory))
+	if !ok || x.operations > 10 {
+		t.Fatalf("it is explained by %d operations, %t", x.operations, ok)
+	}
+	w := x.witness(&checkers.Evidence{Operations: ops})
+	if w.Class != LostElement || !slices.ContainsFunc(w.Lines, func(l string) bool { return strings.Contains(l, "could not confirm") }) {
+		t.Errorf("%s: %q", w.Class, w.Lines)
+	}
+}

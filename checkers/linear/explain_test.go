@@ -125,3 +125,30 @@ func TestExplanationsEndWithTheDeadline(t *testing.T) {
 		t.Errorf("%s: %q", w.Class, w.Lines)
 	}
 }
+
+func TestWhatWasOverWhenAllPermitsWereFreeIsLeftOut(t *testing.T) {
+	take, give := act{kind: semaphoreTake}, act{kind: semaphoreGive}
+	at := func(a act, call, ret int64) act {
+		a.call, a.ret = call, ret
+		return a
+	}
+	unsure := func(a act) act {
+		a.maybe = true
+		return a
+	}
+	for _, c := range []struct {
+		acts []act
+		want int
+	}{
+		{[]act{at(take, 0, 1), at(give, 2, 3), at(give, 4, 5)}, 2},
+		{[]act{at(take, 0, 1), at(give, 2, 5), at(give, 4, 7)}, 0},                                                   // one is open
+		{[]act{at(take, 0, 1), at(take, 2, 3), at(give, 4, 5), at(give, 6, 7)}, 0},                                   // one is held
+		{[]act{at(take, 0, 1), at(give, 2, 3), unsure(at(take, 4, 5)), at(give, 6, 7), at(give, 8, 9)}, 2},           // taken by 5, or never
+		{[]act{unsure(at(take, 0, never)), at(give, 2, 3), at(give, 4, 5)}, 0},                                       // taken at any time, or never
+		{[]act{at(take, 0, 1), at(give, 2, 3), at(take, 4, 5), at(give, 6, 7), at(take, 8, 9), at(take, 10, 11)}, 4}, // the last of two
+	} {
+		if got := (semaphores{1}).renewed(c.acts); got != c.want {
+			t.Errorf("%+v: from act %d on, want %d", c.acts, got, c.want)
+		}
+	}
+}

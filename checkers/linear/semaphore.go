@@ -151,6 +151,9 @@ func (semaphores) renewed(acts []act) int {
 		if i > 0 && open < a.call && balance == 0 {
 			last = i
 		}
+		if a.maybe { // nobody knows from here on
+			return last
+		}
 		if open = max(open, a.ret); a.kind == semaphoreTake {
 			balance++
 		} else {

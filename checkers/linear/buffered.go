@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
+	"runtime"
 	"slices"
 
 	"github.com/cleancut/cleancut/checkers"
@@ -49,6 +51,9 @@ func (d durable) buffered(ctx context.Context, e *checkers.Evidence, found []cra
 
 // cut judges the eras between crashes one by one.
 func (d durable) cut(ctx context.Context, e *checkers.Evidence, ends []crash) checkers.Verdict {
+	if v := d.reserve(cutsBytes(e.Operations), len(e.Operations)); v != nil {
+		return *v
+	}
 	f, err := d.newCuts(e.Operations, ends)
 	if err != nil {
 		return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
@@ -70,10 +75,16 @@ func (d durable) cut(ctx context.Context, e *checkers.Evidence, ends []crash) ch
 // is not valid, which it returns.
 func (d durable) eras(ctx context.Context, e *checkers.Evidence, f *cuts) (last checkers.Verdict, era int) {
 	last = checkers.Verdict{Verdict: checkers.Valid}
+	part := *e
+	part.Operations = make([]history.Operation, 0, len(f.ops))
+	judged := 0 // since garbage was collected
 	for era = range f.order {
-		part := *e
-		if part.Operations = f.era(era); len(part.Operations) == 0 {
+		if part.Operations = f.era(part.Operations[:0], era); len(part.Operations) == 0 {
 			continue
+		}
+		if judged += len(part.Operations); actBytes*int64(judged) > d.inner.o.Memory {
+			runtime.GC()
+			judged = len(part.Operations)
 		}
 		v := d.inner.Check(ctx, &part)
 		if v.Verdict != checkers.Valid {
@@ -115,6 +126,7 @@ type cuts struct {
 	order   [][]int32        // era → its ok operations by return
 	taken   []int            // era → how many of order are in the cut for the fence
 	todo    []int32          // operations that were added to a cut
+	buf     []byte           // of identity
 	// because is the operation that put one into its cut, with as much of it
 	// as the cut has, or for whose sake a cas must find what it expects; -1 if
 	// there is none.
@@ -162,7 +174,7 @@ func (d durable) newCuts(ops []history.Operation, ends []crash) (*cuts, error) {
 		if !writes || o.Outcome == history.Fail {
 			continue
 		}
-		id := identity(o.Key, v)
+		id := string(f.identity(o.Key, v))
 		if _, known := f.writer[id]; known || v.Equal(d.initial) {
 			twice[id] = true
 		}
@@ -172,8 +184,8 @@ func (d durable) newCuts(ops []history.Operation, ends []crash) (*cuts, error) {
 		if ops[i].F == Remove || ops[i].F == Contains {
 			return nil, fmt.Errorf("the %s at event %d: of sets, only those that grow and are read whole can be judged by %s", ops[i].F, ops[i].Call, d.model)
 		}
-		for _, v := range f.foundBy(&ops[i]) {
-			if id := identity(ops[i].Key, v); twice[id] {
+		for v := range f.foundBy(&ops[i]) {
+			if len(twice) > 0 && twice[string(f.identity(ops[i].Key, v))] {
 				return nil, fmt.Errorf("the value %s of %s was found and set more than once, or there at first: which of them a crash undid cannot be told", v, name(ops[i].Key))
 			}
 		}
@@ -189,8 +201,16 @@ func (d durable) newCuts(ops []history.Operation, ends []crash) (*cuts, error) {
 	return f, nil
 }
 
-func identity(key string, v history.Value) string {
-	return string(v.AppendJSON(append([]byte(key), 0)))
+// identity names a value of a key, until it names another.
+func (f *cuts) identity(key string, v history.Value) []byte {
+	f.buf = v.AppendJSON(append(append(f.buf[:0], key...), 0))
+	return f.buf
+}
+
+// setter returns who set a value of a key, if anyone did.
+func (f *cuts) setter(key string, v history.Value) (w int32, known bool) {
+	w, known = f.writer[string(f.identity(key, v))]
+	return w, known
 }
 
 // written returns the value that an operation sets or brings in, if any.
@@ -208,28 +228,32 @@ func written(o *history.Operation) (history.Value, bool) {
 	return history.Nil, false
 }
 
-// foundBy returns the values that an operation found, or must find if it takes
-// effect.
-func (f *cuts) foundBy(o *history.Operation) []history.Value {
-	switch {
-	case o.F == CAS && o.Outcome != history.Fail:
-		if pair, ok := o.Input.AsList(); ok && len(pair) == 2 {
-			return pair[:1]
+// foundBy goes through the values that an operation found, or must find if it
+// takes effect.
+func (f *cuts) foundBy(o *history.Operation) iter.Seq[history.Value] {
+	return func(yield func(history.Value) bool) {
+		switch {
+		case o.F == CAS && o.Outcome != history.Fail:
+			if o.Input.Len() == 2 {
+				yield(o.Input.At(0))
+			}
+		case !f.whole && o.Outcome == history.OK && (o.F == Poll || o.F == Read && hasOffset(o)):
+			_, _, list, _ := polled(o)
+			for i := range list {
+				if !yield(list[i].value) {
+					return
+				}
+			}
+		case o.F == Read && o.Outcome == history.OK && !f.whole && o.Output.IsList():
+			for _, v := range o.Output.Elements() {
+				if !yield(v) {
+					return
+				}
+			}
+		case o.F == Read && o.Outcome == history.OK:
+			yield(o.Output)
 		}
-	case !f.whole && o.Outcome == history.OK && (o.F == Poll || o.F == Read && hasOffset(o)):
-		_, _, list, _ := polled(o)
-		values := make([]history.Value, len(list))
-		for i := range list {
-			values[i] = list[i].value
-		}
-		return values
-	case o.F == Read && o.Outcome == history.OK:
-		if list, ok := o.Output.AsList(); ok && !f.whole {
-			return list
-		}
-		return []history.Value{o.Output}
 	}
-	return nil
 }
 
 // grow finds the least cuts.
@@ -278,8 +302,8 @@ func (f *cuts) need(at, era int32) {
 	for finders := []int32{at}; len(finders) > 0; {
 		by := finders[len(finders)-1]
 		finders = finders[:len(finders)-1]
-		for _, v := range f.foundBy(&f.ops[by]) {
-			w, known := f.writer[identity(f.ops[by].Key, v)]
+		for v := range f.foundBy(&f.ops[by]) {
+			w, known := f.setter(f.ops[by].Key, v)
 			if !known || f.eras[w] > era || f.eras[w] == era && f.ops[w].Outcome == history.OK {
 				continue
 			}
@@ -318,9 +342,8 @@ func (f *cuts) close() {
 	}
 }
 
-// era returns the history of an era after the cuts of those before it.
-func (f *cuts) era(i int) []history.Operation {
-	var kept []history.Operation
+// era appends the history of an era after the cuts of those before it to kept.
+func (f *cuts) era(kept []history.Operation, i int) []history.Operation {
 	for at := range f.ops {
 		o := f.ops[at]
 		switch {

@@ -81,9 +81,9 @@ func (p *proof) close() bool {
 // setters returns who set what an operation found, unless it can be shown
 // without.
 func (p *proof) setters(i int32) (found []int32) {
-	if o := &p.f.ops[i]; p.elements(o) == nil {
-		for _, v := range p.f.foundBy(o) {
-			if w, known := p.f.writer[identity(o.Key, v)]; known {
+	if o := &p.f.ops[i]; !p.collection(o) {
+		for v := range p.f.foundBy(o) {
+			if w, known := p.f.setter(o.Key, v); known {
 				found = append(found, w)
 			}
 		}
@@ -91,13 +91,9 @@ func (p *proof) setters(i int32) (found []int32) {
 	return found
 }
 
-// elements returns what a read of a whole collection found; nil if o is none.
-func (p *proof) elements(o *history.Operation) []history.Value {
-	if p.f.whole || o.F != Read || o.Outcome != history.OK || hasOffset(o) {
-		return nil
-	}
-	list, _ := o.Output.AsList()
-	return list
+// collection reports whether an operation read a whole collection.
+func (p *proof) collection(o *history.Operation) bool {
+	return !p.f.whole && o.F == Read && o.Outcome == history.OK && !hasOffset(o) && o.Output.IsList()
 }
 
 // operations returns those of the set in order of their invocations.
@@ -106,15 +102,18 @@ func (p *proof) operations() []history.Operation {
 	for at, i := range p.set {
 		o := &ops[at]
 		*o = p.f.ops[i]
-		all := p.elements(o)
-		if all == nil {
+		if !p.collection(o) {
 			continue
 		}
 		shown, _ := p.shown[i].AsList()
-		o.Output = history.List(slices.DeleteFunc(slices.Clone(all), func(v history.Value) bool {
-			w, known := p.f.writer[identity(o.Key, v)]
-			return !(known && slices.Contains(p.set, w) || slices.ContainsFunc(shown, v.Equal))
-		})...)
+		var kept []history.Value
+		for _, v := range o.Output.Elements() {
+			w, known := p.f.setter(o.Key, v)
+			if known && slices.Contains(p.set, w) || slices.ContainsFunc(shown, v.Equal) {
+				kept = append(kept, v)
+			}
+		}
+		o.Output = history.List(kept...)
 	}
 	return ops
 }

@@ -102,11 +102,8 @@ func For(workload string, what Object, o Options) (checkers.Checker, error) {
 		if err != nil {
 			return nil, fmt.Errorf("linear: workload %s: %w", workload, err)
 		}
-		checker := checker{object: object, o: o.withDefaults()}
-		if _, ok := object.(logs); ok {
-			checker.prepare = single
-		}
-		return checker, nil
+		_, jepsen := object.(logs)
+		return checker{object: object, o: o.withDefaults(), jepsen: jepsen}, nil
 	}
 	return nil, fmt.Errorf("linear: linearizable cannot be decided for the workload %q; it can be for %s", workload, strings.Join(Workloads(), ", "))
 }

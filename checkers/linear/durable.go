@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -93,14 +94,9 @@ func (d durable) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdi
 		defer cancel()
 	}
 	found := crashes(e)
-	if d.inner.prepare != nil {
-		ops, err := d.inner.prepare(e.Operations)
-		if err != nil {
-			return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
-		}
-		prepared := *e
-		prepared.Operations = ops
-		e, d.inner.prepare = &prepared, nil
+	e, err := d.inner.prepared(e)
+	if err != nil {
+		return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
 	}
 	count, what := len(found), "nothing crashed"
 	var v checkers.Verdict
@@ -136,6 +132,15 @@ func withoutSync(e *checkers.Evidence) *checkers.Evidence {
 	return &kept
 }
 
+// reserve takes memory from that of the judge, or says that there is too little.
+func (d *durable) reserve(bytes int64, operations int) *checkers.Verdict {
+	if bytes >= d.inner.o.Memory {
+		return &checkers.Verdict{Verdict: checkers.Unknown, Reason: tooLarge(fmt.Sprintf("%d operations and crashes", operations), bytes, d.inner.o.Memory).Error()}
+	}
+	d.inner.o.Memory -= bytes
+	return nil
+}
+
 // either decides by two readings of a history, of which the true one allows at
 // least what tight allows, and at most what loose allows.
 func either(tight, loose func() checkers.Verdict, why string) checkers.Verdict {
@@ -143,6 +148,7 @@ func either(tight, loose func() checkers.Verdict, why string) checkers.Verdict {
 	if v.Verdict == checkers.Valid {
 		return v
 	}
+	runtime.GC() // what the first judge left behind counts, too
 	if v = loose(); v.Verdict != checkers.Valid {
 		return v
 	}
@@ -159,6 +165,9 @@ func (d durable) bounded(ctx context.Context, e *checkers.Evidence, found []cras
 			v.Reason += fmt.Sprintf(", with %d crashes", len(found))
 		}
 		return v
+	}
+	if v := d.reserve(limitsBytes(e.Operations), len(e.Operations)); v != nil {
+		return *v
 	}
 	b := d.model.limit(e.Operations, found)
 	read := func(l limits) func() checkers.Verdict {

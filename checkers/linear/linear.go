@@ -30,9 +30,8 @@ type checker struct {
 	object object
 	o      Options
 	limits limits
-	// prepare brings the operations into the form that the object knows; nil
-	// if they have it.
-	prepare func([]history.Operation) ([]history.Operation, error)
+	// jepsen says that operations may have the form of Jepsen's logs.
+	jepsen bool
 	// bare leaves out explanations: an invalid has no witness then, and nobody
 	// confirms it.
 	bare bool
@@ -86,14 +85,9 @@ func (c checker) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdi
 	if need := c.common(len(e.Operations), 1); need > c.o.Memory {
 		return checkers.Verdict{Verdict: checkers.Unknown, Reason: tooLarge(fmt.Sprintf("%d operations", len(e.Operations)), need, c.o.Memory).Error()}
 	}
-	if c.prepare != nil {
-		ops, err := c.prepare(e.Operations)
-		if err != nil {
-			return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
-		}
-		prepared := *e
-		prepared.Operations = ops
-		e = &prepared
+	e, err := c.prepared(e)
+	if err != nil {
+		return checkers.Verdict{Verdict: checkers.Unknown, Reason: err.Error()}
 	}
 	var parts []part
 	groups, glimpses := group(e.Operations, c.glances(len(e.Operations)))
@@ -107,6 +101,26 @@ func (c checker) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdi
 		return checkers.Verdict{Verdict: checkers.Unknown, Reason: "the history has no operations"}
 	}
 	return c.conclude(ctx, e, c.judgeAll(ctx, e.Operations, glimpses, parts))
+}
+
+// prepared makes single sends and polls of operations in the form of Jepsen's
+// logs, and takes what that needs from the memory.
+func (c *checker) prepared(e *checkers.Evidence) (*checkers.Evidence, error) {
+	if !c.jepsen || !slices.ContainsFunc(e.Operations, jepsenForm) {
+		return e, nil
+	}
+	need := operationBytes * int64(singles(e.Operations))
+	if need > c.o.Memory {
+		return nil, tooLarge(fmt.Sprintf("%d operations in the form of Jepsen's", len(e.Operations)), need, c.o.Memory)
+	}
+	ops, err := single(e.Operations)
+	if err != nil {
+		return nil, err
+	}
+	c.jepsen, c.o.Memory = false, c.o.Memory-need
+	single := *e
+	single.Operations = ops
+	return &single, nil
 }
 
 // tally is what the check of all parts found.

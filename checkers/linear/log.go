@@ -61,10 +61,7 @@ func (l logs) judge(b *budget, all []history.Operation, p part, a Algorithm) jud
 // One that has several micro-operations is an error, as a log alone does not
 // tell what transactions are.
 func single(ops []history.Operation) ([]history.Operation, error) {
-	if !slices.ContainsFunc(ops, jepsenForm) {
-		return ops, nil
-	}
-	var kept []history.Operation
+	kept := make([]history.Operation, 0, singles(ops))
 	for _, o := range ops {
 		if !jepsenForm(o) {
 			kept = append(kept, o)
@@ -90,12 +87,24 @@ func single(ops []history.Operation) ([]history.Operation, error) {
 		case f == Send && len(mop) == 3:
 			kept = append(kept, singleSend(o, mop))
 		case f == Poll && len(mop) <= 2:
-			kept = append(kept, singlePolls(o, mop)...)
+			kept = singlePolls(kept, o, mop)
 		default:
 			return nil, fmt.Errorf("the %s at event %d has the micro-operation %s; expected [send key value] or [poll messages]", o.F, o.Call, mops[0])
 		}
 	}
 	return kept, nil
+}
+
+// singles is how many operations single makes at most.
+func singles(ops []history.Operation) int {
+	n := len(ops)
+	for i := range ops {
+		if v := &ops[i].Output; v.Len() == 1 && v.At(0).Len() > 1 {
+			pairs, _ := v.At(0).At(1).AsMap()
+			n += len(pairs)
+		}
+	}
+	return n
 }
 
 // jepsenForm reports whether the value of an operation is a list of
@@ -138,9 +147,10 @@ func singleSend(o history.Operation, mop []history.Value) history.Operation {
 	return o
 }
 
-func singlePolls(o history.Operation, mop []history.Value) (polls []history.Operation) {
+// singlePolls appends a poll for each key of which messages were found.
+func singlePolls(polls []history.Operation, o history.Operation, mop []history.Value) []history.Operation {
 	if len(mop) < 2 || o.Outcome != history.OK {
-		return nil
+		return polls
 	}
 	pairs, _ := mop[1].AsMap()
 	for _, kv := range pairs {

@@ -3,6 +3,8 @@ package linear
 import (
 	"fmt"
 	"math"
+
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // What judging takes beside the search is counted before it is allocated, by
@@ -55,6 +57,39 @@ func (c checker) common(operations, parts int) int64 {
 		}
 	}
 	return each*int64(operations) + keyBytes*int64(parts)
+}
+
+// What the models of durability add, for each operation.
+const (
+	operationBytes = 160 // a copy of it
+	cutBytes       = 40  // its place in the cuts
+	setterBytes    = 120 // beside its value, if it set one
+	limitBytes     = 160 // if its outcome is unknown
+	successorBytes = 40  // its place among those of its node
+)
+
+// cutsBytes is what cuts and the history of an era may take.
+func cutsBytes(ops []history.Operation) int64 {
+	bytes, text := int64(0), []byte{}
+	for i := range ops {
+		bytes += operationBytes + cutBytes
+		if v, writes := written(&ops[i]); writes && ops[i].Outcome != history.Fail {
+			text = v.AppendJSON(text[:0])
+			bytes += setterBytes + int64(len(ops[i].Key)+len(text))
+		}
+	}
+	return bytes
+}
+
+// limitsBytes is what limits may take.
+func limitsBytes(ops []history.Operation) int64 {
+	bytes := int64(0)
+	for i := range ops {
+		if bytes += successorBytes; ops[i].Outcome == history.Info {
+			bytes += limitBytes
+		}
+	}
+	return bytes
 }
 
 // tooLarge says that something does not fit.

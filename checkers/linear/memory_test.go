@@ -109,3 +109,80 @@ func TestStrangersInListsTakeNoMoreMemoryThanTheyMay(t *testing.T) {
 		})
 	}
 }
+
+// TestModelsOfDurabilityTakeNoMoreMemoryThanTheyMay judges long histories with
+// crashes of the whole system with as little memory as is counted for that.
+func TestModelsOfDurabilityTakeNoMoreMemoryThanTheyMay(t *testing.T) {
+	const n = 50_000
+	var register, list []history.Operation
+	var appended []history.Value
+	for i := range int64(n) {
+		v := history.Int(i)
+		o := history.Operation{F: Write, Input: v, Outcome: history.OK, Node: "n1"}
+		if i%20 == 7 {
+			o.Outcome = history.Info
+		} else if appended = append(appended, v); i%20 == 3 {
+			o = history.Operation{F: Read, Output: history.Int(i - 1), Outcome: history.OK, Node: "n2"}
+			appended = appended[:len(appended)-1]
+		}
+		register = append(register, o)
+		switch {
+		case o.F == Write:
+			o.F = Append
+		case i%2_000 == 3:
+			o.Output = history.List(appended...)
+		default:
+			o = history.Operation{F: Sync, Outcome: history.OK, Node: "n2"}
+		}
+		list = append(list, o)
+	}
+	for _, c := range []struct {
+		workload string
+		ops      []history.Operation
+		stale    history.Value
+	}{
+		{"register", register, history.Int(n - 50)}, {"list", list, history.List(appended[:n/2]...)},
+	} {
+		e := &checkers.Evidence{}
+		for i, o := range c.ops {
+			o.Process, o.Call, o.Return = i, int64(4*i), int64(4*i+1)
+			o.Invoked, o.Completed = time.Duration(4*i)*time.Millisecond, time.Duration(4*i+1)*time.Millisecond
+			if o.Outcome == history.Info {
+				o.Return, o.Completed = -1, history.Never
+			}
+			e.Operations = append(e.Operations, o)
+			if i%5_000 == 9 {
+				e.Events = append(e.Events, history.Event{Index: o.Call + 2, Time: o.Invoked + 2, Kind: history.FaultStart, Process: history.NemesisProcess, F: "power-loss(all)"})
+			}
+		}
+		stale := *e
+		last := c.ops[0]
+		last.F, last.Input, last.Output, last.Process, last.Call, last.Return = Read, history.Nil, c.stale, n, 4*n, 4*n+1
+		stale.Operations = append(e.Operations[:n:n], last)
+		for _, m := range Models() {
+			for want, e := range map[checkers.Validity]*checkers.Evidence{checkers.Valid: e, checkers.Invalid: &stale} {
+				for _, more := range []int64{0, 20 << 20} {
+					t.Run(fmt.Sprintf("%s %s %s, %d MiB more", want, m, c.workload, more>>20), func(t *testing.T) {
+						made, err := ForModel(m, c.workload, Object{}, Options{})
+						if err != nil {
+							t.Fatal(err)
+						}
+						d := made.(durable)
+						groups, _ := group(e.Operations, false)
+						memory := d.inner.common(n+1, 1) + d.inner.bytes(&groups[0]) + max(cutsBytes(e.Operations), limitsBytes(e.Operations)) + more
+						d.inner.o.Memory = memory
+						var v checkers.Verdict
+						grown := measure(func() { v = d.Check(t.Context(), e) }).peak
+						t.Logf("%.1f MiB of %.1f: %s: %.150s", float64(grown)/(1<<20), float64(memory)/(1<<20), v.Verdict, v.Reason)
+						if v.Verdict != want {
+							t.Errorf("%s: %s", v.Verdict, v.Reason)
+						}
+						if grown > memory*11/10 {
+							t.Errorf("the heap grew by %d bytes, %d and a tenth are allowed", grown, memory)
+						}
+					})
+				}
+			}
+		}
+	}
+}

@@ -133,11 +133,14 @@ func extra(o *history.Operation) int64 {
 		case history.KindNil, history.KindInt, history.KindBool:
 		case history.KindList, history.KindSet:
 			bytes += int64(v.Len()) * elementBytes
-			if _, integers := v.Ints(); integers || v.Len() == 0 {
+			if _, integers := v.Ints(); integers {
 				continue
 			}
-			if k := v.At(0).Kind(); k != history.KindInt && k != history.KindNil {
-				bytes += int64(v.Len()) * otherBytes
+			for _, x := range v.Elements() {
+				if k := x.Kind(); k != history.KindInt && k != history.KindNil {
+					bytes += int64(v.Len()) * otherBytes
+					break
+				}
 			}
 		default:
 			bytes += otherBytes

@@ -184,12 +184,14 @@ func (c checker) conclude(ctx context.Context, e *checkers.Evidence, all []verdi
 // plainest explains the first violations and returns the smallest
 // explanation, with the names of the keys that are violated.
 func (c checker) plainest(ctx context.Context, t *tally) (best *explained, names []string) {
-	if len(t.violations) > 0 && actBytes*int64(t.operations) > c.o.Memory/20 {
+	left := c.o.Memory - c.each()*int64(t.operations)
+	if len(t.violations) > 0 && left < c.o.Memory/2 {
 		runtime.GC() // what judging left behind counts, too
+		left = c.o.Memory
 	}
 	for i, v := range t.violations {
 		if i < explainMax {
-			x, ok := v.explain(c.explaining(ctx, &v.part))
+			x, ok := v.explain(c.explaining(ctx, &v.part, left))
 			if !ok {
 				t.undecided = append(t.undecided, v.part.String()+": the algorithm "+v.algorithm+" and porcupine disagree; this is a defect of the checker, please report it")
 				continue
@@ -203,11 +205,12 @@ func (c checker) plainest(ctx context.Context, t *tally) (best *explained, names
 	return best, names
 }
 
-// explaining is the budget for the explanation of a part, which is still there:
-// what judging it left, or a tenth, for judging needs far more than what it
-// leaves behind.
-func (c checker) explaining(ctx context.Context, p *part) *budget {
-	return c.budget(ctx, max(c.o.Memory/10, c.o.Memory-c.bytes(p)))
+// explaining is the budget for the explanation of a part, which is still there,
+// if so much memory is left: a quarter of it is for what is not counted. It is a
+// tenth of all at least, for judging needs far more than what it leaves behind.
+func (c checker) explaining(ctx context.Context, p *part, left int64) *budget {
+	left = min(left, c.o.Memory-c.bytes(p))
+	return c.budget(ctx, max(c.o.Memory/10, left/4*3))
 }
 
 func (c checker) budget(ctx context.Context, memory int64) *budget {

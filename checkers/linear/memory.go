@@ -23,13 +23,17 @@ const (
 	strangerBytes = 320 // an element of a list that nobody appended
 )
 
+// each is what judging an operation may take.
+func (c checker) each() int64 {
+	if _, ok := c.object.(registers); ok && c.o.Algorithm == Automatic {
+		return registerBytes
+	}
+	return actBytes
+}
+
 // bytes is what judging a part may take.
 func (c checker) bytes(p *part) int64 {
-	each := int64(actBytes)
-	if _, ok := c.object.(registers); ok && c.o.Algorithm == Automatic {
-		each = registerBytes
-	}
-	return each*int64(len(p.at)) + keyBytes + p.extra
+	return c.each()*int64(len(p.at)) + keyBytes + p.extra
 }
 
 // glances reports whether lists are to be glanced at first, and there is memory

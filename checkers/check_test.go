@@ -143,8 +143,16 @@ func TestAvailabilityMeasuresSharesGapsAndFailover(t *testing.T) {
 	}
 	e.Faults = append(e.Faults, FaultWindow{Fault: "kill(all)", Start: secs(8.5), End: secs(20)})
 	e.Operations[5].Outcome = history.Info
-	if v := judgeOne(Availability(AvailabilityBounds{Failover: secs(60)}), e); v.Verdict != Invalid || v.Measures["failovers_never"] != 1 {
+	if v := judgeOne(Availability(AvailabilityBounds{Failover: secs(60)}), e); v.Verdict != Unknown || v.Measures["failovers_never"] != 1 {
+		t.Errorf("a fault that nothing survived, and less than 60 s were seen of: %s: %s", v.Verdict, v.Reason)
+	}
+	e.Operations = append(e.Operations, ops(68, 0, 69, -70)...)
+	v = judgeOne(Availability(AvailabilityBounds{Failover: secs(61)}), e)
+	if want := "failing over after kill(all) at 8.500 s never came to an end, at most 61.000 s are allowed"; v.Verdict != Invalid || v.Reason != want {
 		t.Errorf("a fault that nothing survived: %s: %s", v.Verdict, v.Reason)
+	}
+	if v := judgeOne(Availability(AvailabilityBounds{Failover: secs(61.5)}), e); v.Verdict != Unknown {
+		t.Errorf("a fault that nothing survived, of which 61.5 s were seen: %s: %s", v.Verdict, v.Reason)
 	}
 }
 

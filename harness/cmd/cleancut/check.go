@@ -208,8 +208,11 @@ func (f *checkFlags) conclude(cmd *cobra.Command, path string, result *rundir.Re
 // judgeHistory lets one checker judge a history.
 func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers.Options) *rundir.Result {
 	verdicts := checkers.Check(ctx, h.evidence, []checkers.Checker{c}, o)
+	outcome := map[checkers.Validity]rundir.Outcome{
+		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,
+	}[checkers.Merge(verdicts)]
 	r := &rundir.Result{
-		Verdict: outcomeOf(checkers.Merge(verdicts)), Checkers: verdicts, Version: harness.Version(),
+		Verdict: outcome, Checkers: verdicts, Version: harness.Version(),
 		Operations: harness.CountOperations(h.evidence.Operations), Strength: history.Measure(h.evidence.Events, h.evidence.Operations),
 		Measures: map[string]float64{}, Reasons: []string{verdicts[0].Reason},
 	}

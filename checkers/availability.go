@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/cleancut/cleancut/harness/history"
@@ -13,7 +14,7 @@ import (
 // AvailabilityBounds are what availability must not fall below. A zero field
 // asks for nothing, so that the checker only measures.
 type AvailabilityBounds struct {
-	// OKPercent is the least share of ok operations over the whole run.
+	// OKPercent is the least share of ok operations over the whole run, 0 to 100.
 	OKPercent float64
 	// Gap is the longest time without an ok completion.
 	Gap time.Duration
@@ -21,23 +22,46 @@ type AvailabilityBounds struct {
 	Failover time.Duration
 }
 
-// Availability measures how well the system served. It is valid unless a
-// bound is exceeded, and unknown if no operation was invoked.
+// Validate says which bound cannot be.
+func (b AvailabilityBounds) Validate() error {
+	switch {
+	case !(b.OKPercent >= 0 && b.OKPercent <= 100):
+		return fmt.Errorf("availability: OKPercent is %v, expected 0 to 100", b.OKPercent)
+	case b.Gap < 0:
+		return fmt.Errorf("availability: Gap is %s, expected 0 (no bound) or more", b.Gap)
+	case b.Failover < 0:
+		return fmt.Errorf("availability: Failover is %s, expected 0 (no bound) or more", b.Failover)
+	}
+	return nil
+}
+
+// Availability measures how well the system served. It is invalid if a bound
+// is exceeded: by more than nothing, for what equals a bound is within it. It
+// is unknown if no operation was invoked, or if a fault's time to fail over is
+// bounded and cannot be told; see below.
 //
 // Its measures are:
 //
 //   - ok_percent: the share of ok among all operations; ok_percent_in_faults
 //     and ok_percent_outside_faults the same for operations that were invoked
-//     while a fault was, or no fault was, in force.
+//     while a fault was, or no fault was, in force: from its start to its end,
+//     both included. Neither is there without such operations.
 //   - longest_gap_seconds: the longest interval without an ok completion
 //     between the first invocation and the last event of an operation, both
-//     ends included.
+//     ends included. When an operation of unknown outcome was given up is
+//     taken from the events, and left out where there are none.
 //   - failover_seconds_max and failover_seconds_median: over all faults, the
 //     time from the start of the fault's injection to the first completion of
 //     an ok operation that was invoked after it. This is RTO: it contains the
 //     length of that operation, and is small for a fault that the clients did
-//     not notice. Faults after which nothing was ok are counted by
-//     failovers_never and take part in neither figure.
+//     not notice. The median of an even number is the longer of the two in the
+//     middle. Faults after which something was invoked and nothing was ok are
+//     counted by failovers_never; they and faults after which nothing was
+//     invoked take part in neither figure.
+//
+// Where nothing was ok any more, the time to fail over exceeds its bound if an
+// operation was invoked later than the bound allows, or one that was invoked
+// after the fault failed later; else the run was over too soon to tell.
 //
 // It does not check that service was fast, nor tell one key or node from
 // another.
@@ -47,48 +71,70 @@ func Availability(bounds AvailabilityBounds) Checker {
 	})
 }
 
+// excess is a bound that was exceeded.
+type excess struct {
+	class, text string
+	from, to    time.Duration
+}
+
 func availability(bounds AvailabilityBounds, e *Evidence) Verdict {
+	if err := bounds.Validate(); err != nil {
+		return Verdict{Verdict: Unknown, Reason: err.Error()}
+	}
 	if len(e.Operations) == 0 {
 		return Verdict{Verdict: Unknown, Reason: "no operation was invoked"}
 	}
+	ops := byInvocation(e.Operations)
 	m := map[string]float64{}
-	okShares(e, m)
-	gapFrom, gap := longestGap(e.Operations)
+	okShares(ops, e.Faults, m)
+	last := lastEvent(ops, e.Events)
+	gapFrom, gap := longestGap(ops, last)
 	m["longest_gap_seconds"] = gap.Seconds()
-	worst, failover := failovers(e, m)
+	f := failovers(ops, e.Faults)
+	f.measure(m)
 	v := Verdict{Verdict: Valid, Algorithm: "intervals", Measures: m}
-	v.Reason = fmt.Sprintf("%.1f%% of %d operations succeeded; the longest gap was %s", m["ok_percent"], len(e.Operations), history.At(gap))
-	var exceeded []string
-	w := &Witness{Class: "unavailable"}
+	v.Reason = fmt.Sprintf("%.1f%% of %d operations succeeded; the longest gap was %s", m["ok_percent"], len(ops), history.At(gap))
+	var found []excess
 	if m["ok_percent"] < bounds.OKPercent {
-		exceeded = append(exceeded, fmt.Sprintf("%.1f%% of the operations succeeded, at least %.1f%% are required", m["ok_percent"], bounds.OKPercent))
-		w.To = lastEvent(e.Operations)
+		found = append(found, excess{"too few succeeded", fmt.Sprintf("%.1f%% of the operations succeeded, at least %.1f%% are required", m["ok_percent"], bounds.OKPercent), ops[0].Invoked, last})
 	}
 	if bounds.Gap > 0 && gap > bounds.Gap {
-		exceeded = append(exceeded, fmt.Sprintf("nothing succeeded for %s from %s on, at most %s are allowed", history.At(gap), history.At(gapFrom), history.At(bounds.Gap)))
-		w.From, w.To = gapFrom, gapFrom+gap
+		found = append(found, excess{"gap", fmt.Sprintf("nothing succeeded for %s from %s on, at most %s are allowed", history.At(gap), history.At(gapFrom), history.At(bounds.Gap)), gapFrom, gapFrom + gap})
 	}
-	if bounds.Failover > 0 && worst != nil && failover > bounds.Failover {
-		took := "took " + history.At(failover)
-		if failover == history.Never {
-			took = "never came to an end"
+	late, undecided := f.beyond(bounds.Failover)
+	if late != nil {
+		found = append(found, *late)
+	}
+	switch {
+	case len(found) > 0:
+		v.Verdict, v.Reason = Invalid, found[0].text
+		v.Witness = &Witness{Class: found[0].class, Summary: found[0].text, From: found[0].from, To: found[0].to}
+		for _, x := range found[1:] {
+			v.Witness.Lines = append(v.Witness.Lines, x.text)
 		}
-		exceeded = append(exceeded, fmt.Sprintf("failing over after %s at %s %s, at most %s are allowed", worst.Fault, history.At(worst.Start), took, history.At(bounds.Failover)))
-		w.From, w.To = worst.Start, max(worst.End, worst.Start)
-	}
-	if len(exceeded) > 0 {
-		v.Verdict, v.Reason = Invalid, exceeded[0]
-		w.Summary, w.Lines = exceeded[0], exceeded[1:]
-		v.Witness = w
+	case undecided != nil:
+		v.Verdict = Unknown
+		v.Reason = fmt.Sprintf("nothing succeeded after %s at %s, and the run was over before failing over exceeded the %s that are allowed", undecided.Fault, history.At(undecided.Start), history.At(bounds.Failover))
 	}
 	return v
 }
 
-func okShares(e *Evidence, m map[string]float64) {
-	within := union(e.Faults)
+// byInvocation returns operations in order of invocation.
+func byInvocation(ops []history.Operation) []history.Operation {
+	order := func(a, b history.Operation) int { return cmp.Compare(a.Invoked, b.Invoked) }
+	if slices.IsSortedFunc(ops, order) {
+		return ops
+	}
+	ops = slices.Clone(ops)
+	slices.SortStableFunc(ops, order)
+	return ops
+}
+
+func okShares(ops []history.Operation, faults []FaultWindow, m map[string]float64) {
+	within := union(faults)
 	var all, in, out struct{ n, ok int }
-	for i := range e.Operations {
-		o := &e.Operations[i]
+	for i := range ops {
+		o := &ops[i]
 		part := &out
 		if within.contains(o.Invoked) {
 			part = &in
@@ -111,22 +157,34 @@ func okShares(e *Evidence, m map[string]float64) {
 
 func percent(part, whole int) float64 { return 100 * float64(part) / float64(whole) }
 
-func lastEvent(ops []history.Operation) time.Duration {
-	var last time.Duration
+// lastEvent is when the last operation was invoked or ended; that of one of
+// unknown outcome is known from events only.
+func lastEvent(ops []history.Operation, events []history.Event) time.Duration {
+	last := ops[0].Invoked
 	for i := range ops {
-		last = max(last, ops[i].Invoked)
-		if ops[i].Completed != history.Never {
-			last = max(last, ops[i].Completed)
+		last = max(last, ended(&ops[i]))
+	}
+	for i := len(events) - 1; i >= 0; i-- {
+		switch events[i].Kind {
+		case history.Invoke, history.OK, history.Fail, history.Info:
+			return max(last, events[i].Time)
 		}
 	}
 	return last
 }
 
+// ended is when an operation was ok or failed, or else was invoked.
+func ended(o *history.Operation) time.Duration {
+	if o.Outcome == history.Info || o.Completed == history.Never {
+		return o.Invoked
+	}
+	return max(o.Invoked, o.Completed)
+}
+
 // longestGap returns when the longest time without ok began, and its length.
-func longestGap(ops []history.Operation) (from, gap time.Duration) {
-	times := okTimes(ops)
+func longestGap(ops []history.Operation, last time.Duration) (from, gap time.Duration) {
 	before := ops[0].Invoked
-	for _, t := range append(times, lastEvent(ops)) {
+	for _, t := range append(okTimes(ops), last) {
 		if t-before > gap {
 			from, gap = before, t-before
 		}
@@ -146,42 +204,52 @@ func okTimes(ops []history.Operation) []time.Duration {
 	return times
 }
 
-// failovers measures the time to fail over of each fault and returns the
-// worst, history.Never if nothing was ok any more after a fault although
-// something was invoked.
-func failovers(e *Evidence, m map[string]float64) (worst *FaultWindow, longest time.Duration) {
-	// Operations are in order of invocation: for each, the earliest ok
-	// completion of itself and all later ones.
-	first := make([]time.Duration, len(e.Operations)+1)
-	first[len(e.Operations)] = history.Never
-	for i := len(e.Operations) - 1; i >= 0; i-- {
-		first[i] = first[i+1]
-		if e.Operations[i].Outcome == history.OK {
-			first[i] = min(first[i], e.Operations[i].Completed)
+// failover is what came of one fault. If nothing was ok after it, took is
+// history.Never, and tried until when after its start operations that came
+// after it were invoked or failed.
+type failover struct {
+	*FaultWindow
+	took, tried time.Duration
+	asked       bool // something was invoked after it
+}
+
+type failoverList []failover
+
+// failovers finds what came of each fault; ops are in order of invocation.
+func failovers(ops []history.Operation, faults []FaultWindow) (list failoverList) {
+	// For each operation, of itself and all later ones: the earliest ok
+	// completion, and the last event.
+	first, last := make([]time.Duration, len(ops)+1), make([]time.Duration, len(ops)+1)
+	first[len(ops)], last[len(ops)] = history.Never, -history.Never
+	for i := len(ops) - 1; i >= 0; i-- {
+		first[i], last[i] = first[i+1], max(last[i+1], ended(&ops[i]))
+		if ops[i].Outcome == history.OK {
+			first[i] = min(first[i], ops[i].Completed)
 		}
 	}
+	for i := range faults {
+		f := &faults[i]
+		next := sort.Search(len(ops), func(i int) bool { return ops[i].Invoked > f.Start })
+		x := failover{FaultWindow: f, took: history.Never, asked: next < len(ops)}
+		if first[next] != history.Never {
+			x.took = first[next] - f.Start
+		} else if x.asked {
+			x.tried = last[next] - f.Start
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+func (list failoverList) measure(m map[string]float64) {
 	var took []time.Duration
 	never := 0
-	for i := range e.Faults {
-		f := &e.Faults[i]
-		next, _ := slices.BinarySearchFunc(e.Operations, f.Start, func(o history.Operation, t time.Duration) int {
-			if o.Invoked <= t {
-				return -1
-			}
-			return 1
-		})
-		if next == len(e.Operations) {
-			continue // nobody asked
-		}
-		d := history.Never
-		if first[next] != history.Never {
-			d = first[next] - f.Start
-			took = append(took, d)
-		} else {
+	for _, f := range list {
+		switch {
+		case f.took != history.Never:
+			took = append(took, f.took)
+		case f.asked:
 			never++
-		}
-		if worst == nil || d > longest {
-			worst, longest = f, d
 		}
 	}
 	if len(took) > 0 {
@@ -192,18 +260,46 @@ func failovers(e *Evidence, m map[string]float64) (worst *FaultWindow, longest t
 	if never > 0 {
 		m["failovers_never"] = float64(never)
 	}
-	return worst, longest
 }
 
-// windows are disjoint intervals of time in rising order.
+// beyond returns the failover that exceeded a bound by most, one that never
+// came to an end first, and the first fault of which nobody can tell.
+func (list failoverList) beyond(bound time.Duration) (late *excess, undecided *FaultWindow) {
+	if bound == 0 {
+		return nil, nil
+	}
+	var worst *failover
+	for i := range list {
+		f := &list[i]
+		switch {
+		case f.took == history.Never && f.tried <= bound:
+			undecided = cmp.Or(undecided, f.FaultWindow)
+		case f.took > bound && (worst == nil || f.took > worst.took):
+			worst = f
+		}
+	}
+	if worst == nil {
+		return nil, undecided
+	}
+	how, to := "took "+history.At(worst.took), worst.took
+	if worst.took == history.Never {
+		how, to = "never came to an end", worst.tried
+	}
+	text := fmt.Sprintf("failing over after %s at %s %s, at most %s are allowed", worst.Fault, history.At(worst.Start), how, history.At(bound))
+	return &excess{"slow failover", text, worst.Start, worst.Start + to}, undecided
+}
+
+// windows are disjoint intervals of time in rising order, ends included.
 type windows []struct{ from, to time.Duration }
 
-// union merges the windows of faults.
+// union merges the windows of faults. One that ends before it starts is taken
+// for the instant of its start.
 func union(faults []FaultWindow) windows {
 	sorted := slices.Clone(faults)
 	slices.SortFunc(sorted, func(a, b FaultWindow) int { return cmp.Compare(a.Start, b.Start) })
 	var u windows
 	for _, f := range sorted {
+		f.End = max(f.Start, f.End)
 		if n := len(u); n > 0 && f.Start <= u[n-1].to {
 			u[n-1].to = max(u[n-1].to, f.End)
 			continue
@@ -214,6 +310,6 @@ func union(faults []FaultWindow) windows {
 }
 
 func (u windows) contains(t time.Duration) bool {
-	i, found := slices.BinarySearchFunc(u, t, func(w struct{ from, to time.Duration }, t time.Duration) int { return cmp.Compare(w.from, t) })
-	return found || i > 0 && t < u[i-1].to
+	i := sort.Search(len(u), func(i int) bool { return u[i].from > t })
+	return i > 0 && t <= u[i-1].to
 }

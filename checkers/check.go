@@ -3,7 +3,10 @@ package checkers
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,10 +29,14 @@ const DefaultTimeout = 60 * time.Second
 const grace = 800 * time.Millisecond
 
 // Check runs the checkers one after the other and returns their verdicts in
-// the same order. A checker that panics, or that does not return within its
-// time and 800 ms of grace, is unknown; in the latter case its goroutine
-// is abandoned. An invalid without a witness is unknown, too: it cannot be
-// acted on.
+// the same order. A checker that panics or ends its goroutine, or that does not
+// return within its time and 800 ms of grace, is unknown; in the latter case
+// its goroutine is abandoned. An invalid without a witness that says anything
+// is unknown, too: it cannot be acted on. A measure that is no finite number is
+// left out, and named in the reason: results are JSON, which has none.
+//
+// A panic on a goroutine that a checker started ends the process, unless the
+// checker recovers it and panics with it, and its stack, where it was called.
 func Check(ctx context.Context, e *Evidence, list []Checker, o Options) []Verdict {
 	if o.Timeout <= 0 {
 		o.Timeout = DefaultTimeout
@@ -52,12 +59,14 @@ func judge(ctx context.Context, e *Evidence, c Checker, timeout time.Duration) V
 	start := time.Now()
 	done := make(chan Verdict, 1)
 	go func() {
+		v := Verdict{Verdict: Unknown, Reason: "the checker ended its goroutine and gave no verdict"}
 		defer func() {
 			if p := recover(); p != nil {
-				done <- Verdict{Verdict: Unknown, Reason: fmt.Sprintf("the checker panicked: %v\n%s", p, debug.Stack())}
+				v = Verdict{Verdict: Unknown, Reason: fmt.Sprintf("the checker panicked: %v\n%s", p, debug.Stack())}
 			}
+			done <- v
 		}()
-		done <- c.Check(ctx, e)
+		v = c.Check(ctx, e)
 	}()
 	var v Verdict
 	select {
@@ -69,6 +78,9 @@ func judge(ctx context.Context, e *Evidence, c Checker, timeout time.Duration) V
 		case v = <-done:
 		case <-late.C:
 			v = Verdict{Verdict: Unknown, Reason: fmt.Sprintf("the checker did not return within %s", timeout)}
+			if context.Cause(ctx) != context.DeadlineExceeded {
+				v.Reason = fmt.Sprintf("the checker did not return when it was told to: %v", context.Cause(ctx))
+			}
 		}
 	}
 	v.Checker = c.Name()
@@ -76,15 +88,24 @@ func judge(ctx context.Context, e *Evidence, c Checker, timeout time.Duration) V
 	return v.sane()
 }
 
-// sane turns what a checker must not say into Unknown.
+// sane turns what a checker must not say into Unknown, and leaves out measures
+// that are no numbers.
 func (v Verdict) sane() Verdict {
+	for _, name := range slices.Sorted(maps.Keys(v.Measures)) {
+		if x := v.Measures[name]; math.IsNaN(x) || math.IsInf(x, 0) {
+			v.Measures = maps.Clone(v.Measures)
+			delete(v.Measures, name)
+			v.Reason = strings.TrimPrefix(fmt.Sprintf("%s; the measure %s was %v and is left out", v.Reason, name, x), "; ")
+		}
+	}
 	switch {
 	case v.Verdict != Valid && v.Verdict != Invalid && v.Verdict != Unknown:
 		v.Reason = fmt.Sprintf("the checker said %q, which is no verdict; expected valid, invalid or unknown", v.Verdict)
 		v.Verdict = Unknown
-	case v.Verdict == Invalid && v.Witness == nil:
+	case v.Verdict == Invalid && (v.Witness == nil || v.Witness.Summary == "" && len(v.Witness.Operations) == 0):
 		v.Verdict, v.Reason = Unknown, strings.TrimSpace("the checker said invalid without a witness. "+v.Reason)
-	case v.Verdict != Invalid:
+	}
+	if v.Verdict != Invalid {
 		v.Witness = nil
 	}
 	return v

@@ -2,6 +2,8 @@ package checkers
 
 import (
 	"context"
+	"encoding/json"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -48,13 +50,58 @@ func TestCheckerThatDoesNotReturnIsUnknown(t *testing.T) {
 	})
 }
 
+func TestCheckerThatEndsItsGoroutineIsUnknownAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		ends := Func("ends", func(context.Context, *Evidence) Verdict { runtime.Goexit(); return Verdict{} })
+		got := Check(t.Context(), &Evidence{}, []Checker{ends}, Options{Timeout: time.Minute})[0]
+		if got.Verdict != Unknown || got.Reason != "the checker ended its goroutine and gave no verdict" || time.Since(begun) > 0 {
+			t.Errorf("after %s: %+v", time.Since(begun), got)
+		}
+	})
+}
+
+func TestCheckerThatIsCancelledIsNotSaidToHaveTakenItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		release := make(chan struct{})
+		defer close(release)
+		deaf := Func("deaf", func(context.Context, *Evidence) Verdict { cancel(); <-release; return Verdict{} })
+		got := Check(ctx, &Evidence{}, []Checker{deaf}, Options{})[0]
+		if got.Verdict != Unknown || got.Reason != "the checker did not return when it was told to: context canceled" || got.Seconds > 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestMeasuresThatAreNoNumbersAreLeftOut(t *testing.T) {
+	measures := map[string]float64{"share": math.NaN(), "rate": math.Inf(1), "n": 3}
+	c := Func("measures", func(context.Context, *Evidence) Verdict {
+		return Verdict{Verdict: Valid, Reason: "all is well", Measures: measures}
+	})
+	got := Check(t.Context(), &Evidence{}, []Checker{c}, Options{})[0]
+	if got.Verdict != Valid || len(got.Measures) != 1 || got.Measures["n"] != 3 || len(measures) != 3 ||
+		got.Reason != "all is well; the measure rate was +Inf and is left out; the measure share was NaN and is left out" {
+		t.Errorf("%+v of %v", got, measures)
+	}
+	if _, err := json.Marshal(got); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestInvalidNeedsAWitnessAndVerdictsMustBeVerdicts(t *testing.T) {
 	bare := Func("bare", func(context.Context, *Evidence) Verdict { return Verdict{Verdict: Invalid, Reason: "trust me"} })
-	got := Check(t.Context(), &Evidence{}, []Checker{bare, says("maybe"), says(Invalid)}, Options{})
+	mute := Func("mute", func(context.Context, *Evidence) Verdict {
+		return Verdict{Verdict: Invalid, Reason: "trust me", Witness: &Witness{Class: "lost"}}
+	})
+	got := Check(t.Context(), &Evidence{}, []Checker{bare, says("maybe"), says(Invalid), mute}, Options{})
+	if got[3].Verdict != Unknown || got[3].Reason != got[0].Reason || got[3].Witness != nil {
+		t.Errorf("mute: %+v", got[3])
+	}
 	if got[0].Verdict != Unknown || got[0].Reason != "the checker said invalid without a witness. trust me" {
 		t.Errorf("bare: %+v", got[0])
 	}
-	if got[1].Verdict != Unknown || !strings.Contains(got[1].Reason, `"maybe", which is no verdict`) {
+	if got[1].Verdict != Unknown || got[1].Witness != nil || !strings.Contains(got[1].Reason, `"maybe", which is no verdict`) {
 		t.Errorf("maybe: %+v", got[1])
 	}
 	if got[2].Verdict != Invalid || got[2].Witness == nil {
@@ -143,8 +190,16 @@ func TestAvailabilityMeasuresSharesGapsAndFailover(t *testing.T) {
 	}
 	e.Faults = append(e.Faults, FaultWindow{Fault: "kill(all)", Start: secs(8.5), End: secs(20)})
 	e.Operations[5].Outcome = history.Info
-	if v := judgeOne(Availability(AvailabilityBounds{Failover: secs(60)}), e); v.Verdict != Invalid || v.Measures["failovers_never"] != 1 {
+	if v := judgeOne(Availability(AvailabilityBounds{Failover: secs(60)}), e); v.Verdict != Unknown || v.Measures["failovers_never"] != 1 {
+		t.Errorf("a fault that nothing survived, and less than 60 s were seen of: %s: %s", v.Verdict, v.Reason)
+	}
+	e.Operations = append(e.Operations, ops(68, 0, 69, -70)...)
+	v = judgeOne(Availability(AvailabilityBounds{Failover: secs(61)}), e)
+	if want := "failing over after kill(all) at 8.500 s never came to an end, at most 61.000 s are allowed"; v.Verdict != Invalid || v.Reason != want {
 		t.Errorf("a fault that nothing survived: %s: %s", v.Verdict, v.Reason)
+	}
+	if v := judgeOne(Availability(AvailabilityBounds{Failover: secs(61.5)}), e); v.Verdict != Unknown {
+		t.Errorf("a fault that nothing survived, of which 61.5 s were seen: %s: %s", v.Verdict, v.Reason)
 	}
 }
 

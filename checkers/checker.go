@@ -92,7 +92,7 @@ type Evidence struct {
 	// Logs are the ends of the nodes' logs, by node.
 	Logs map[string][]byte
 	// Findings are what white-box invariants found, and panics that no one
-	// injected.
+	// injected. It is nil where nothing watched for them.
 	Findings []node.Finding
 	// Record is what the processes of a checkpointed computation recorded of
 	// themselves, merged in order of time; the order of each process is kept.

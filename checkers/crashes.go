@@ -24,9 +24,9 @@ func isCrash(f node.Finding) bool {
 	return f.Invariant == FindingPanic || f.Invariant == FindingExit || f.Invariant == FindingStart
 }
 
-// crashMarks begin a log line that a Go program writes when it dies, or that
-// a kernel or shell writes about a process that died. Lines may have a
-// prefix of time and level before "panic:" and "fatal".
+// crashMarks begin a log line that a Go program writes when it dies or has
+// found a race, or that a shell writes about a process that died. Those of zap
+// are fields of a line that is JSON.
 var crashMarks = []struct {
 	mark   string
 	atHead bool // only at the beginning of a line
@@ -45,10 +45,12 @@ var crashMarks = []struct {
 	{`"level":"dpanic"`, false},
 }
 
-// Crashes judges whether nodes died by themselves: findings of panics and
-// exits that no fault caused, and lines in the logs with which Go programs
-// and C libraries report that they die. A kill by a fault writes no such
-// line. It is unknown if there are neither logs nor findings to look at.
+// Crashes judges whether nodes died by themselves: findings of panics, exits
+// and refused starts that no fault caused, and lines in the logs with which Go
+// programs and shells report a death, or programs a mistake of their own that
+// others die of: a data race, or what zap calls dpanic. A kill by a fault
+// writes no such line. It is unknown if there are neither logs nor findings to
+// look at: no log has anything in it, and Findings is nil.
 //
 // It does not read logs beyond what was kept of them, and knows no other
 // language's last words.
@@ -58,13 +60,7 @@ func Crashes() Checker {
 
 func crashes(e *Evidence) Verdict {
 	v := Verdict{Verdict: Valid, Algorithm: "findings and log scan"}
-	var found []node.Finding
-	for _, f := range e.Findings {
-		if isCrash(f) {
-			found = append(found, f)
-		}
-	}
-	if len(found) > 0 {
+	if found := inOrder(e.Findings, isCrash); len(found) > 0 {
 		return broken(v, "crash", found)
 	}
 	var nodes []string
@@ -129,6 +125,17 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
+// inOrder returns the findings of a kind, the earliest first.
+func inOrder(all []node.Finding, kind func(node.Finding) bool) (found []node.Finding) {
+	for _, f := range all {
+		if kind(f) {
+			found = append(found, f)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b node.Finding) int { return cmp.Compare(a.At, b.At) })
+	return found
+}
+
 // broken makes an Invalid of findings.
 func broken(v Verdict, class string, found []node.Finding) Verdict {
 	first := found[0]
@@ -151,13 +158,7 @@ func broken(v Verdict, class string, found []node.Finding) Verdict {
 func Invariants(watching int) Checker {
 	return Func("invariants", func(_ context.Context, e *Evidence) Verdict {
 		v := Verdict{Verdict: Valid, Algorithm: "monitors", Measures: map[string]float64{"invariants": float64(watching)}}
-		var found []node.Finding
-		for _, f := range e.Findings {
-			if !isCrash(f) {
-				found = append(found, f)
-			}
-		}
-		slices.SortStableFunc(found, func(a, b node.Finding) int { return cmp.Compare(a.At, b.At) })
+		found := inOrder(e.Findings, func(f node.Finding) bool { return !isCrash(f) })
 		switch {
 		case len(found) > 0:
 			return broken(v, found[0].Invariant, found)

@@ -3,6 +3,7 @@ package checkers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cleancut/cleancut/harness/history"
@@ -21,43 +22,77 @@ type LivenessBounds struct {
 	Within time.Duration
 }
 
+// Validate says which bound cannot be.
+func (b LivenessBounds) Validate() error {
+	switch {
+	case b.Operations < 0:
+		return fmt.Errorf("liveness: Operations is %d, expected 0 (for 1) or more", b.Operations)
+	case b.Within < 0:
+		return fmt.Errorf("liveness: Within is %s, expected 0 (until the phase ends) or more", b.Within)
+	}
+	return nil
+}
+
 // Liveness judges whether the system served again after everything had been
 // healed: at least so many operations that were invoked in the phase named
-// "liveness" must be ok within the bound. It is unknown if there was no such
-// phase or nothing was invoked in it, and instead of invalid if the run was
-// cut short in it: no other phase followed.
+// "liveness", from its start to its end, both included, must be ok within the
+// bound, and be it after the phase. Else it is invalid, but unknown
 //
-// Its measure recovery_seconds is the time from the beginning of the phase
-// until the last of the required operations was ok. A real system that needs
-// longer than the bound is called invalid although it might have served in
-// the end: the bound is part of what is claimed.
+//   - if there was no such phase, or several;
+//   - if all that was invoked in it until the bound was ok within it, or
+//     nothing was invoked: too little was tried;
+//   - if the phase ended before the bound;
+//   - if the run was cut short in it: no other phase followed, and nothing was
+//     invoked in it later than the bound. Without a bound that is so in every
+//     run that was cut short there.
+//
+// Its measures are ok_operations, how many were ok so, and if they were enough
+// recovery_seconds, the time from the beginning of the phase until the last of
+// the required ones was ok. A real system that needs longer than the bound is
+// called invalid although it might have served in the end: the bound is part
+// of what is claimed.
 func Liveness(b LivenessBounds) Checker {
-	b.Operations = max(1, b.Operations)
 	return Func("liveness", func(_ context.Context, e *Evidence) Verdict {
+		if err := b.Validate(); err != nil {
+			return Verdict{Verdict: Unknown, Reason: err.Error()}
+		}
+		at, n := 0, 0
 		for i, p := range e.Phases {
 			if p.Name == LivenessPhase {
-				return b.judge(p, i == len(e.Phases)-1, e)
+				at = i
+				n++
 			}
 		}
-		return Verdict{Verdict: Unknown, Reason: "the run had no phase named " + LivenessPhase + " (it was cut short)"}
+		switch n {
+		case 0:
+			return Verdict{Verdict: Unknown, Reason: "the run had no phase named " + LivenessPhase + " (it was cut short)"}
+		case 1:
+			return b.judge(e.Phases[at], at == len(e.Phases)-1, e)
+		}
+		return Verdict{Verdict: Unknown, Reason: fmt.Sprintf("the run had %d phases named %s, expected one", n, LivenessPhase)}
 	})
 }
 
 func (b LivenessBounds) judge(p Phase, cut bool, e *Evidence) Verdict {
+	b.Operations = max(1, b.Operations)
 	end := p.End
 	if b.Within > 0 {
-		end = p.Start + b.Within
+		end = p.Start + min(b.Within, history.Never-max(0, p.Start))
 	}
 	v := Verdict{Algorithm: "counting", Measures: map[string]float64{}}
-	var done []history.Operation
-	invoked, last := 0, ""
+	var done []time.Duration
+	invoked, tried, last := 0, 0, ""
 	for _, o := range e.Operations {
 		if o.Invoked < p.Start || o.Invoked > p.End {
 			continue
 		}
 		invoked++
+		if o.Invoked > end {
+			continue
+		}
+		tried++
 		if o.Outcome == history.OK && o.Completed <= end {
-			done = append(done, o)
+			done = append(done, o.Completed)
 		} else if o.Error != "" {
 			last = o.Error
 		}
@@ -65,20 +100,22 @@ func (b LivenessBounds) judge(p Phase, cut bool, e *Evidence) Verdict {
 	v.Measures["ok_operations"] = float64(len(done))
 	switch {
 	case len(done) >= b.Operations:
-		times := okTimes(done)
-		took := times[b.Operations-1] - p.Start
+		slices.Sort(done)
+		took := done[b.Operations-1] - p.Start
 		v.Measures["recovery_seconds"] = took.Seconds()
 		v.Verdict = Valid
 		v.Reason = fmt.Sprintf("%d operations succeeded after healing, the first %d within %s", len(done), b.Operations, history.At(took))
 	case invoked == 0:
 		v.Verdict, v.Reason = Unknown, "no operation was invoked in the liveness phase"
-	case cut:
+	case cut && invoked == tried:
 		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the run was cut short after %s of the liveness phase, when %d operations had succeeded and at least %d are required", history.At(p.End-p.Start), len(done), b.Operations)
-	case b.Within > 0 && p.End < end && invoked < b.Operations:
-		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the liveness phase was cut off after %s, before %d operations could be tried", history.At(p.End-p.Start), b.Operations)
+	case p.End < end:
+		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the liveness phase was cut off after %s of %s, when %d operations had succeeded and at least %d are required", history.At(p.End-p.Start), history.At(end-p.Start), len(done), b.Operations)
+	case tried == len(done):
+		v.Verdict, v.Reason = Unknown, fmt.Sprintf("all %d operations that were invoked within %s of the liveness phase succeeded, and at least %d are required", tried, history.At(end-p.Start), b.Operations)
 	default:
 		v.Verdict = Invalid
-		v.Reason = fmt.Sprintf("after everything was healed at %s, %d of %d operations succeeded within %s, at least %d are required", history.At(p.Start), len(done), invoked, history.At(end-p.Start), b.Operations)
+		v.Reason = fmt.Sprintf("after everything was healed at %s, %d of %d operations succeeded within %s, at least %d are required", history.At(p.Start), len(done), tried, history.At(end-p.Start), b.Operations)
 		v.Witness = &Witness{Class: "not live", Summary: v.Reason, From: p.Start, To: end}
 		if last != "" {
 			v.Witness.Lines = []string{"the last error was: " + last}

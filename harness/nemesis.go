@@ -188,7 +188,7 @@ func (n *nemesis) missed(chain []faults.Step, k int, why string) error {
 		now := n.site.Cluster.Now()
 		id, err := n.ledger.Begin(now, s.Fault.String(), s.Fault.Name(), nil, nil)
 		if err == nil {
-			err = n.ledger.Injected(id, now, "", nil, errors.New("not injected: "+why))
+			err = n.ledger.Injected(id, now, "", nil, errors.New(rundir.NotInjected+why))
 		}
 		if err == nil {
 			err = n.ledger.Healed(id, now, cluster.Receipt{}, false, nil)

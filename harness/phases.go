@@ -309,7 +309,7 @@ func (t *trial) collect(ctx context.Context) {
 		t.record, t.recordHoles = r.Record(ctx)
 	}
 	if o, ok := t.cluster.(cluster.Observer); ok {
-		t.findings = o.Findings()
+		t.findings = append([]node.Finding{}, o.Findings()...) // not nil: somebody watched
 	}
 	if tr, ok := t.cluster.(cluster.Tracer); ok {
 		t.traceHash = tr.TraceHash()

@@ -117,6 +117,9 @@ func TestAFaultThatIsNotProvenMakesARunInconclusive(t *testing.T) {
 		if f.Result.Verdict != rundir.Inconclusive || !strings.Contains(strings.Join(f.Result.Reasons, "\n"), want) {
 			t.Errorf("%s: %s %q, want inconclusive and %q", plan, f.Result.Verdict, f.Result.Reasons, want)
 		}
+		if seen := len(f.Evidence.Faults); seen != len(f.Result.Faults) && !strings.HasPrefix(want, rundir.NotInjected) || seen > 0 && strings.HasPrefix(want, rundir.NotInjected) {
+			t.Errorf("%s: checkers see %+v, entered are %+v", plan, f.Evidence.Faults, f.Result.Faults)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -40,7 +41,7 @@ func (c checker) judgeAll(ctx context.Context, all []history.Operation, glimpses
 	work := func() {
 		defer func() {
 			if p := recover(); p != nil {
-				panicked.Store(fmt.Sprint(p))
+				panicked.Store(fmt.Sprintf("%v\n%s", p, debug.Stack()))
 			}
 		}()
 		in := newInterner(len(all))

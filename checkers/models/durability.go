@@ -43,7 +43,8 @@ var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 // reads are read, which return the collection of all values, or the value.
 //
 // An acknowledged mutation belongs to the first crash that began after it had
-// completed. It is *lost* if the key was read after t_r, and
+// completed; of those that began at once, to the one that was healed last. It
+// is *lost* if the key was read after t_r, and
 //
 //   - for collections: no ok read invoked after t_r has it, and all removes of
 //     it that may have happened had completed before it was invoked;
@@ -102,7 +103,9 @@ func durability(e *checkers.Evidence, o DurabilityOptions) judged {
 			crashes = append(crashes, f)
 		}
 	}
-	slices.SortStableFunc(crashes, func(a, b checkers.FaultWindow) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortStableFunc(crashes, func(a, b checkers.FaultWindow) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End))
+	})
 	if len(crashes) == 0 {
 		return unknown("nothing crashed")
 	}
@@ -149,19 +152,27 @@ func durability(e *checkers.Evidence, o DurabilityOptions) judged {
 
 // loss is what one crash cost.
 type loss struct {
-	crash    checkers.FaultWindow
-	lost     []*history.Operation
-	proof    []*history.Operation // a read that shows it, for each
-	survivor []*history.Operation // a later mutation that survived, or nil, for each
-	looked   int
+	crash  checkers.FaultWindow
+	lost   []lostMutation
+	looked int
+}
+
+// lostMutation is a mutation that was lost.
+type lostMutation struct {
+	w *history.Operation
+	// proof are a read that shows it, and who can have set what that returned
+	// if it is not the initial value.
+	proof []*history.Operation
+	// survivor is a later mutation that survived, with a read that has it.
+	survivor, held *history.Operation
 }
 
 func (l *loss) measure(m map[string]float64) {
 	m["rpo_operations"] = max(m["rpo_operations"], float64(len(l.lost)))
 	m["rpo_seconds"] = max(m["rpo_seconds"], l.age().Seconds())
 	n := 0
-	for _, s := range l.survivor {
-		if s != nil {
+	for _, x := range l.lost {
+		if x.survivor != nil {
 			n++
 		}
 	}
@@ -169,27 +180,38 @@ func (l *loss) measure(m map[string]float64) {
 }
 
 func (l *loss) age() (age time.Duration) {
-	for _, w := range l.lost {
-		age = max(age, l.crash.Start-w.Completed)
+	for _, x := range l.lost {
+		age = max(age, l.crash.Start-x.w.Completed)
 	}
 	return age
 }
 
+// judge says of a loss that is too large what shows it, with as many of the lost
+// as are too many.
 func (l *loss) judge(o DurabilityOptions) judged {
 	if len(l.lost) == 0 {
 		return judged{}
 	}
 	say := fmt.Sprintf("%s at %s lost %s, the oldest %s old", l.crash.Fault, history.At(l.crash.Start), plural(len(l.lost), "acknowledged operation"), l.age())
-	for i, s := range l.survivor {
-		if s != nil {
-			return invalid("lost, not a suffix", fmt.Sprintf("%s: %s is gone, and %s, which came after it, is not", say, brought(l.lost[i]), brought(s)), *l.lost[i], *s, *l.proof[i])
+	for _, x := range l.lost {
+		if x.survivor != nil {
+			return invalid("lost, not a suffix", fmt.Sprintf("%s: %s is gone, and %s, which came after it, is not", say, brought(x.w), brought(x.survivor)), operations(x.proof, []*history.Operation{x.w, x.survivor, x.held})...)
 		}
 	}
-	within := (o.Operations > 0 || o.Time > 0) && (o.Operations == 0 || len(l.lost) <= o.Operations) && (o.Time == 0 || l.age() <= o.Time)
-	if within {
+	bounded, old := o.Operations > 0 || o.Time > 0, o.Time > 0 && l.age() > o.Time
+	if bounded && !old && (o.Operations == 0 || len(l.lost) <= o.Operations) {
 		return judged{}
 	}
-	return invalid("lost", say+": "+brought(l.lost[0]).String()+" among them", *l.lost[0], *l.proof[0])
+	slices.SortStableFunc(l.lost, func(a, b lostMutation) int { return cmp.Compare(a.w.Completed, b.w.Completed) })
+	shown := l.lost[:1]
+	if bounded && !old {
+		shown = l.lost[:o.Operations+1]
+	}
+	var evidence []*history.Operation
+	for _, x := range shown {
+		evidence = append(append(evidence, x.w), x.proof...)
+	}
+	return invalid("lost", say+": "+brought(l.lost[0].w).String()+" among them", operations(evidence)...)
 }
 
 // gap is the longest time without an ok completion.

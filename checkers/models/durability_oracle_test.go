@@ -1,8 +1,10 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -16,15 +18,24 @@ import (
 // durabilityOracle follows the definitions of Durability word by word.
 func durabilityOracle(e *checkers.Evidence, o DurabilityOptions) (checkers.Validity, map[string]float64) {
 	m := map[string]float64{}
-	crashes := slices.Clone(e.Faults)
-	slices.SortStableFunc(crashes, func(a, b checkers.FaultWindow) int { return int(a.Start - b.Start) })
+	var crashes []checkers.FaultWindow
+	for _, f := range e.Faults {
+		if f.Kind != "pause" {
+			crashes = append(crashes, f)
+		}
+	}
+	if len(crashes) == 0 {
+		return checkers.Unknown, m
+	}
+	slices.SortFunc(crashes, func(a, b checkers.FaultWindow) int { return cmp.Or(int(a.Start-b.Start), int(a.End-b.End)) })
 	firstCrash := crashes[0].Start
+	m["crashes"], m["availability_gap_seconds"] = float64(len(crashes)), quiet(e.Operations).Seconds()
 	looked, bad := 0, false
 	for i, crash := range crashes {
 		var lost, kept []*history.Operation
 		for j := range e.Operations {
 			w := &e.Operations[j]
-			if !mutation(w) || w.Outcome != history.OK || w.Completed > crash.Start || i > 0 && w.Completed <= crashes[i-1].Start {
+			if !mutation(w) || w.Outcome != history.OK || !belongs(w, crash, crashes) || i > 0 && crashes[i-1].Start == crash.Start && crashes[i-1].End == crash.End {
 				continue
 			}
 			seen, older, told := false, false, false
@@ -34,17 +45,17 @@ func durabilityOracle(e *checkers.Evidence, o DurabilityOptions) (checkers.Valid
 					continue
 				}
 				outdated, known := age(e.Operations, r, w, o.Initial)
-				seen = seen || w.F == Add && holds(r.Output, w.Input)
-				older = older || w.F != Add && known && outdated
-				told = told || w.F == Add || known
+				seen = seen || inserts(w) && holds(r.Output, w.Input)
+				older = older || !inserts(w) && known && outdated
+				told = told || inserts(w) || known
 			}
-			removed := w.F == Add && slices.ContainsFunc(e.Operations, func(r history.Operation) bool {
-				return r.Key == w.Key && r.F == "remove" && r.Outcome != history.Fail && r.Input.Equal(w.Input) && !precedes(&r, w)
+			removed := inserts(w) && slices.ContainsFunc(e.Operations, func(r history.Operation) bool {
+				return r.Key == w.Key && r.F == "remove" && r.Outcome != history.Fail && r.Input.Equal(w.Input) && !over(&r, w)
 			})
 			switch {
 			case !told || removed && !seen:
 				continue
-			case !seen && (w.F == Add || older):
+			case !seen && (inserts(w) || older):
 				lost = append(lost, w)
 			default:
 				kept = append(kept, w)
@@ -54,7 +65,7 @@ func durabilityOracle(e *checkers.Evidence, o DurabilityOptions) (checkers.Valid
 		notPrefix, age := 0, time.Duration(0)
 		for _, w := range lost {
 			age = max(age, crash.Start-w.Completed)
-			if slices.ContainsFunc(kept, func(k *history.Operation) bool { return k.Key == w.Key && precedes(w, k) }) {
+			if slices.ContainsFunc(kept, func(k *history.Operation) bool { return k.Key == w.Key && over(w, k) }) {
 				notPrefix++
 			}
 		}
@@ -67,14 +78,14 @@ func durabilityOracle(e *checkers.Evidence, o DurabilityOptions) (checkers.Valid
 	}
 	for i := range e.Operations {
 		w := &e.Operations[i]
-		if !mutation(w) || w.Outcome != history.Fail || w.F != Add && (left(w).IsNil() || left(w).Equal(o.Initial)) {
+		if !mutation(w) || w.Outcome != history.Fail || !inserts(w) && (left(w).IsNil() || left(w).Equal(o.Initial)) {
 			continue
 		}
 		if slices.ContainsFunc(e.Operations, func(r history.Operation) bool {
-			has := w.F == Add && holds(r.Output, w.Input) || w.F != Add && r.Output.Equal(left(w))
-			return r.Key == w.Key && r.F == Read && r.Outcome == history.OK && has && !precedes(&r, w) &&
+			has := inserts(w) && holds(r.Output, w.Input) || !inserts(w) && r.Output.Equal(left(w))
+			return r.Key == w.Key && r.F == Read && r.Outcome == history.OK && has && !over(&r, w) &&
 				!slices.ContainsFunc(e.Operations, func(x history.Operation) bool {
-					return x.Key == w.Key && mutation(&x) && x.Outcome != history.Fail && left(&x).Equal(left(w)) && !precedes(&r, &x)
+					return x.Key == w.Key && mutation(&x) && x.Outcome != history.Fail && left(&x).Equal(left(w)) && !over(&r, &x)
 				})
 		}) {
 			m["resurrected"]++
@@ -89,8 +100,58 @@ func durabilityOracle(e *checkers.Evidence, o DurabilityOptions) (checkers.Valid
 	return checkers.Valid, m
 }
 
+// belongs reports whether a crash is the first that began after a mutation had
+// completed, and none that began at the same time was healed later.
+func belongs(w *history.Operation, crash checkers.FaultWindow, crashes []checkers.FaultWindow) bool {
+	return w.Completed <= crash.Start && !slices.ContainsFunc(crashes, func(c checkers.FaultWindow) bool {
+		return w.Completed <= c.Start && (c.Start < crash.Start || c.Start == crash.Start && c.End > crash.End)
+	})
+}
+
 func mutation(w *history.Operation) bool {
-	return w.F == Add || w.F == Write || w.F == Delete || w.F == CAS
+	return inserts(w) || w.F == Write || w.F == Delete || w.F == CAS
+}
+
+func inserts(w *history.Operation) bool { return w.F == Add || w.F == Append || w.F == Enqueue }
+
+// over says whether a's completion, if it has one that tells what happened, is
+// among the events before b's invocation.
+func over(a, b *history.Operation) bool {
+	for event := range b.Call {
+		if event == a.Return && (a.Outcome == history.OK || a.Outcome == history.Fail) {
+			return true
+		}
+	}
+	return false
+}
+
+// quiet is the longest time between two ok completions with none in between, or
+// between the last one and the last invocation.
+func quiet(ops []history.Operation) (longest time.Duration) {
+	for _, a := range ops {
+		if a.Outcome != history.OK {
+			continue
+		}
+		next, last := history.Never, a.Completed
+		for _, b := range ops {
+			if last = max(last, b.Invoked); b.Outcome == history.OK && b.Completed > a.Completed {
+				next = min(next, b.Completed)
+			}
+		}
+		if next == history.Never {
+			next = last
+		}
+		longest = max(longest, next-a.Completed)
+	}
+	return longest
+}
+
+// slowest is the 99 % quantile of fewer than a hundred latencies, 0 of none.
+func slowest(latencies []time.Duration) (most time.Duration) {
+	for _, l := range latencies {
+		most = max(most, l)
+	}
+	return most
 }
 
 // left is the value that a mutation leaves.
@@ -107,8 +168,8 @@ func left(w *history.Operation) history.Value {
 func age(ops []history.Operation, r, w *history.Operation, initial history.Value) (outdated, known bool) {
 	outdated, known = true, r.Output.IsNil() || r.Output.Equal(initial)
 	for i := range ops {
-		if x := &ops[i]; x.Key == r.Key && mutation(x) && x.Outcome != history.Fail && left(x).Equal(r.Output) && !precedes(r, x) {
-			outdated, known = outdated && precedes(x, w), true
+		if x := &ops[i]; x.Key == r.Key && mutation(x) && x.Outcome != history.Fail && left(x).Equal(r.Output) && !over(r, x) {
+			outdated, known = outdated && over(x, w), true
 		}
 	}
 	return outdated, known
@@ -144,7 +205,7 @@ func recoveryOracle(ops []history.Operation, crash, firstCrash time.Duration, m 
 				}
 			}
 		}
-		if n > 0 && float64(len(latencies)) >= 0.6*float64(n) && (len(baseline) == 0 || high(latencies) <= 2*high(baseline)) {
+		if n > 0 && float64(len(latencies)) >= 0.6*float64(n) && (len(baseline) == 0 || slowest(latencies) <= 2*slowest(baseline)) {
 			m["rto_steady_seconds"] = max(m["rto_steady_seconds"], (t - crash).Seconds())
 			return
 		}
@@ -152,45 +213,74 @@ func recoveryOracle(ops []history.Operation, crash, firstCrash time.Duration, m 
 	m["never_steady_again"]++
 }
 
-// drawDurable draws a register or a set that crashes; values are seldom unique.
+// drawDurable draws a register or a collection that crashes; values are seldom
+// unique. Some operations never return, and some faults are no crashes.
 func drawDurable(r *rand.Rand) *checkers.Evidence {
-	set := r.IntN(2) == 0
+	collection := r.IntN(2) == 0
 	value := func() history.Value { return history.Int(int64(r.IntN(4))) }
-	e := &checkers.Evidence{Operations: randomOps(r, 3+r.IntN(9), func(r *rand.Rand) history.Operation {
-		o := history.Operation{Key: fmt.Sprint(r.IntN(4) / 3), Outcome: outcome(r)}
-		switch c := r.IntN(8); {
-		case c < 3 && set:
+	n, drawn := 3+r.IntN(9), 0
+	e := &checkers.Evidence{Operations: randomOps(r, n, func(r *rand.Rand) history.Operation {
+		o := history.Operation{Key: fmt.Sprint(r.IntN(6) / 5), Outcome: outcome(r)}
+		drawn++
+		switch c := (r.IntN(14) + 8*(n-drawn)/n) / 2; { // reads come late, mostly
+		case c < 4 && collection:
 			o.F, o.Output = Read, history.List(value(), value())
-		case c < 3:
+		case c < 4:
 			if o.F, o.Output = Read, value(); r.IntN(4) == 0 {
 				o.Output = history.Nil
 			}
-		case c == 3 && set:
+		case c == 4 && collection:
 			o.F, o.Input = "remove", value()
-		case c == 3 && r.IntN(2) == 0:
+		case c == 4 && r.IntN(2) == 0:
 			o.F = Delete
-		case c == 3:
+		case c == 4:
 			o.F, o.Input = CAS, history.List(value(), value())
-		case set:
-			o.F, o.Input = Add, value()
+		case collection:
+			o.F, o.Input = []string{Add, Append, Enqueue}[r.IntN(3)], value()
 		default:
 			o.F, o.Input = Write, value()
 		}
 		return o
 	})}
+	for i := range e.Operations {
+		if o := &e.Operations[i]; o.Outcome == history.Info && r.IntN(2) == 0 {
+			o.Return = -1
+		}
+	}
 	end := e.Operations[len(e.Operations)-1].Invoked
-	for range 1 + r.IntN(2) {
-		at := time.Duration(r.Int64N(int64(end)*3/4 + 2))
-		e.Faults = append(e.Faults, checkers.FaultWindow{Fault: "kill(n1)", Kind: "kill", Start: at, End: at + time.Duration(r.IntN(3))*time.Millisecond})
+	for range 1 + r.IntN(3) {
+		at := time.Duration(int64(end)/8+r.Int64N(int64(end)*5/8+2)) / time.Millisecond * time.Millisecond
+		kind := []string{"kill", "kill", "power-loss", "crash", "reboot", "pause"}[r.IntN(6)]
+		e.Faults = append(e.Faults, checkers.FaultWindow{Fault: kind + "(n1)", Kind: kind, Start: at, End: at + time.Duration(r.IntN(3))*time.Millisecond})
 	}
 	return e
+}
+
+// disguised is the same at another time, by other processes on other keys, with
+// faults in another order and one more that is no crash.
+func disguised(e *checkers.Evidence, r *rand.Rand) *checkers.Evidence {
+	d := &checkers.Evidence{Operations: slices.Clone(e.Operations), Faults: slices.Clone(e.Faults)}
+	later := time.Duration(r.IntN(1000)) * time.Second
+	for i := range d.Operations {
+		o := &d.Operations[i]
+		o.Process, o.Key, o.Invoked = 100-o.Process, "key "+o.Key, o.Invoked+later
+		if o.Completed != history.Never {
+			o.Completed += later
+		}
+	}
+	d.Faults = append(d.Faults, checkers.FaultWindow{Fault: "pause(n1)", Kind: "pause", End: history.Never - later})
+	for i := range d.Faults {
+		d.Faults[i].Start, d.Faults[i].End = d.Faults[i].Start+later, d.Faults[i].End+later
+	}
+	r.Shuffle(len(d.Faults), func(i, j int) { d.Faults[i], d.Faults[j] = d.Faults[j], d.Faults[i] })
+	return d
 }
 
 func TestDurabilityAgreesWithItsDefinitionOnRandomHistories(t *testing.T) {
 	t.Parallel()
 	r := trials.Rand(41, 5)
 	counts := map[checkers.Validity]int{}
-	for range trials.Rounds(100_000) {
+	for round := range trials.Rounds(100_000) {
 		e := drawDurable(r)
 		o := DurabilityOptions{Operations: r.IntN(3), Time: time.Duration(r.IntN(3)) * 2 * time.Millisecond, Window: 10 * time.Millisecond, Share: 0.6, Factor: 2}
 		if r.IntN(2) == 0 {
@@ -202,10 +292,25 @@ func TestDurabilityAgreesWithItsDefinitionOnRandomHistories(t *testing.T) {
 		if got.Verdict != want {
 			t.Fatalf("%s (%s), by the definition %s\n%v\n%s", got.Verdict, got.Reason, want, e.Faults, show(e.Operations))
 		}
-		for _, name := range []string{"rpo_operations", "rpo_seconds", "not_prefix", "resurrected", "rto_first_seconds", "rto_steady_seconds", "never_served_again", "never_steady_again"} {
-			if got.Measures[name] != m[name] {
-				t.Fatalf("%s is %v, by the definition %v\n%v\n%s", name, got.Measures[name], m[name], e.Faults, show(e.Operations))
+		for _, measures := range []map[string]float64{got.Measures, m} {
+			for name := range measures {
+				if got.Measures[name] != m[name] {
+					t.Fatalf("%s is %v, by the definition %v\n%v\n%s", name, got.Measures[name], m[name], e.Faults, show(e.Operations))
+				}
 			}
+		}
+		if round%8 == 0 {
+			again := Durability(o).Check(context.Background(), disguised(e, r))
+			if again.Verdict != want || !maps.Equal(again.Measures, got.Measures) {
+				t.Fatalf("later, by others and with faults in another order: %s %v, before %s %v\n%v\n%s", again.Verdict, again.Measures, want, got.Measures, e.Faults, show(e.Operations))
+			}
+		}
+		if got.Witness == nil {
+			continue
+		}
+		witness := &checkers.Evidence{Operations: got.Witness.Operations, Faults: e.Faults}
+		if again, _ := durabilityOracle(witness, o); again != checkers.Invalid {
+			t.Fatalf("the definition says %s of the witness (%s) with %+v\n%v\n%s\nof\n%s", again, got.Reason, o, e.Faults, show(witness.Operations), show(e.Operations))
 		}
 	}
 	t.Logf("%v", counts)

@@ -196,8 +196,12 @@ func (s *survey) empty(v history.Value) bool { return v.IsNil() || v.Equal(s.ini
 // losses adds what each crash cost; crashes are in order of their start. A
 // mutation belongs to the first that began after it had completed.
 func (s *survey) losses(crashes []loss) {
-	kept := make([][]*history.Operation, len(crashes))
-	gone := make([][]*history.Operation, len(crashes))
+	type survivor struct{ w, held *history.Operation }
+	kept := make([][]survivor, len(crashes))
+	gone := make([]int, len(crashes)) // first of this key
+	for c := range crashes {
+		gone[c] = len(crashes[c].lost)
+	}
 	for i, w := range s.mutations {
 		c := sort.Search(len(crashes), func(c int) bool { return crashes[c].crash.Start >= w.Completed })
 		if w.Outcome != history.OK || c == len(crashes) {
@@ -209,22 +213,29 @@ func (s *survey) losses(crashes []loss) {
 			continue
 		}
 		if l.looked++; lost {
-			gone[c] = append(gone[c], w)
-			l.proof = append(l.proof, proof)
+			l.lost = append(l.lost, lostMutation{w: w, proof: s.setter(proof)})
 		} else {
-			kept[c] = append(kept[c], w)
+			kept[c] = append(kept[c], survivor{w, proof})
 		}
 	}
 	for c := range crashes {
-		l := &crashes[c]
-		for _, w := range gone[c] {
-			var survivor *history.Operation
-			if at := sort.Search(len(kept[c]), func(i int) bool { return precedes(w, kept[c][i]) }); at < len(kept[c]) {
-				survivor = kept[c][at]
+		for i := range crashes[c].lost[gone[c]:] {
+			x := &crashes[c].lost[gone[c]+i]
+			if at := sort.Search(len(kept[c]), func(i int) bool { return precedes(x.w, kept[c][i].w) }); at < len(kept[c]) {
+				x.survivor, x.held = kept[c][at].w, kept[c][at].held
 			}
-			l.lost, l.survivor = append(l.lost, w), append(l.survivor, survivor)
 		}
 	}
+}
+
+// setter returns a read, and of a register the first that can have set what it
+// returned, if anybody can have.
+func (s *survey) setter(read *history.Operation) []*history.Operation {
+	if n, ok := s.values.find(read.Output); ok && s.register && len(s.facts[n].setters) > 0 && s.facts[n].setters[0] < read.Return {
+		call := s.facts[n].setters[0]
+		return []*history.Operation{read, s.mutations[sort.Search(len(s.mutations), func(i int) bool { return s.mutations[i].Call >= call })]}
+	}
+	return []*history.Operation{read}
 }
 
 // after is the first read that was invoked later than some time.

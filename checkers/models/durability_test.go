@@ -166,3 +166,44 @@ func TestDurabilityPassesOverTimeInWhichNothingWasInvoked(t *testing.T) {
 		t.Errorf("%s (%s) %v", v.Verdict, v.Reason, v.Measures)
 	}
 }
+
+func TestOfCrashesThatBeganAtOnceTheOneHealedLastCounts(t *testing.T) {
+	crash := func(until int64) checkers.FaultWindow {
+		return checkers.FaultWindow{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: time.Duration(until) * time.Millisecond}
+	}
+	e := &checkers.Evidence{Operations: []history.Operation{
+		done(Add, history.Int(1), history.Nil, 0, 0), done(Read, history.Nil, history.List(), 6, 0), done(Read, history.Nil, history.List(history.Int(1)), 9, 0),
+	}}
+	for _, until := range [][2]int64{{500, 700}, {700, 500}} {
+		e.Faults = []checkers.FaultWindow{crash(until[0]), crash(until[1])}
+		if v := Durability(DurabilityOptions{}).Check(context.Background(), e); v.Verdict != checkers.Valid {
+			t.Errorf("healed at %v: %s (%s), want valid", until, v.Verdict, v.Reason)
+		}
+		e.Faults = []checkers.FaultWindow{crash(until[0] + 300), crash(until[1] + 300)}
+		if v := Durability(DurabilityOptions{}).Check(context.Background(), e); v.Verdict != checkers.Unknown {
+			t.Errorf("healed at %v + 300: %s (%s), want unknown: nothing was read after both", until, v.Verdict, v.Reason)
+		}
+	}
+}
+
+func TestWitnessOfALossShowsAsManyAsAreTooManyAndWhoWroteWhatWasRead(t *testing.T) {
+	n := history.Int
+	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
+	ops := []history.Operation{
+		done(Write, n(1), n(1), 0, 0), done(Write, n(2), n(2), 1, 0), done(Write, n(3), n(3), 2, 0), done(Write, n(4), n(4), 3, 0), done(Read, history.Nil, n(1), 9, 0),
+	}
+	for _, c := range []struct {
+		o    DurabilityOptions
+		want int // operations: the lost, the read, and the write of what it returned
+	}{{DurabilityOptions{}, 3}, {DurabilityOptions{Operations: 1}, 4}, {DurabilityOptions{Operations: 2}, 5}, {DurabilityOptions{Operations: 2, Time: 240 * time.Millisecond}, 3}} {
+		v := Durability(c.o).Check(context.Background(), &checkers.Evidence{Faults: crash, Operations: ops})
+		if v.Verdict != checkers.Invalid || len(v.Witness.Operations) != c.want {
+			t.Errorf("%+v: %s (%s) %+v, want %d operations", c.o, v.Verdict, v.Reason, v.Witness, c.want)
+			continue
+		}
+		again := Durability(c.o).Check(context.Background(), &checkers.Evidence{Faults: crash, Operations: v.Witness.Operations})
+		if again.Verdict != checkers.Invalid {
+			t.Errorf("%+v: the witness alone is %s (%s)", c.o, again.Verdict, again.Reason)
+		}
+	}
+}

@@ -29,11 +29,9 @@ func (d *Dir) WriteFinal(f checkers.Final) error {
 	return d.writeJSON(filepath.Join(nodesFolder, f.Node, finalFile), f)
 }
 
-// WriteFindings keeps what was found inside the system under test.
+// WriteFindings keeps what was found inside the system under test; nil if
+// nothing watched it.
 func (d *Dir) WriteFindings(f []node.Finding) error {
-	if f == nil {
-		f = []node.Finding{}
-	}
 	return d.writeJSON(FindingsFile, f)
 }
 
@@ -217,11 +215,14 @@ func Phases(events []history.Event) []checkers.Phase {
 	return phases
 }
 
-// Windows turns the faults of a ledger into what checkers see. Faults that
-// were not healed last until end.
+// Windows turns the faults of a ledger into what checkers see: all but those
+// that were never tried. Faults that were not healed last until end.
 func Windows(faults []Fault, end time.Duration) []checkers.FaultWindow {
 	var windows []checkers.FaultWindow
 	for _, f := range faults {
+		if strings.HasPrefix(f.Error, NotInjected) {
+			continue
+		}
 		w := checkers.FaultWindow{Fault: f.Fault, Kind: f.Kind, Nodes: f.Nodes, Start: f.At, End: f.HealedAt, Bit: f.Bit}
 		if f.HealedAt < 0 {
 			w.End = max(end, f.At)

@@ -78,6 +78,9 @@ type Fault struct {
 	Error string `json:"error,omitempty"`
 }
 
+// NotInjected begins the error of a fault that was planned and never tried.
+const NotInjected = "not injected: "
+
 // Phase is a phase of the run.
 type Phase struct {
 	Name  string        `json:"name"`

@@ -198,6 +198,15 @@ func TestMonitorsSeeFactsAndTheirErrorsAreFindings(t *testing.T) {
 			t.Error(f)
 		}
 	})
+	loop := send(300)
+	loop.request = func(*counter, node.RequestID, node.Request) bool { panic("the program gave up") }
+	must(t, loop, Options{Findings: 1}, func(ctx context.Context, w *world) {
+		_, _ = w.Network("c").Call(ctx, "n3", get, time.Second)
+		_ = w.Sleep(ctx, 1400*time.Millisecond)
+		if f := w.Findings(); len(f) != 2 || f[0].Invariant != "panic" || f[1].Invariant != "ceiling" {
+			t.Errorf("the first of each kind is kept beyond the bound: %+v", f)
+		}
+	})
 	err := simulate(t, send(10_000), Options{}, func(ctx context.Context, w *world) error { return w.Sleep(ctx, 10*time.Second) })
 	contains(t, err, "a monitor panicked", "a monitor's own bug")
 }

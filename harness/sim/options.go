@@ -31,7 +31,7 @@ type Options struct {
 	// stands for 256 KiB, a negative number keeps nothing.
 	LogBytes int
 	// Findings bounds the findings that are kept, from the first on; 0
-	// stands for 100.
+	// stands for 100. The first of each invariant is kept beyond it.
 	Findings int
 	// Record bounds the events that nodes record of themselves; 0 stands for
 	// 4 million. A record that exceeds it is incomplete, and says so.

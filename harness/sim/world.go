@@ -226,10 +226,12 @@ func (w *world) machine(name string) (*machine, error) {
 	return w.nodes[i], nil
 }
 
-// found keeps a finding, as long as there is room.
+// found keeps a finding, as long as there is room or it is the first of its
+// kind: a crash loop must not hide what an invariant found.
 func (w *world) found(n *machine, invariant, text string) {
 	n.log.printf(w.now, "!!! %s: %s", invariant, text)
-	if len(w.findings) < w.options.Findings {
+	same := func(f node.Finding) bool { return f.Invariant == invariant }
+	if len(w.findings) < w.options.Findings || !slices.ContainsFunc(w.findings, same) {
 		w.findings = append(w.findings, node.Finding{At: w.Now(), Node: n.name, Invariant: invariant, Text: text})
 	}
 }

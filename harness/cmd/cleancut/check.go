@@ -168,28 +168,32 @@ func (f *checkFlags) checkHistory(cmd *cobra.Command, path string) error {
 	case err != nil:
 		return usage(err)
 	}
-	var result *rundir.Result
+	result, err := f.judged(cmd.Context(), path, checker, func() (*rundir.Result, error) { return f.stream(cmd.Context(), path, o) })
+	if err != nil {
+		return usage(err)
+	}
+	return f.conclude(cmd, path, result)
+}
+
+// judged judges a history while it is read if it is too large to be held, and
+// once it is held if it is not, or if streaming has not decided it.
+func (f *checkFlags) judged(ctx context.Context, path string, c checkers.Checker, stream func() (*rundir.Result, error)) (streamed *rundir.Result, err error) {
 	if f.streams(path) && f.large(path) {
-		result, err = f.stream(cmd.Context(), path, o)
-		if err != nil {
-			return usage(err)
-		}
-		if result.Verdict != rundir.Inconclusive {
-			return f.conclude(cmd, path, result)
+		streamed, err = stream()
+		if err != nil || streamed.Verdict != rundir.Inconclusive {
+			return streamed, err
 		}
 	}
 	h, err := load(path, loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, memory: f.memory})
 	switch {
 	case err == nil:
-		result = judgeHistory(cmd.Context(), h, checker, checkers.Options{Timeout: f.timeout, Memory: true})
+		return judgeHistory(ctx, h, c, checkers.Options{Timeout: f.timeout, Memory: true}), nil
+	case errors.Is(err, edn.ErrTooLarge) && streamed != nil:
+		return streamed, nil
 	case errors.Is(err, edn.ErrTooLarge) && f.streams(path):
-		if result, err = f.stream(cmd.Context(), path, o); err != nil {
-			return usage(err)
-		}
-	default:
-		return usage(err)
+		return stream()
 	}
-	return f.conclude(cmd, path, result)
+	return nil, err
 }
 
 // conclude prints the result of a history.

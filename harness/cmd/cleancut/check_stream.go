@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/checkers/linear"
@@ -57,27 +56,32 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	result := &rundir.Result{Version: harness.Version(), Measures: map[string]float64{}}
-	if f.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.timeout)
-		defer cancel()
+	type end struct {
+		operations rundir.Operations
+		err        error
 	}
-	var v checkers.Verdict
-	grown := checkers.HeapGrowth(func() {
-		begun := time.Now()
-		v, err = streamEvents(ctx, r, s, &result.Operations)
-		v.Seconds = time.Since(begun).Seconds()
+	ended := make(chan end, 1)
+	streaming := checkers.Func(linear.Name, func(ctx context.Context, _ *checkers.Evidence) checkers.Verdict {
+		var x end
+		var v checkers.Verdict
+		v, x.err = streamEvents(ctx, r, s, &x.operations)
+		ended <- x
+		return v
 	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: as %s: %w", path, formatJSONL, err)
+	verdicts := checkers.Check(ctx, &checkers.Evidence{}, []checkers.Checker{streaming}, checkers.Options{Timeout: f.timeout, Memory: true})
+	result := &rundir.Result{
+		Version: harness.Version(), Measures: map[string]float64{},
+		Checkers: verdicts, Verdict: outcomeOf(checkers.Merge(verdicts)),
 	}
-	v.Checker, v.Memory = linear.Name, &grown
-	result.Checkers = []checkers.Verdict{v}
-	result.Verdict = map[checkers.Validity]rundir.Outcome{
-		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,
-	}[v.Verdict]
-	result.Reasons = []string{v.Reason, "the history does not fit into the memory allowed: it was judged while it was read"}
+	select {
+	case x := <-ended:
+		if x.err != nil {
+			return nil, fmt.Errorf("%s: as %s: %w", path, formatJSONL, x.err)
+		}
+		result.Operations = x.operations
+	default: // it panicked, or is out of time and still at it
+	}
+	result.Reasons = []string{verdicts[0].Reason, "the history does not fit into the memory allowed: it was judged while it was read"}
 	return result, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/cleancut/cleancut/harness/rundir"
 )
 
 // TestALongHistoryIsJudgedWhileItIsRead judges histories that do
@@ -131,6 +133,28 @@ func TestALongHistoryIsJudgedWhileItIsRead(t *testing.T) {
 		got := cleancut(t, append([]string{"check"}, strings.Split(c.args, " ")...)...)
 		if got.code != c.code || !strings.Contains(got.out, c.want) {
 			t.Errorf("%s: exit code %d, %s%s; want %d and %q", c.args, got.code, got.out, got.err, c.code, c.want)
+		}
+	}
+}
+
+func TestWhatStreamingCouldNotDecideIsNotStreamedAgain(t *testing.T) {
+	t.Chdir(t.TempDir())
+	line := `{"index":%d,"time":0,"type":"invoke","process":%d,"f":"write","value":1}` + "\n"
+	var text strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&text, line, i, i)
+	}
+	if err := os.WriteFile("h.jsonl", []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, verdict := range []rundir.Outcome{rundir.Inconclusive, rundir.Invalid} {
+		f, times := &checkFlags{workload: "register", memory: 1000}, 0
+		got, err := f.judged(t.Context(), "h.jsonl", nil, func() (*rundir.Result, error) {
+			times++
+			return &rundir.Result{Verdict: verdict}, nil
+		})
+		if err != nil || got.Verdict != verdict || times != 1 {
+			t.Errorf("%s: streamed %d times, then %+v, %v", verdict, times, got, err)
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
@@ -177,10 +176,7 @@ func readJSONL(r io.Reader, memory int64) ([]history.Event, error) {
 		case err != nil:
 			return nil, err
 		}
-		// What an event points to is no longer than twice its line, mostly
-		// much shorter.
-		left -= int64(unsafe.Sizeof(e)) + int64(len(e.Error)) + edn.Size(e.Value)
-		if left < 0 {
+		if left -= edn.EventSize(&e); left < 0 {
 			return nil, fmt.Errorf("%w: %d bytes after %d events; allow more by --memory or cut the history", edn.ErrTooLarge, memory, len(events))
 		}
 		events = append(events, e)

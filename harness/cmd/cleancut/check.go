@@ -221,6 +221,9 @@ func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers
 	if h.format != formatJSONL && looksIndependent(h.evidence.Operations) {
 		r.Reasons = append(r.Reasons, "all values look like [key value], and were taken for values: --independent takes them apart")
 	}
+	if n := h.summary.Raised; n > 0 {
+		r.Reasons = append(r.Reasons, fmt.Sprintf("%d times went backwards, and were taken for that of the event before: the order of the events counts", n))
+	}
 	if n := h.summary.Renumbered; n > 0 {
 		r.Reasons = append(r.Reasons, fmt.Sprintf("%d times a process went on after an operation of unknown outcome, or with one open: it was taken for a new process", n))
 	}

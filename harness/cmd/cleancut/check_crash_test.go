@@ -68,6 +68,8 @@ func TestModelsOfCrashesAndLogsAreJudgedFromBothFormats(t *testing.T) {
 		{"calm", "durable-linearizable", exitValid, "with 0 crashes"},
 		{"calm", "buffered-durable-linearizable", exitInconclusive, "the whole system never crashed"},
 		{"lost", "durable-linearizable", exitInvalid, "cannot be linearized"},
+		{"lost", "durable", exitInvalid, "lost 1 acknowledged operation"},
+		{"late", "durable", exitValid, "1 crash fault lost at most 0 acknowledged operations each"},
 		{"lost", "buffered-durable-linearizable", exitValid, "1 acknowledged operations need not have survived"},
 		{"half", "buffered-durable-linearizable", exitInvalid, "from what must have survived"}, // 2 was written after 1, and survived
 	} {

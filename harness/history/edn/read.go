@@ -58,6 +58,7 @@ type builder struct {
 	last     time.Duration
 	nemesis  string                   // what the nemesis has begun, "" if nothing
 	begun    moment                   // when it had
+	killed   bool                     // nodes were killed, and not started since
 	begins   map[int64]moment         // index of the event of a fault → when it had begun
 	keys     map[string]history.Value // printed key → key
 	sequence byte                     // closing bracket of the history, 0 if one operation a line
@@ -380,10 +381,16 @@ func (b *builder) fault(e *history.Event, o *operation) bool {
 	b.nemesis = ""
 	b.begins[e.Index] = b.begun
 	e.Kind = history.FaultStart
+	if strings.HasPrefix(o.f, "kill") || strings.HasPrefix(o.f, "crash") {
+		b.killed = true
+	}
 	for _, w := range []string{"stop", "heal", "resume", "end", "reset", "recover", "repair"} {
 		if strings.HasPrefix(o.f, w) {
 			e.Kind = history.FaultEnd
 		}
+	}
+	if b.killed && o.f == "start" { // what was killed; else it begins whatever stop ends
+		e.Kind, b.killed = history.FaultEnd, false
 	}
 	if nodes, ok := texts(o.value); ok {
 		e.Nodes = nodes

@@ -105,7 +105,7 @@ func bank(ops []history.Operation, options BankOptions) judged {
 	case reads == 0:
 		return with(unknown("the accounts were never read"), m)
 	}
-	return with(valid("all %s sum up to %d", plural(reads, "read"), total), m)
+	return with(valid("%s summed up to %d", every(reads, "read"), total), m)
 }
 
 // sum adds the balances, or says why it cannot: which one is nil, or is no

@@ -101,7 +101,7 @@ func counterBounds(ops []history.Operation, initial int64) judged {
 		}
 		return with(invalid("out of bounds", fmt.Sprintf("a read returned %s, which is "+side, wrong.Output, bound), certainAdds(ops, wrong, initial, tooLow)...), m)
 	}
-	return with(valid("all %s lie within their bounds, which is necessary and not sufficient", plural(len(reads), "read")), m)
+	return with(valid("%s kept to the bounds, which is necessary and not sufficient", every(len(reads), "read")), m)
 }
 
 // certainAdds are the read and, one after the other until they contradict it,
@@ -176,7 +176,7 @@ func finalCounter(ctx context.Context, ops []history.Operation, initial int64) j
 	if final == 0 {
 		return unknown("the counter was not read after all adds were over")
 	}
-	return valid("all %s return a possible sum", plural(final, "final read"))
+	return valid("%s returned a possible sum", every(final, "final read"))
 }
 
 // Bounds of the sums that are enumerated, and of the additions that it takes.

@@ -42,7 +42,7 @@ func FinalRegisters(initial history.Value) checkers.Checker {
 		if final == 0 {
 			return unknown("nothing was read after all writes were over")
 		}
-		return valid("%s agree, and are of writes that nothing replaced", plural(final, "final read"))
+		return valid("%s returned what nothing had replaced, and none contradicts another", every(final, "final read"))
 	})
 }
 

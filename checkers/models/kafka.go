@@ -42,7 +42,7 @@ import (
 // a consumer that was rebalanced without assign or subscribe may show skips.
 func Kafka() checkers.Checker {
 	return judge("kafka", "offsets", func(_ context.Context, ops []history.Operation) judged {
-		return knowing(kafka, "send", "poll", Txn, "assign", "subscribe", "crash", "debug-topic-partitions")(ops)
+		return perKey(ops, knowing(kafka, "send", "poll", Txn, "assign", "subscribe", "crash", "debug-topic-partitions"))
 	})
 }
 

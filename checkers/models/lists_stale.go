@@ -65,7 +65,7 @@ func (b *listReader) staleness(ctx context.Context, o StalenessOptions) judged {
 		summary := fmt.Sprintf("a read returned a list that is at least %s behind; %d are allowed", plural(farthest.versions, "version"), o.Versions)
 		return with(invalid("too stale", summary, of[last].behind(reads[last], o.Versions+1)...), m)
 	}
-	return with(valid("of %s %.0f were stale, by up to %s and %s", plural(len(lags), "read"), m["stale"], oldest.age, plural(farthest.versions, "version")), m)
+	return with(valid("%.0f of %s stale, by up to %s and %s", m["stale"], plural(len(lags), "read"), oldest.age, plural(farthest.versions, "version")), m)
 }
 
 // growing is the list of one key, as the longest read shows it.
@@ -216,7 +216,7 @@ func FinalLists() checkers.Checker {
 		if final == 0 {
 			return unknown("nothing was read after all appends were over")
 		}
-		return valid("%s agree, and have all that was acknowledged", plural(final, "final read"))
+		return valid("%s had all that was acknowledged, and none contradicts another", every(final, "final read"))
 	})
 }
 

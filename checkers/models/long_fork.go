@@ -21,10 +21,11 @@ import (
 //
 // If a key is written twice, read with two values, or read twice by one
 // transaction, the verdict is unknown: the reasoning does not hold. Reads of different groups of keys are not
-// compared. O(r·log r) set operations for r reads. It does not check real-time
+// compared. O(r·log r) set operations for r reads. Keys of the history, each with
+// transactions of its own, are judged alone. It does not check real-time
 // order, nor that anything is read at all.
 func LongFork() checkers.Checker {
-	return judge("long-fork", "chains of reads", func(_ context.Context, ops []history.Operation) judged { return longFork(ops) })
+	return judge("long-fork", "chains of reads", func(_ context.Context, ops []history.Operation) judged { return perKey(ops, longFork) })
 }
 
 // forkRead is a read transaction.

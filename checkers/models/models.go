@@ -168,6 +168,14 @@ func plural(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
+// every is "the only thing", "all 3 things", or "all 0 things".
+func every(n int, thing string) string {
+	if n == 1 {
+		return "the only " + thing
+	}
+	return "all " + plural(n, thing)
+}
+
 // knowing makes unknown what f would judge of a key on which something was done
 // that it does not know, and which may have changed what it judges.
 func knowing(f func(ops []history.Operation) judged, functions ...string) func(ops []history.Operation) judged {
@@ -209,6 +217,9 @@ func perKey(ops []history.Operation, f func(ops []history.Operation) judged) jud
 				merged.Reason = "key " + key + ": " + v.Reason
 			}
 		}
+	}
+	if merged.Verdict == checkers.Valid && len(keys) > 1 {
+		merged.Reason = fmt.Sprintf("each of %d keys is valid; for one, %s", len(keys), merged.Reason)
 	}
 	return merged
 }

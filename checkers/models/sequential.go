@@ -38,11 +38,11 @@ func (s *sessions) sequential(ctx context.Context) judged {
 	}
 	switch done, inTime := newReplay(f).run(ctx); {
 	case !inTime:
-		return unknown("time ran out while an order of all %s was built", plural(len(s.ops), "operation"))
+		return unknown("time ran out while an order of %s was built", every(len(s.ops), "operation"))
 	case !done:
-		return unknown("nothing contradicts an order of all %s, but none was found: without the order of writes this is NP-complete", plural(len(s.ops), "operation"))
+		return unknown("nothing contradicts an order of %s, but none was found: without the order of writes this is NP-complete", every(len(s.ops), "operation"))
 	}
-	return valid("an order of all %s explains all reads", plural(len(s.ops), "operation"))
+	return valid("an order of %s explains all reads", every(len(s.ops), "operation"))
 }
 
 // saturation applies rules until nothing new follows.

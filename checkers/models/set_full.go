@@ -24,9 +24,10 @@ import (
 //     than it was known;
 //   - it is *never read* otherwise: no read can tell.
 //
-// A lost element is invalid. So are, beyond Jepsen, an element that nobody
-// tried to add, one whose add failed, and one that a read has twice. No stable
-// element at all is unknown. A stable element is *stale* if it was absent from
+// A lost element is invalid. So are, beyond Jepsen, an element that nobody had
+// tried to add when a read that has it was over, one of which only adds that
+// failed had begun, and one that a read has twice. An add that failed may be
+// tried again. No stable element at all is unknown. A stable element is *stale* if it was absent from
 // a read that began after it was known; that is invalid if linearizable is
 // set, and otherwise a measure, together with the quantiles of the time from
 // known to stable (stable_latency_…_ms) and from known to lost.
@@ -44,7 +45,8 @@ func SetFull(linearizable bool) checkers.Checker {
 // element is the timeline of one element.
 type element struct {
 	value   history.Value
-	add     *history.Operation
+	add     *history.Operation // the one that did not fail, nil if all did
+	failed  *history.Operation // the first to be invoked of those that did, nil if none
 	known   *history.Operation // the add or the read that first proved it
 	knownAt int64              // index of its completion
 	present *history.Operation // last to be invoked of the reads that have it
@@ -74,8 +76,8 @@ func setFull(ops []history.Operation, linearizable bool) judged {
 			if !ok {
 				return invalid("phantom", fmt.Sprintf("a read has %s, which nobody tried to add", v), *o)
 			}
-			if add := elements[id].add; add.Outcome == history.Fail {
-				return invalid("aborted read", fmt.Sprintf("a read has %s, whose add failed", v), *o, *add)
+			if bad := elements[id].unborn(o); bad.Verdict != "" {
+				return bad
 			}
 			r.ids = append(r.ids, id)
 		}
@@ -95,9 +97,21 @@ func setFull(ops []history.Operation, linearizable bool) judged {
 	return concludeSet(elements, linearizable)
 }
 
-// setAdds makes the elements. The add that counts for a value added several
-// times is the last one, as in Jepsen; but none of several may have failed
-// while another did not.
+// unborn judges that an element can be there when a read of it is over.
+func (e *element) unborn(read *history.Operation) judged {
+	switch {
+	case e.add != nil && e.add.Call < read.Return:
+		return judged{}
+	case e.failed != nil && e.failed.Call < read.Return:
+		return invalid("aborted read", fmt.Sprintf("a read has %s, whose add failed", e.value), *read, *e.failed)
+	case e.add != nil:
+		return invalid("phantom", fmt.Sprintf("a read has %s, which nobody had tried to add by then", e.value), *read, *e.add)
+	}
+	return invalid("phantom", fmt.Sprintf("a read has %s, which nobody had tried to add by then", e.value), *read, *e.failed)
+}
+
+// setAdds makes the elements. Of those added several times all adds but one must
+// have failed.
 func setAdds(in *interner, ops []history.Operation) ([]element, judged) {
 	var elements []element
 	for i := range ops {
@@ -106,14 +120,22 @@ func setAdds(in *interner, ops []history.Operation) ([]element, judged) {
 			continue
 		}
 		id := in.id(o.Input)
-		if id < len(elements) {
-			return nil, unknown("%s is added twice; elements must be unique to be followed", o.Input)
+		if id == len(elements) {
+			elements = append(elements, element{value: o.Input, knownAt: never})
 		}
-		e := element{value: o.Input, add: o, knownAt: never}
+		e := &elements[id]
+		switch {
+		case o.Outcome == history.Fail && e.failed == nil:
+			e.failed = o
+		case o.Outcome == history.Fail:
+		case e.add != nil:
+			return nil, unknown("%s is added twice; elements must be unique to be followed", o.Input)
+		default:
+			e.add = o
+		}
 		if o.Outcome == history.OK {
 			e.known, e.knownAt = o, o.Return
 		}
-		elements = append(elements, e)
 	}
 	return elements, judged{}
 }
@@ -139,10 +161,15 @@ func presences(elements []element, reads []setRead) {
 // paid for by the element's being in the read.
 func absences(elements []element, reads []setRead) {
 	slices.SortFunc(reads, func(a, b setRead) int { return cmp.Compare(b.op.Call, a.op.Call) })
-	open := make([]int, len(elements)) // in order of the add's invocation
-	next := make([]int, len(elements)+1)
+	var open []int // in order of the add's invocation
+	for i := range elements {
+		if elements[i].add != nil {
+			open = append(open, i)
+		}
+	}
+	next := make([]int, len(open)+1)
 	for i := range open {
-		open[i], next[i+1] = i, i+1
+		next[i+1] = i + 1
 	}
 	slices.SortFunc(open, func(a, b int) int { return cmp.Compare(elements[a].add.Call, elements[b].add.Call) })
 	has := make([]int, len(elements)) // the number of the last read that has it, from 1

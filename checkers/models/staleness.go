@@ -70,7 +70,7 @@ func staleness(ops []history.Operation, o StalenessOptions) judged {
 	case o.Versions > 0 && farthest.versions > o.Versions:
 		return with(farthest.witness(ops, o.Versions+1, fmt.Sprintf("a read returned %s, which is at least %s behind; %d are allowed", found(farthest.read), plural(farthest.versions, "version"), o.Versions)), m)
 	}
-	return with(valid("of %s %.0f were stale, by up to %s and %s", plural(len(lags), "read"), m["stale"], oldest.age, plural(farthest.versions, "version")), m)
+	return with(valid("%.0f of %s stale, by up to %s and %s", m["stale"], plural(len(lags), "read"), oldest.age, plural(farthest.versions, "version")), m)
 }
 
 // measured tells how stale the reads are, and which are most.

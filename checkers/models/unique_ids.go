@@ -52,5 +52,5 @@ func uniqueIDs(ops []history.Operation) judged {
 	case acked == 0:
 		return with(unknown("no identifier was given out"), m)
 	}
-	return with(valid("all %s differ", plural(acked, "identifier")), m)
+	return with(valid("%s, none given out twice", plural(acked, "identifier")), m)
 }

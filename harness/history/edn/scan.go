@@ -340,7 +340,7 @@ func (s *scanner) atom(c byte) (history.Value, error) {
 	case t == "false":
 		return history.Bool(false), nil
 	case c >= '0' && c <= '9' || (c == '-' || c == '+') && len(t) > 1 && t[1] >= '0' && t[1] <= '9':
-		if digits := strings.TrimLeft(t, "+-"); s.json && !json.Valid([]byte(t)) || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		if s.json && !json.Valid([]byte(t)) || ambiguous(strings.TrimLeft(t, "+-")) {
 			return history.Nil, fmt.Errorf("%q is not a number; expected one without a plus or a leading zero", clip(t))
 		}
 		return number(t)
@@ -353,6 +353,12 @@ func (s *scanner) atom(c byte) (history.Value, error) {
 		return history.Keyword(t[1:]), nil
 	}
 	return history.String(t), nil
+}
+
+// ambiguous reports whether digits have a leading zero that makes an octal number
+// of them for Clojure, and another one for most others.
+func ambiguous(t string) bool {
+	return len(t) > 1 && t[0] == '0' && t[1] >= '0' && t[1] <= '9' && strings.Trim(t, "0") != ""
 }
 
 // maxDigits bounds the digits of a number.

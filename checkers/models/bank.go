@@ -47,7 +47,7 @@ func snapshotOf(v history.Value) (s snapshot, ok bool) {
 		}
 		return s, true
 	}
-	list, ok := v.AsList()
+	list, ok := sequence(v)
 	for i := range list {
 		s.accounts = append(s.accounts, history.Int(int64(i)))
 	}

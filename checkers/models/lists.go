@@ -79,12 +79,12 @@ func microOperations(ops []history.Operation) ([]micro, judged) {
 }
 
 func transactionMicros(o *history.Operation, number int32) (list []micro, bad judged) {
-	mops, ok := content(o).AsList()
+	mops, ok := sequence(content(o))
 	if !ok {
 		return nil, unknown("the transaction %s; expected a list of micro-operations", content(o))
 	}
 	for at, v := range mops {
-		mop, _ := v.AsList()
+		mop, _ := sequence(v)
 		if len(mop) != 3 {
 			return nil, unknown("the micro-operation %s; expected [append key value] or [r key list]", v)
 		}

@@ -42,13 +42,13 @@ func longFork(ops []history.Operation) judged {
 	var reads []forkRead
 	for i := range ops {
 		o := &ops[i]
-		list, _ := o.Input.AsList()
+		list, _ := sequence(o.Input)
 		if o.Outcome == history.OK {
-			list, _ = o.Output.AsList()
+			list, _ = sequence(o.Output)
 		}
 		r := forkRead{op: o}
 		for _, m := range list {
-			mop, _ := m.AsList()
+			mop, _ := sequence(m)
 			if len(mop) != 3 {
 				return unknown("the transaction %s; expected a list of [f key value]", o.Input)
 			}

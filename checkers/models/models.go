@@ -146,6 +146,15 @@ func (in *interner) find(v history.Value) (int, bool) {
 	return id, ok
 }
 
+// sequence is the list that v is: a set of three is no micro-operation, as it
+// has no order.
+func sequence(v history.Value) ([]history.Value, bool) {
+	if v.Kind() != history.KindList {
+		return nil, false
+	}
+	return v.AsList()
+}
+
 // few prints up to eight values.
 func few(vs []history.Value) string {
 	const most = 8

@@ -33,7 +33,9 @@ type level struct {
 }
 
 func monotonic(ops []history.Operation) judged {
-	byName := map[string][]level{}
+	in := newInterner()
+	var byName [][]level // by number of the name; 0 is that of a read of one number
+	in.id(history.Nil)
 	var reads []*history.Operation
 	for i := range ops {
 		o := &ops[i]
@@ -53,9 +55,12 @@ func monotonic(ops []history.Operation) judged {
 			if !ok {
 				return unknown("a read returned %s; expected integers", o.Output)
 			}
-			name := ""
+			name := 0
 			if isMap {
-				name = p.Key.String()
+				name = in.id(history.List(p.Key))
+			}
+			for len(byName) <= name {
+				byName = append(byName, nil)
 			}
 			byName[name] = append(byName[name], level{o, n})
 		}
@@ -63,27 +68,19 @@ func monotonic(ops []history.Operation) judged {
 	if len(reads) == 0 {
 		return unknown("nothing was read")
 	}
-	var names []string
-	for name := range byName {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		if a, b := backwards(byName[name]); a != nil {
-			return invalid("went back", fmt.Sprintf("a read returned %s after another one had returned %s%s", b.Output, a.Output, of(name)), *a, *b)
+	for name, levels := range byName {
+		if a, b := backwards(levels); a != nil {
+			which := ""
+			if name > 0 {
+				which = fmt.Sprintf(": %s went back", in.values[name].At(0))
+			}
+			return invalid("went back", fmt.Sprintf("a read returned %s after another one had returned %s%s", b.Output, a.Output, which), *a, *b)
 		}
 	}
-	if circle := contradiction(reads, names, byName); circle != nil {
+	if circle := contradiction(reads, byName); circle != nil {
 		return invalid("contradiction", fmt.Sprintf("of %s each has something greater than the next one, or came after it, in a circle: values that only grow never stood so", plural(len(circle), "read")), circle...)
 	}
 	return valid("%s never went back", plural(len(reads), "read"))
-}
-
-func of(name string) string {
-	if name == "" {
-		return ""
-	}
-	return ": " + name + " went back"
 }
 
 // backwards finds two reads, one after the other, of which the later one
@@ -111,7 +108,7 @@ func backwards(levels []level) (a, b *history.Operation) {
 // contradiction finds reads that can be put into no order, nil if there are
 // none. For each name and for real time there is a chain of auxiliary nodes: a
 // read leads to the node of its value, and that to the reads of the next value.
-func contradiction(reads []*history.Operation, names []string, byName map[string][]level) []history.Operation {
+func contradiction(reads []*history.Operation, byName [][]level) []history.Operation {
 	b := newBefore(len(reads))
 	node := make(map[*history.Operation]int32, len(reads))
 	for i, o := range reads {
@@ -124,8 +121,7 @@ func contradiction(reads []*history.Operation, names []string, byName map[string
 		}
 		return next
 	}
-	for _, name := range names {
-		list := byName[name]
+	for _, list := range byName {
 		slices.SortStableFunc(list, func(x, y level) int { return cmp.Compare(x.n, y.n) })
 		last, next := int32(-1), int32(-1)
 		for i, l := range list {

@@ -50,7 +50,7 @@ func effectsOf(ops []history.Operation, vals *codes) ([]effect, judged) {
 		case Delete:
 			e.writes, wrote = true, history.Nil
 		case CAS:
-			pair, ok := o.Input.AsList()
+			pair, ok := sequence(o.Input)
 			if !ok || len(pair) != 2 {
 				return nil, unknown("a cas of %s; expected [expected new]", o.Input)
 			}
@@ -187,7 +187,7 @@ func (b *registerReader) write() judged {
 func written(o *history.Operation) history.Value {
 	switch o.F {
 	case CAS:
-		pair, _ := o.Input.AsList()
+		pair, _ := sequence(o.Input)
 		return pair[1]
 	case Delete:
 		return history.Nil
@@ -198,7 +198,7 @@ func written(o *history.Operation) history.Value {
 // found is what an operation saw.
 func found(o *history.Operation) history.Value {
 	if o.F == CAS && o.Outcome != history.Fail {
-		pair, _ := o.Input.AsList()
+		pair, _ := sequence(o.Input)
 		return pair[0]
 	}
 	return o.Output

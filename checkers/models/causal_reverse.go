@@ -22,12 +22,12 @@ import (
 // O(n log n + size of all reads). Keys are judged alone. It does not check
 // that reads are recent, nor the order within a read.
 func CausalReverse() checkers.Checker {
-	return judge("causal-reverse", "latest visible write", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(causalReverse, Write, Read))
+	return judge("causal-reverse", "latest visible write", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(causalReverse, Write, Read))
 	})
 }
 
-func causalReverse(ops []history.Operation) judged {
+func causalReverse(w *watch, ops []history.Operation) judged {
 	in := newInterner()
 	var writes []*history.Operation // by number of value; one that failed only if all did
 	failed := map[int]*history.Operation{}
@@ -63,6 +63,9 @@ func causalReverse(ops []history.Operation) judged {
 		}
 		if !o.Output.IsList() {
 			return unknown("a read returned %s; expected the values present", o.Output)
+		}
+		if w.over(o.Output.Len()) {
+			return unknown("time ran out after %s", plural(reads, "read"))
 		}
 		reads++
 		if v := visible(in, writes, acked, failed, o); v.Verdict != "" {

@@ -23,8 +23,8 @@ import (
 // more than that no read left its bounds. To decide exactly is to solve
 // subset-sum problems. O(n log n); keys are judged alone.
 func CounterBounds(initial int64) checkers.Checker {
-	return judge("counter-bounds", "bounds per read (necessary, not sufficient)", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(func(ops []history.Operation) judged { return counterBounds(ops, initial) }, Add, Read))
+	return judge("counter-bounds", "bounds per read (necessary, not sufficient)", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(func(_ *watch, ops []history.Operation) judged { return counterBounds(ops, initial) }, Add, Read))
 	})
 }
 
@@ -174,7 +174,7 @@ func listing(summary, class string, read *history.Operation, adds []*history.Ope
 // else unknown. Keys are judged alone. It does not check that final reads agree.
 func FinalCounter(initial int64) checkers.Checker {
 	return judge("final-counter", "possible sums", func(ctx context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(func(ops []history.Operation) judged { return finalCounter(ctx, ops, initial) }, Add, Read))
+		return perKey(ctx, ops, knowing(func(_ *watch, ops []history.Operation) judged { return finalCounter(ctx, ops, initial) }, Add, Read))
 	})
 }
 

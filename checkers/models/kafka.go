@@ -45,8 +45,8 @@ import (
 // transactions (package txn judges those of lists), at what polls of unknown
 // outcome returned, nor at rebalancing logs.
 func Kafka() checkers.Checker {
-	return judge("kafka", "offsets", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(kafka, "send", "poll", Txn, "assign", "subscribe", "crash", "debug-topic-partitions"))
+	return judge("kafka", "offsets", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(kafka, "send", "poll", Txn, "assign", "subscribe", "crash", "debug-topic-partitions"))
 	})
 }
 
@@ -86,18 +86,24 @@ type logs struct {
 // kinds lists the anomalies, the most plainly wrong first.
 var kinds = []string{"aborted read", "thin-air read", "precommitted read", "inconsistent offsets", "duplicate", "lost write", "nonmonotonic poll", "poll skip", "nonmonotonic send"}
 
-func kafka(ops []history.Operation) judged {
+func kafka(w *watch, ops []history.Operation) judged {
 	l := &logs{
 		keys: newInterner(), values: newInterner(), found: map[string]int{}, worst: map[string]judged{},
 		epoch: map[int]int{}, subscribed: map[int]bool{}, last: map[[2]int]int{},
 	}
 	for i := range ops {
+		if w.over(8) {
+			return unknown("time ran out after %d of %s", i, plural(len(ops), "operation"))
+		}
 		if v := l.operation(&ops[i]); v.Verdict != "" {
 			return v
 		}
 	}
 	messages, unseen, polled := 0, 0, false
-	for _, p := range l.parts {
+	for i, p := range l.parts {
+		if w.over(len(p.sent) + len(p.offsets)) {
+			return unknown("time ran out after %d of %s", i, plural(len(l.parts), "partition"))
+		}
 		messages += len(p.sent)
 		polled = polled || len(p.polled) > 0
 		l.judge(p)

@@ -21,8 +21,8 @@ import (
 // Exact, O(n·log n) for n names in all reads. It does not check that values
 // were written.
 func Monotonic() checkers.Checker {
-	return judge("monotonic", "prefix maxima, chains of reads", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, monotonic)
+	return judge("monotonic", "prefix maxima, chains of reads", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, monotonic)
 	})
 }
 
@@ -32,7 +32,7 @@ type level struct {
 	n  int64
 }
 
-func monotonic(ops []history.Operation) judged {
+func monotonic(w *watch, ops []history.Operation) judged {
 	in := newInterner()
 	var byName [][]level // by number of the name; 0 is that of a read of one number
 	in.id(history.Nil)
@@ -41,6 +41,9 @@ func monotonic(ops []history.Operation) judged {
 		o := &ops[i]
 		if o.F != Read || o.Outcome != history.OK {
 			continue
+		}
+		if w.over(8) {
+			return unknown("time ran out after %s", plural(len(reads), "read"))
 		}
 		reads = append(reads, o)
 		pairs, isMap := o.Output.AsMap()
@@ -69,6 +72,9 @@ func monotonic(ops []history.Operation) judged {
 		return unknown("nothing was read")
 	}
 	for name, levels := range byName {
+		if w.over(len(levels)) {
+			return unknown("time ran out after %d of %s", name, plural(len(byName), "name"))
+		}
 		if a, b := backwards(levels); a != nil {
 			which := ""
 			if name > 0 {
@@ -77,7 +83,11 @@ func monotonic(ops []history.Operation) judged {
 			return invalid("went back", fmt.Sprintf("a read returned %s after another one had returned %s%s", b.Output, a.Output, which), *a, *b)
 		}
 	}
-	if circle := contradiction(reads, byName); circle != nil {
+	circle := contradiction(w, reads, byName)
+	if w.over(0) {
+		return unknown("time ran out while an order of %s was looked for", plural(len(reads), "read"))
+	}
+	if circle != nil {
 		return invalid("contradiction", fmt.Sprintf("of %s each has something greater than the next one, or came after it, in a circle: values that only grow never stood so", plural(len(circle), "read")), circle...)
 	}
 	return valid("%s never went back", plural(len(reads), "read"))
@@ -108,8 +118,8 @@ func backwards(levels []level) (a, b *history.Operation) {
 // contradiction finds reads that can be put into no order, nil if there are
 // none. For each name and for real time there is a chain of auxiliary nodes: a
 // read leads to the node of its value, and that to the reads of the next value.
-func contradiction(reads []*history.Operation, byName [][]level) []history.Operation {
-	b := newBefore(len(reads))
+func contradiction(w *watch, reads []*history.Operation, byName [][]level) []history.Operation {
+	b := newBefore(len(reads), w)
 	node := make(map[*history.Operation]int32, len(reads))
 	for i, o := range reads {
 		node[o] = int32(i)
@@ -122,6 +132,9 @@ func contradiction(reads []*history.Operation, byName [][]level) []history.Opera
 		return next
 	}
 	for _, list := range byName {
+		if w.over(len(list)) {
+			return nil
+		}
 		slices.SortStableFunc(list, func(x, y level) int { return cmp.Compare(x.n, y.n) })
 		last, next := int32(-1), int32(-1)
 		for i, l := range list {

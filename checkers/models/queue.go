@@ -34,8 +34,8 @@ import (
 // Linear time, but for sorting. Keys are judged alone. It does not check the
 // order of elements.
 func TotalQueue(exactlyOnce bool) checkers.Checker {
-	return judge("total-queue", "multisets", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(func(ops []history.Operation) judged { return totalQueue(ops, exactlyOnce) }, Enqueue, Dequeue, Drain))
+	return judge("total-queue", "multisets", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(func(_ *watch, ops []history.Operation) judged { return totalQueue(ops, exactlyOnce) }, Enqueue, Dequeue, Drain))
 	})
 }
 
@@ -272,12 +272,12 @@ func operations(lists ...[]*history.Operation) (ops []history.Operation) {
 // never taken out is no matter. Linear time; keys are judged alone. It does
 // not check order or loss.
 func UnorderedQueue() checkers.Checker {
-	return judge("unordered-queue", "multisets", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(unorderedQueue, Enqueue, Dequeue, Drain))
+	return judge("unordered-queue", "multisets", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(unorderedQueue, Enqueue, Dequeue, Drain))
 	})
 }
 
-func unorderedQueue(ops []history.Operation) judged {
+func unorderedQueue(_ *watch, ops []history.Operation) judged {
 	b := newBag(ops)
 	if bad := b.hollow(); bad.Verdict != "" {
 		return bad

@@ -17,12 +17,12 @@ import (
 // Linear time; keys are judged alone; without a read it is unknown. It looks at
 // no other read: SetFull does.
 func FinalSet() checkers.Checker {
-	return judge("final-set", "last read", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(finalSet, Add, Read, Contains))
+	return judge("final-set", "last read", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(finalSet, Add, Read, Contains))
 	})
 }
 
-func finalSet(ops []history.Operation) judged {
+func finalSet(_ *watch, ops []history.Operation) judged {
 	var last *history.Operation
 	for i := range ops {
 		if o := &ops[i]; o.F == Read && o.Outcome == history.OK && (last == nil || o.Call > last.Call) {

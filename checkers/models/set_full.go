@@ -37,8 +37,8 @@ import (
 // does not check the order in which elements appear: with linearizable set it
 // is still weaker than linearizability.
 func SetFull(linearizable bool) checkers.Checker {
-	return judge("set-full", "timelines of elements", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(func(ops []history.Operation) judged { return setFull(ops, linearizable) }, Add, Read, Contains))
+	return judge("set-full", "timelines of elements", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(func(w *watch, ops []history.Operation) judged { return setFull(w, ops, linearizable) }, Add, Read, Contains))
 	})
 }
 
@@ -58,7 +58,7 @@ type setRead struct {
 	ids []int
 }
 
-func setFull(ops []history.Operation, linearizable bool) judged {
+func setFull(w *watch, ops []history.Operation, linearizable bool) judged {
 	in := newInterner()
 	elements, bad := setAdds(in, ops)
 	if bad.Verdict != "" {
@@ -69,6 +69,9 @@ func setFull(ops []history.Operation, linearizable bool) judged {
 		o := &ops[i]
 		if o.F != Read || o.Outcome != history.OK || !o.Output.IsList() {
 			continue
+		}
+		if w.over(o.Output.Len()) {
+			return unknown("time ran out after %s", plural(len(reads), "read"))
 		}
 		r := setRead{op: o}
 		for _, v := range o.Output.Elements() {
@@ -93,7 +96,10 @@ func setFull(ops []history.Operation, linearizable bool) judged {
 		return unknown("nothing was added")
 	}
 	presences(elements, reads)
-	absences(elements, reads)
+	absences(w, elements, reads)
+	if w.over(0) {
+		return unknown("time ran out while reads were looked through for what they lack")
+	}
 	return concludeSet(elements, linearizable)
 }
 
@@ -159,7 +165,7 @@ func presences(elements []element, reads []setRead) {
 // list, by the add's invocation; a read goes through those whose add was
 // invoked before it was over. Each visit of an element either answers it, or is
 // paid for by the element's being in the read.
-func absences(elements []element, reads []setRead) {
+func absences(w *watch, elements []element, reads []setRead) {
 	slices.SortFunc(reads, func(a, b setRead) int { return cmp.Compare(b.op.Call, a.op.Call) })
 	var open []int // in order of the add's invocation
 	for i := range elements {
@@ -174,6 +180,9 @@ func absences(elements []element, reads []setRead) {
 	slices.SortFunc(open, func(a, b int) int { return cmp.Compare(elements[a].add.Call, elements[b].add.Call) })
 	has := make([]int, len(elements)) // the number of the last read that has it, from 1
 	for i, r := range reads {
+		if w.over(len(r.ids)) {
+			return
+		}
 		for _, id := range r.ids {
 			has[id] = i + 1
 		}

@@ -176,7 +176,7 @@ func (c *clocks) advance(w *waiting, a *access) (missing int32, bad judged) {
 				return missing, judged{}
 			}
 		}
-		if c.s.watch.over(len(c.s.of) / stepsAtOnce) {
+		if c.s.watch.over(len(c.s.of)/stepsAtOnce + len(c.seen[c.s.ops[u].key])) {
 			return -1, unknown("time ran out after %d of %s", c.done, plural(len(c.s.ops), "operation"))
 		}
 		if bad := c.visit(u); bad.Verdict != "" {

@@ -96,7 +96,7 @@ func (f *saturation) run(ctx context.Context) judged {
 		f.clocks(order)
 		already := f.concluded
 		for _, v := range order {
-			if f.watch.over(0) {
+			if f.watch.over(len(f.writes[f.s.ops[v].key])) {
 				break
 			}
 			f.consider(v)
@@ -212,7 +212,7 @@ func (f *saturation) cyclic() judged {
 	if f.clock != nil {
 		f.all = true
 		for v := range int32(len(f.s.ops)) {
-			if f.watch.over(0) {
+			if f.watch.over(len(f.writes[f.s.ops[v].key])) {
 				return outOfTime()
 			}
 			f.consider(v)

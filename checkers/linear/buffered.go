@@ -90,7 +90,7 @@ func (d durable) eras(ctx context.Context, e *checkers.Evidence, f *cuts) (last 
 		if v.Verdict != checkers.Valid {
 			return v, era
 		}
-		v.Reason = fmt.Sprintf("each of %d eras can be linearized after cuts of those before it; %d acknowledged operations need not have survived", len(f.order), f.undone())
+		v.Reason = fmt.Sprintf("each of %s can be linearized after cuts of those before it; %s need not have survived", plural(len(f.order), "era"), plural(f.undone(), "acknowledged operation"))
 		last = v
 	}
 	return last, era

@@ -162,7 +162,7 @@ func (d durable) bounded(ctx context.Context, e *checkers.Evidence, found []cras
 	if d.model == DurableLinearizable {
 		v := d.inner.Check(ctx, e)
 		if v.Verdict == checkers.Valid {
-			v.Reason += fmt.Sprintf(", with %d crashes", len(found))
+			v.Reason += ", with " + plural(len(found), "crash fault")
 		}
 		return v
 	}

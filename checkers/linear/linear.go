@@ -169,16 +169,39 @@ func (c checker) conclude(ctx context.Context, e *checkers.Evidence, all []verdi
 	case best != nil:
 		v.Verdict = checkers.Invalid
 		v.Reason = fmt.Sprintf("%d of %d keys cannot be linearized: %s", len(names), len(all), list(names))
+		if len(all) == 1 {
+			v.Reason = names[0] + " cannot be linearized"
+		}
 		if v.Witness = best.witness(e); !c.undrawn {
 			v.Witness.Picture = best.picture(e, best.memory)
 		}
 	case len(t.undecided) > 0:
 		v.Verdict = checkers.Unknown
 		v.Reason = fmt.Sprintf("%d of %d keys could not be decided: %s", len(t.undecided), len(all), list(t.undecided))
+		if len(all) == 1 {
+			v.Reason = "could not be decided: " + t.undecided[0]
+		}
 	default:
-		v.Reason = fmt.Sprintf("all %d keys can be linearized (%d operations)", len(all), t.operations)
+		v.Reason = linearized(len(all), t.operations)
 	}
 	return v
+}
+
+// linearized says how much can be linearized.
+func linearized(keys, operations int) string {
+	what := fmt.Sprintf("all %d keys", keys)
+	if keys == 1 {
+		what = "the only key"
+	}
+	return fmt.Sprintf("%s can be linearized (%s)", what, plural(operations, "operation"))
+}
+
+// plural is "1 thing" or "3 things".
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // plainest explains the first violations and returns the smallest
@@ -226,7 +249,7 @@ func algorithm(by map[string]int) string {
 	}
 	var names []string
 	for name, parts := range by {
-		names = append(names, fmt.Sprintf("%s (%d keys)", name, parts))
+		names = append(names, fmt.Sprintf("%s (%s)", name, plural(parts, "key")))
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")

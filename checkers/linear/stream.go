@@ -298,7 +298,7 @@ func (s *Stream) Verdict() checkers.Verdict {
 	case s.operations == 0 && len(s.open) == 0:
 		v.Verdict, v.Reason = checkers.Unknown, "the history has no operations"
 	default:
-		v.Reason = fmt.Sprintf("all %d keys can be linearized (%d operations)", len(s.keys), s.operations)
+		v.Reason = linearized(len(s.keys), int(s.operations))
 	}
 	return v
 }

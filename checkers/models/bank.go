@@ -30,8 +30,8 @@ type BankOptions struct {
 // no more than that no read was torn: it does not check that transfers
 // happened. Linear time. Keys are judged alone.
 func Bank(o BankOptions) checkers.Checker {
-	return judge("bank", "sums of snapshots", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, func(ops []history.Operation) judged { return bank(ops, o) })
+	return judge("bank", "sums of snapshots", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, func(w *watch, ops []history.Operation) judged { return bank(w, ops, o) })
 	})
 }
 
@@ -47,7 +47,7 @@ func snapshotOf(v history.Value) (s snapshot, ok bool) {
 		}
 		return s, true
 	}
-	list, ok := v.AsList()
+	list, ok := sequence(v)
 	for i := range list {
 		s.accounts = append(s.accounts, history.Int(int64(i)))
 	}
@@ -55,7 +55,7 @@ func snapshotOf(v history.Value) (s snapshot, ok bool) {
 	return s, ok
 }
 
-func bank(ops []history.Operation, options BankOptions) judged {
+func bank(w *watch, ops []history.Operation, options BankOptions) judged {
 	var reference *history.Operation
 	var expected snapshot
 	var total int64
@@ -64,6 +64,9 @@ func bank(ops []history.Operation, options BankOptions) judged {
 		o := &ops[i]
 		if o.F != Read || o.Outcome != history.OK {
 			continue
+		}
+		if w.over(o.Output.Len()) {
+			return unknown("time ran out after %s", plural(reads, "read"))
 		}
 		s, ok := snapshotOf(o.Output)
 		if !ok {
@@ -105,7 +108,7 @@ func bank(ops []history.Operation, options BankOptions) judged {
 	case reads == 0:
 		return with(unknown("the accounts were never read"), m)
 	}
-	return with(valid("all %s sum up to %d", plural(reads, "read"), total), m)
+	return with(valid("%s summed up to %d", every(reads, "read"), total), m)
 }
 
 // sum adds the balances, or says why it cannot: which one is nil, or is no

@@ -23,6 +23,7 @@ type before struct {
 	out       [][]edge
 	real      int   // operations; what follows is auxiliary
 	concluded int32 // edges that follow from reads
+	watch     *watch
 	// Of the search under way, by its number: how each node was reached.
 	came  []step
 	round int32
@@ -34,8 +35,10 @@ type step struct {
 	e           edge
 }
 
-func newBefore(n int) *before {
-	b := &before{out: make([][]edge, n), real: n}
+// newBefore makes a graph of n operations without edges. When time has run out,
+// order, cycle and path find nothing.
+func newBefore(n int, w *watch) *before {
+	b := &before{out: make([][]edge, n), real: n, watch: w}
 	const usual = 2 // edges of an operation
 	slab := make([]edge, usual*n)
 	for i := range b.out {
@@ -78,6 +81,9 @@ func (b *before) order() []int32 {
 		}
 	}
 	for len(ready) > 0 {
+		if b.watch.over(0) {
+			return nil
+		}
 		v := ready[len(ready)-1]
 		ready = ready[:len(ready)-1]
 		order = append(order, v)
@@ -101,7 +107,7 @@ const (
 )
 
 // cycle returns a shortest cycle through some operation of a cycle. There must
-// be one.
+// be one; it is nil only if time has run out.
 func (b *before) cycle() []edge {
 	var best []edge
 	length, followed := 0, 0
@@ -113,6 +119,9 @@ func (b *before) cycle() []edge {
 		if followed += n; way == nil {
 			way, n = b.search(v, v, b.concluded)
 			followed += n
+		}
+		if way == nil {
+			return nil
 		}
 		if last := len(way) - 1; last > 0 && way[0].because == becauseSession && way[last].because == becauseSession {
 			way = way[:last] // it leads on from the operation before
@@ -183,6 +192,9 @@ func (b *before) search(from, to, first int32) (way []edge, followed int) {
 	b.round++
 	queue, free := []int32{from}, []int32(nil)
 	for len(queue)+len(free) > 0 {
+		if b.watch.over(0) {
+			return nil, followed
+		}
 		var v int32
 		if n := len(free); n > 0 {
 			v, free = free[n-1], free[:n-1]

@@ -64,7 +64,7 @@ const (
 func Session(g Guarantee, initial history.Value) checkers.Checker {
 	algorithm := "bad patterns with vector clocks"
 	return judge(string(g), algorithm, func(ctx context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial, false)
+		s, v := readSessions(ctx, ops, initial, false)
 		if s == nil {
 			return v
 		}

@@ -14,31 +14,42 @@ import (
 // it, as jepsen.tests.causal-reverse does: operations write v (v unique, each
 // of another register) and read, which returns the collection of all values
 // present. If a read has v, it must have every value whose write was
-// acknowledged before the write of v was invoked; and nothing that nobody wrote,
-// or whose write failed. A violation shows that the
+// acknowledged before the write of v was invoked; and nothing that nobody had
+// begun to write when the read was over, or whose write failed. One that failed
+// may be tried again. A violation shows that the
 // order of transactions is not that of real time: not strictly serializable.
 //
 // O(n log n + size of all reads). Keys are judged alone. It does not check
 // that reads are recent, nor the order within a read.
 func CausalReverse() checkers.Checker {
-	return judge("causal-reverse", "latest visible write", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(causalReverse, Write, Read))
+	return judge("causal-reverse", "latest visible write", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(causalReverse, Write, Read))
 	})
 }
 
-func causalReverse(ops []history.Operation) judged {
+func causalReverse(w *watch, ops []history.Operation) judged {
 	in := newInterner()
-	var writes []*history.Operation // by number of value
+	var writes []*history.Operation // by number of value; one that failed only if all did
+	failed := map[int]*history.Operation{}
 	var acked []*history.Operation
 	for i := range ops {
 		o := &ops[i]
-		if o.F != Write && o.F != Insert && o.F != Add {
+		if o.F != Write {
 			continue
 		}
-		if id := in.id(o.Input); id < len(writes) {
-			return unknown("%s is written twice; values must be unique", o.Input)
+		id := in.id(o.Input)
+		if o.Outcome == history.Fail && failed[id] == nil {
+			failed[id] = o
 		}
-		writes = append(writes, o)
+		switch {
+		case id == len(writes):
+			writes = append(writes, o)
+		case o.Outcome == history.Fail:
+		case writes[id].Outcome != history.Fail:
+			return unknown("%s is written twice; values must be unique", o.Input)
+		default:
+			writes[id] = o
+		}
 		if o.Outcome == history.OK {
 			acked = append(acked, o)
 		}
@@ -53,19 +64,22 @@ func causalReverse(ops []history.Operation) judged {
 		if !o.Output.IsList() {
 			return unknown("a read returned %s; expected the values present", o.Output)
 		}
+		if w.over(o.Output.Len()) {
+			return unknown("time ran out after %s", plural(reads, "read"))
+		}
 		reads++
-		if v := visible(in, writes, acked, o); v.Verdict != "" {
+		if v := visible(in, writes, acked, failed, o); v.Verdict != "" {
 			return v
 		}
 	}
 	if reads == 0 {
 		return unknown("nothing was read")
 	}
-	return valid("%s see every write that preceded one they see", plural(reads, "read"))
+	return valid("%s saw every write that preceded one seen", every(reads, "read"))
 }
 
 // visible judges one read.
-func visible(in *interner, writes, acked []*history.Operation, read *history.Operation) judged {
+func visible(in *interner, writes, acked []*history.Operation, failed map[int]*history.Operation, read *history.Operation) judged {
 	seen := map[int]bool{}
 	var last *history.Operation
 	for _, v := range read.Output.Elements() {
@@ -73,8 +87,11 @@ func visible(in *interner, writes, acked []*history.Operation, read *history.Ope
 		if !ok {
 			return invalid("phantom", fmt.Sprintf("a read has %s, which nobody wrote", v), *read)
 		}
-		if writes[id].Outcome == history.Fail {
-			return invalid("aborted read", fmt.Sprintf("a read has %s, whose write failed", v), *read, *writes[id])
+		if w, f := writes[id], failed[id]; w.Outcome == history.Fail || w.Call > read.Return {
+			if f != nil && f.Call < read.Return {
+				return invalid("aborted read", fmt.Sprintf("a read has %s, whose write failed", v), *read, *f)
+			}
+			return invalid("phantom", fmt.Sprintf("a read has %s, which nobody had begun to write by then", v), *read, *w)
 		}
 		seen[id] = true
 		if last == nil || writes[id].Call > last.Call {

@@ -12,9 +12,6 @@ const (
 	maxConclusions = 1 << 26
 )
 
-// often is after how many operations the context is looked at.
-const often = 1 << 12
-
 // conclusion is an edge between writes that follows from a read.
 type conclusion struct{ from, to, because int32 }
 
@@ -68,7 +65,11 @@ type clocks struct {
 	// seen lists by key what may be visible: writes (or reads, where those
 	// stand for what they returned).
 	seen [][]held
+	in   []int32 // of lists: append → the latest read that saw it, and 1
 }
+
+// stepsAtOnce is how many entries of a clock are joined in the time of a step.
+const stepsAtOnce = 16
 
 // rowsAtOnce is how many clocks of writes are allocated together.
 const rowsAtOnce = 1 << 10
@@ -80,6 +81,9 @@ func (s *sessions) judge(ctx context.Context, g Guarantee) judged {
 	c := newClocks(s, g)
 	if bad := c.walk(ctx); bad.Verdict != "" {
 		return bad
+	}
+	if s.watch.over(often) {
+		return unknown("time ran out after all operations were visited")
 	}
 	if g != Causal && !c.forward(c.place) && c.graph().order() == nil {
 		c = newClocks(s, g)
@@ -135,9 +139,6 @@ func (c *clocks) walk(ctx context.Context) judged {
 	most := conclusionsIn(ctx)
 	var stack []waiting
 	for v := range int32(len(c.s.ops)) {
-		if v%often == 0 && ctx.Err() != nil {
-			return unknown("time ran out after %d of %d operations", v, len(c.s.ops))
-		}
 		if len(c.list) > most {
 			return unknown("more than %d conclusions from reads", most)
 		}
@@ -174,6 +175,9 @@ func (c *clocks) advance(w *waiting, a *access) (missing int32, bad judged) {
 			if missing := c.missing(u, w); missing >= 0 {
 				return missing, judged{}
 			}
+		}
+		if c.s.watch.over(len(c.s.of)/stepsAtOnce + len(c.seen[c.s.ops[u].key])) {
+			return -1, unknown("time ran out after %d of %s", c.done, plural(len(c.s.ops), "operation"))
 		}
 		if bad := c.visit(u); bad.Verdict != "" {
 			return -1, bad
@@ -323,7 +327,8 @@ func (c *clocks) read(v int32, a *access, clock []int32) judged {
 		switch {
 		case w == a.from:
 		case a.from < 0:
-			return c.s.explain(c.graph(), "stale initial read", fmt.Sprintf("%s returned the initial value, although %s was visible to it", c.s.name(v), c.s.name(w)), w, c.graph().path(w, v))
+			b := c.graph()
+			return c.s.explain(b, "stale initial read", fmt.Sprintf("%s returned the initial value, although %s was visible to it", c.s.name(v), c.s.name(w)), w, b.path(w, v))
 		case c.g == Causal:
 			if first := &c.s.ops[a.from]; c.knows(w, first.session, first.index) {
 				b := c.graph()
@@ -340,7 +345,7 @@ func (c *clocks) read(v int32, a *access, clock []int32) judged {
 // graph is what is known: on what each operation depends, and what follows from
 // reads so far.
 func (c *clocks) graph() *before {
-	b := newBefore(len(c.s.ops))
+	b := newBefore(len(c.s.ops), c.s.watch)
 	for _, list := range c.s.of {
 		lastRead, lastWrite := int32(-1), int32(-1)
 		for i, v := range list {
@@ -389,7 +394,5 @@ func (c *clocks) returned(b *before, v int32) {
 }
 
 func (c *clocks) cyclic(class, summary string) judged {
-	b := c.graph()
-	way := b.cycle()
-	return c.s.explain(b, class, summary, way[len(way)-1].to, way)
+	return c.s.circle(c.graph(), class, summary)
 }

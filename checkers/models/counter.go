@@ -23,8 +23,8 @@ import (
 // more than that no read left its bounds. To decide exactly is to solve
 // subset-sum problems. O(n log n); keys are judged alone.
 func CounterBounds(initial int64) checkers.Checker {
-	return judge("counter-bounds", "bounds per read (necessary, not sufficient)", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(func(ops []history.Operation) judged { return counterBounds(ops, initial) }, Add, Read))
+	return judge("counter-bounds", "bounds per read (necessary, not sufficient)", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(func(_ *watch, ops []history.Operation) judged { return counterBounds(ops, initial) }, Add, Read))
 	})
 }
 
@@ -99,28 +99,66 @@ func counterBounds(ops []history.Operation, initial int64) judged {
 		if tooLow {
 			side, bound = "too low: %d had certainly been added by then", low
 		}
-		return with(invalid("out of bounds", fmt.Sprintf("a read returned %s, which is "+side, wrong.Output, bound), certainAdds(ops, wrong, initial, tooLow)...), m)
+		return with(outOfBounds(ops, wrong, initial, tooLow, fmt.Sprintf("a read returned %s, which is "+side, wrong.Output, bound)), m)
 	}
-	return with(valid("all %s lie within their bounds, which is necessary and not sufficient", plural(len(reads), "read")), m)
+	return with(valid("%s kept to the bounds, which is necessary and not sufficient", every(len(reads), "read")), m)
 }
 
-// certainAdds are the read and, one after the other until they contradict it,
+// Bounds of a witness of a counter: the adds that it lists, and how many it
+// lists where more are needed.
+const (
+	maxAdds   = 1000
+	someOfAll = 100
+)
+
+// outOfBounds shows the read and, the greatest first until they contradict it,
 // the adds that completed before it and that narrow the bound it breaks:
 // positive ones if it is too low, negative ones if it is too high.
-func certainAdds(ops []history.Operation, read *history.Operation, initial int64, tooLow bool) []history.Operation {
-	v, _ := read.Output.AsInt()
-	evidence, bound := []history.Operation{*read}, initial
+func outOfBounds(ops []history.Operation, read *history.Operation, initial int64, tooLow bool, summary string) judged {
+	var adds []*history.Operation
 	for i := range ops {
-		if tooLow && v < bound || !tooLow && v > bound {
-			break
-		}
 		o := &ops[i]
-		if n, _ := o.Input.AsInt(); o.F == Add && o.Outcome == history.OK && (n > 0) == tooLow && precedes(o, read) {
-			evidence = append(evidence, *o)
-			bound += n
+		if n, _ := o.Input.AsInt(); o.F == Add && o.Outcome == history.OK && n != 0 && (n > 0) == tooLow && precedes(o, read) {
+			adds = append(adds, o)
 		}
 	}
-	return evidence
+	slices.SortStableFunc(adds, func(a, b *history.Operation) int { return cmp.Compare(size(b), size(a)) })
+	v, _ := read.Output.AsInt()
+	bound, needed := initial, 0
+	for ; needed < len(adds) && !(tooLow && v < bound || !tooLow && v > bound); needed++ {
+		n, _ := adds[needed].Input.AsInt()
+		bound += n
+	}
+	return listing(summary, "out of bounds", read, adds[:needed], initial)
+}
+
+// size is how much an add changes.
+func size(o *history.Operation) int64 {
+	n, _ := o.Input.AsInt()
+	return max(n, -n)
+}
+
+// listing is a witness of a read and adds: all of them, or some and a line that
+// says how many there are. What it lists contradicts the read, too.
+func listing(summary, class string, read *history.Operation, adds []*history.Operation, initial int64) judged {
+	listed := adds
+	if len(adds) > maxAdds {
+		listed = adds[:someOfAll]
+	}
+	evidence, sum := []history.Operation{*read}, initial
+	for _, o := range listed {
+		n, _ := o.Input.AsInt()
+		evidence, sum = append(evidence, *o), sum+n
+	}
+	v, isInt := read.Output.AsInt()
+	if len(listed) < len(adds) && isInt && v == sum {
+		evidence = evidence[:len(evidence)-1]
+	}
+	bad := invalid(class, summary, evidence...)
+	if len(listed) < len(adds) {
+		bad.Witness.Lines = []string{fmt.Sprintf("Of %s that contradict the read %d are listed.", plural(len(adds), "add"), len(evidence)-1)}
+	}
+	return bad
 }
 
 // FinalCounter judges a replicated counter that need only agree in the end,
@@ -131,17 +169,54 @@ func certainAdds(ops []history.Operation, read *history.Operation, initial int64
 // reads are left out, and without a final one it is unknown.
 //
 // The possible sums are enumerated, at most 2^20 of them in at most 2^26
-// additions; beyond that it is unknown. Keys are judged alone. It does not check that final reads agree.
+// additions; beyond that a read is invalid only if it lies outside all sums, or
+// differs by what the greatest common divisor of the amounts does not divide, and
+// else unknown. Keys are judged alone. It does not check that final reads agree.
 func FinalCounter(initial int64) checkers.Checker {
 	return judge("final-counter", "possible sums", func(ctx context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(func(ops []history.Operation) judged { return finalCounter(ctx, ops, initial) }, Add, Read))
+		return perKey(ctx, ops, knowing(func(_ *watch, ops []history.Operation) judged { return finalCounter(ctx, ops, initial) }, Add, Read))
 	})
 }
 
 func finalCounter(ctx context.Context, ops []history.Operation, initial int64) judged {
-	certain, lastAdd := initial, int64(-1)
-	open := map[int64]int{} // amounts of unknown outcome, and how often each
-	sum := newAmounts(initial)
+	f, bad := newFinalSums(ops, initial)
+	if bad.Verdict != "" {
+		return bad
+	}
+	if len(f.reads) == 0 {
+		return unknown("the counter was not read after all adds were over")
+	}
+	for _, r := range f.reads {
+		if v, ok := r.Output.AsInt(); !ok || !f.possible(v) {
+			return f.impossible(r)
+		}
+	}
+	sums, v := possibleSums(ctx, f.open)
+	if sums == nil {
+		return v
+	}
+	for _, r := range f.reads {
+		if v, _ := r.Output.AsInt(); !sums[v-f.certain] {
+			return f.impossible(r)
+		}
+	}
+	return valid("%s returned a possible sum", every(len(f.reads), "final read"))
+}
+
+// finalSums is what final reads of a counter may return.
+type finalSums struct {
+	initial, certain int64                // certain: with all that was acknowledged
+	adds             []*history.Operation // that did not fail, those acknowledged first
+	open             map[int64]int        // amounts of unknown outcome, and how often each
+	down, up         int64                // what all negative and all positive ones of these come to
+	step             int64                // divides all of them; 0 if there are none
+	reads            []*history.Operation // the final ones
+}
+
+func newFinalSums(ops []history.Operation, initial int64) (*finalSums, judged) {
+	f := &finalSums{initial: initial, certain: initial, open: map[int64]int{}}
+	sum, last := newAmounts(initial), int64(-1)
+	var maybe []*history.Operation
 	for i := range ops {
 		o := &ops[i]
 		if o.F != Add || o.Outcome == history.Fail {
@@ -149,34 +224,50 @@ func finalCounter(ctx context.Context, ops []history.Operation, initial int64) j
 		}
 		n, ok := sum.take(o.Input)
 		if !ok {
-			return sum.refused(o)
+			return nil, sum.refused(o)
 		}
-		lastAdd = max(lastAdd, o.Call, o.Return)
+		last = max(last, o.Call, o.Return)
 		if o.Outcome == history.OK {
-			certain += n
-		} else {
-			open[n]++
-		}
-	}
-	sums, v := possibleSums(ctx, open)
-	if sums == nil {
-		return v
-	}
-	final := 0
-	for i := range ops {
-		o := &ops[i]
-		v, ok := o.Output.AsInt()
-		if o.F != Read || o.Outcome != history.OK || o.Call < lastAdd {
+			f.certain += n
+			f.adds = append(f.adds, o)
 			continue
 		}
-		if final++; !ok || !sums[v-certain] {
-			return invalid("impossible sum", fmt.Sprintf("a final read returned %s, but acknowledged adds come to %d, and no choice among those of unknown outcome makes up the difference", o.Output, certain), addsAnd(o, ops)...)
+		f.open[n]++
+		f.down, f.up, f.step = f.down+min(n, 0), f.up+max(n, 0), divisor(f.step, n)
+		maybe = append(maybe, o)
+	}
+	f.adds = append(f.adds, maybe...)
+	for i := range ops {
+		if o := &ops[i]; o.F == Read && o.Outcome == history.OK && o.Call > last {
+			f.reads = append(f.reads, o)
 		}
 	}
-	if final == 0 {
-		return unknown("the counter was not read after all adds were over")
+	return f, judged{}
+}
+
+// divisor is the greatest one that two numbers have in common.
+func divisor(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
 	}
-	return valid("all %s return a possible sum", plural(final, "final read"))
+	return max(a, -a)
+}
+
+// possible reports whether nothing simple speaks against a value: it is not
+// beyond all sums, nor between any two that follow each other.
+func (f *finalSums) possible(v int64) bool {
+	if v < f.certain+f.down || v > f.certain+f.up {
+		return false
+	}
+	return f.step == 0 || (v-f.certain)%f.step == 0
+}
+
+func (f *finalSums) impossible(read *history.Operation) judged {
+	summary := fmt.Sprintf("a final read returned %s, but acknowledged adds come to %d, and no choice among those of unknown outcome makes up the difference", read.Output, f.certain)
+	if len(f.open) == 0 {
+		summary = fmt.Sprintf("a final read returned %s, but acknowledged adds come to %d, and there are no others", read.Output, f.certain)
+	}
+	return listing(summary, "impossible sum", read, f.adds, f.initial)
 }
 
 // Bounds of the sums that are enumerated, and of the additions that it takes.
@@ -189,12 +280,17 @@ const (
 // to. Without sums, the verdict says why.
 func possibleSums(ctx context.Context, amounts map[int64]int) (map[int64]bool, judged) {
 	sums, additions := map[int64]bool{0: true}, 0
+	adds := 0
+	for _, often := range amounts {
+		adds += often
+	}
+	open := fmt.Sprintf("%s of unknown outcome (%s)", plural(adds, "add"), plural(len(amounts), "amount"))
 	for _, n := range sortedKeys(amounts) {
 		if ctx.Err() != nil {
-			return nil, unknown("time ran out while possible sums of adds of unknown outcome were enumerated")
+			return nil, unknown("time ran out while the possible sums of %s were enumerated", open)
 		}
 		if additions += len(sums); additions > maxAdditions {
-			return nil, unknown("the possible sums of adds of unknown outcome take more than %d additions", maxAdditions)
+			return nil, unknown("final reads lie between the least and the greatest sum that is possible, but which sums %s can have takes more than %d additions", open, maxAdditions)
 		}
 		var more []int64
 		for s := range sums {
@@ -208,7 +304,7 @@ func possibleSums(ctx context.Context, amounts map[int64]int) (map[int64]bool, j
 			sums[s] = true
 		}
 		if len(sums) > maxSums {
-			return nil, unknown("adds of unknown outcome have more than %d possible sums", maxSums)
+			return nil, unknown("final reads lie between the least and the greatest sum that is possible, but %s have more than %d possible sums", open, maxSums)
 		}
 	}
 	return sums, judged{}
@@ -241,19 +337,3 @@ func (a *amounts) refused(o *history.Operation) judged {
 
 // maxTotal keeps all sums and their differences within 64 bits.
 const maxTotal = 1 << 61
-
-// addsAnd are a read and all adds that count, but only the read if they are
-// too many to look at.
-func addsAnd(read *history.Operation, ops []history.Operation) []history.Operation {
-	const most = 1000
-	evidence := []history.Operation{*read}
-	for _, o := range ops {
-		if o.F == Add && o.Outcome != history.Fail {
-			evidence = append(evidence, o)
-		}
-	}
-	if len(evidence) > most {
-		return evidence[:1]
-	}
-	return evidence
-}

@@ -159,7 +159,11 @@ func (t *refutation) refute(choice []int32) judged {
 	d := t.s.doubts[len(choice)]
 	undecided := judged{Verdict: checkers.Invalid}
 	for w := range t.s.candidates(d) {
-		if t.left--; t.left < 0 || t.ctx.Err() != nil {
+		if t.ctx.Err() != nil {
+			t.left = -1
+			return unknown("time ran out while choices were judged of what %s of nil have read", plural(len(t.s.doubts), "operation"))
+		}
+		if t.left--; t.left < 0 {
 			return unknown("%s of nil may have read one of several deletes; more than %d choices would have to be judged",
 				plural(len(t.s.doubts), "operation"), min(maxJudgements, 16+maxJudged/len(t.s.ops)))
 		}

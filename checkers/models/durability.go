@@ -147,7 +147,7 @@ func durability(e *checkers.Evidence, o DurabilityOptions) judged {
 	case looked == 0:
 		return with(unknown("no key was acknowledged before a crash and read after it"), m)
 	}
-	return with(valid("%s lost at most %.0f acknowledged operations each, at most %.3f s old", plural(len(crashes), "crash fault"), m["rpo_operations"], m["rpo_seconds"]), m)
+	return with(valid("%s lost at most %s each, at most %.3f s old", plural(len(crashes), "crash fault"), plural(int(m["rpo_operations"]), "acknowledged operation"), m["rpo_seconds"]), m)
 }
 
 // loss is what one crash cost.

@@ -64,7 +64,7 @@ func (s *survey) take(o *history.Operation) {
 	switch o.F {
 	case Write, CAS, Delete:
 		s.register = true
-		if o.F == CAS && o.Input.Len() != 2 {
+		if o.F == CAS && (o.Input.Kind() != history.KindList || o.Input.Len() != 2) {
 			s.odd = fmt.Sprintf("the cas at event %d has the argument %s; expected a list [expected new]", o.Call, o.Input)
 			return
 		}

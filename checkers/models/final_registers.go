@@ -23,17 +23,17 @@ import (
 // not check what is read before.
 func FinalRegisters(initial history.Value) checkers.Checker {
 	return judge("eventual", "final reads", func(ctx context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial, false)
+		s, v := readSessions(ctx, ops, initial, false)
 		if s == nil {
 			return v
 		}
 		s.mostRecent()
 		final := 0
 		for _, list := range s.finals() {
-			if ctx.Err() != nil {
+			lags := s.lags(list)
+			if s.watch.late {
 				return unknown("time ran out after %s", plural(final, "final read"))
 			}
-			lags := s.lags(list)
 			final += len(lags)
 			if bad := s.settled(list, lags); bad.Verdict != "" {
 				return bad
@@ -42,7 +42,7 @@ func FinalRegisters(initial history.Value) checkers.Checker {
 		if final == 0 {
 			return unknown("nothing was read after all writes were over")
 		}
-		return valid("%s agree, and are of writes that nothing replaced", plural(final, "final read"))
+		return valid("%s returned what nothing had replaced, and none contradicts another", every(final, "final read"))
 	})
 }
 

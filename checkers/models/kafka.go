@@ -16,12 +16,14 @@ import (
 //	[send key value]          invoked; [send key [offset value]] done, the offset nil if unknown
 //	[poll {key [[offset value] …] …}]
 //
-// and assign or subscribe, after which a consumer may stand anywhere. Values
-// are unique for each key, which is verified; a send that failed may be tried
-// again.
+// and assign or subscribe, after which a consumer may stand anywhere; where it
+// has subscribed, it may be rebalanced at any time, and each poll stands alone.
+// Values are unique for each key, which is verified; a send that failed may be
+// tried again.
 //
 //   - *aborted read*: a value was polled whose send failed; *thin-air read*:
-//     nobody sent it.
+//     nobody sent it; *precommitted read*: a transaction polled what it sent
+//     itself, which nobody may see before it has committed.
 //   - *inconsistent offsets*: two values stand at one offset of a key.
 //   - *duplicate*: one value stands at two offsets of a key.
 //   - *lost write*: an acknowledged send was never polled, although its offset
@@ -35,14 +37,16 @@ import (
 //   - *nonmonotonic send*: two sends of one process to a key, one after the
 //     other, got offsets that do not rise.
 //
-// The first anomaly in this order is the witness; the measures count all. Where
-// nothing was sent, or nothing polled, it is unknown.
+// The first anomaly in this order is the witness; the measures count all, and
+// *unseen* messages: those acknowledged and never polled that are not lost, as
+// they stand behind all that was polled. Where nothing was sent, or nothing
+// polled, it is unknown. Independent keys are judged alone.
 // O(n log n) for n messages sent and polled. It does not look for cycles of
-// transactions (package txn judges those of lists), nor at rebalancing logs:
-// a consumer that was rebalanced without assign or subscribe may show skips.
+// transactions (package txn judges those of lists), at what polls of unknown
+// outcome returned, nor at rebalancing logs.
 func Kafka() checkers.Checker {
-	return judge("kafka", "offsets", func(_ context.Context, ops []history.Operation) judged {
-		return knowing(kafka, "send", "poll", Txn, "assign", "subscribe", "crash", "debug-topic-partitions")(ops)
+	return judge("kafka", "offsets", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(kafka, "send", "poll", Txn, "assign", "subscribe", "crash", "debug-topic-partitions"))
 	})
 }
 
@@ -64,6 +68,7 @@ type partition struct {
 	polled  map[int]*history.Operation // by value
 	highest int64                      // offset polled
 	visits  map[int][][]record         // process → runs of records polled without reassignment
+	unseen  int                        // messages acknowledged and never polled, behind all that were
 	sends   map[int][]record           // process → acknowledged sends with offsets, in order
 }
 
@@ -73,33 +78,38 @@ type logs struct {
 	parts        []*partition
 	found        map[string]int
 	worst        map[string]judged
+	epoch        map[int]int    // process → how often it was assigned anew
+	subscribed   map[int]bool   // processes that may be rebalanced at any time
+	last         map[[2]int]int // process and key → the epoch in which it polled the key last
 }
 
 // kinds lists the anomalies, the most plainly wrong first.
-var kinds = []string{"aborted read", "thin-air read", "inconsistent offsets", "duplicate", "lost write", "nonmonotonic poll", "poll skip", "nonmonotonic send"}
+var kinds = []string{"aborted read", "thin-air read", "precommitted read", "inconsistent offsets", "duplicate", "lost write", "nonmonotonic poll", "poll skip", "nonmonotonic send"}
 
-func kafka(ops []history.Operation) judged {
-	l := &logs{keys: newInterner(), values: newInterner(), found: map[string]int{}, worst: map[string]judged{}}
-	epoch := map[int]int{} // process → how often it was assigned anew
-	last := map[[2]int]int{}
+func kafka(w *watch, ops []history.Operation) judged {
+	l := &logs{
+		keys: newInterner(), values: newInterner(), found: map[string]int{}, worst: map[string]judged{},
+		epoch: map[int]int{}, subscribed: map[int]bool{}, last: map[[2]int]int{},
+	}
 	for i := range ops {
-		o := &ops[i]
-		switch o.F {
-		case "assign", "subscribe", "crash":
-			epoch[o.Process]++
-		case "send", "poll", Txn:
-			if v := l.take(o, epoch, last); v.Verdict != "" {
-				return v
-			}
+		if w.over(8) {
+			return unknown("time ran out after %d of %s", i, plural(len(ops), "operation"))
+		}
+		if v := l.operation(&ops[i]); v.Verdict != "" {
+			return v
 		}
 	}
-	messages, polled := 0, false
-	for _, p := range l.parts {
+	messages, unseen, polled := 0, 0, false
+	for i, p := range l.parts {
+		if w.over(len(p.sent) + len(p.offsets)) {
+			return unknown("time ran out after %d of %s", i, plural(len(l.parts), "partition"))
+		}
 		messages += len(p.sent)
 		polled = polled || len(p.polled) > 0
 		l.judge(p)
+		unseen += p.unseen
 	}
-	m := map[string]float64{"messages": float64(messages), "partitions": float64(len(l.parts))}
+	m := map[string]float64{"messages": float64(messages), "partitions": float64(len(l.parts)), "unseen": float64(unseen)}
 	for _, k := range kinds {
 		m[k] = float64(l.found[k])
 	}
@@ -114,7 +124,25 @@ func kafka(ops []history.Operation) judged {
 	case !polled:
 		return with(unknown("nothing was polled, so that nothing of %s can be missing", plural(messages, "message")), m)
 	}
-	return with(valid("%s in %s: none lost, doubled, skipped or out of order", plural(messages, "message"), plural(len(l.parts), "partition")), m)
+	v := valid("%s in %s: none lost, doubled, skipped or out of order", plural(messages, "message"), plural(len(l.parts), "partition"))
+	if unseen > 0 {
+		v.Reason += fmt.Sprintf(", but for %s that nobody polled, behind all that was", plural(unseen, "acknowledged one"))
+	}
+	return with(v, m)
+}
+
+func (l *logs) operation(o *history.Operation) judged {
+	switch o.F {
+	case "subscribe":
+		l.epoch[o.Process]++
+		l.subscribed[o.Process] = l.subscribed[o.Process] || o.Outcome != history.Fail
+	case "assign", "crash":
+		l.epoch[o.Process]++
+		l.subscribed[o.Process] = l.subscribed[o.Process] && o.Outcome != history.OK
+	case "send", "poll", Txn:
+		return l.take(o)
+	}
+	return judged{}
 }
 
 func (l *logs) part(key history.Value) *partition {
@@ -134,19 +162,18 @@ func (l *logs) anomaly(kind, summary string, ops ...history.Operation) {
 	}
 }
 
-// take reads one operation. Last tells in which epoch a process polled a key
-// last.
-func (l *logs) take(o *history.Operation, epoch map[int]int, last map[[2]int]int) judged {
+// take reads one operation.
+func (l *logs) take(o *history.Operation) judged {
 	value := o.Input
 	if o.Outcome == history.OK {
 		value = o.Output
 	}
-	list, ok := value.AsList()
+	list, ok := sequence(value)
 	if !ok {
 		return unknown("the value %s of %s; expected a list of micro-operations", value, o.F)
 	}
 	for _, v := range list {
-		mop, _ := v.AsList()
+		mop, _ := sequence(v)
 		if len(mop) == 0 {
 			return unknown("the micro-operation %s; expected [send …] or [poll …]", v)
 		}
@@ -157,14 +184,20 @@ func (l *logs) take(o *history.Operation, epoch map[int]int, last map[[2]int]int
 				return v
 			}
 		case f == "poll" && o.Outcome == history.OK && len(mop) == 2:
-			pairs, _ := mop[1].AsMap()
+			pairs, ok := mop[1].AsMap()
+			if !ok && !mop[1].IsNil() {
+				return unknown("the poll of %s; expected a map from keys to messages", mop[1])
+			}
+			if l.subscribed[o.Process] {
+				l.epoch[o.Process]++
+			}
 			for _, kv := range pairs {
 				key := [2]int{o.Process, l.keys.id(kv.Key)}
 				p := l.part(kv.Key)
-				if e, ok := last[key]; !ok || e != epoch[o.Process] {
+				if e, ok := l.last[key]; !ok || e != l.epoch[o.Process] {
 					p.visits[o.Process] = append(p.visits[o.Process], nil)
 				}
-				last[key] = epoch[o.Process]
+				l.last[key] = l.epoch[o.Process]
 				if v := l.poll(o, p, kv.Value); v.Verdict != "" {
 					return v
 				}
@@ -174,12 +207,43 @@ func (l *logs) take(o *history.Operation, epoch map[int]int, last map[[2]int]int
 			return unknown("the micro-operation %s; expected [send key value] or [poll messages]", v)
 		}
 	}
+	if o.Outcome == history.OK && len(list) > 1 {
+		l.own(o, list)
+	}
 	return judged{}
+}
+
+// own looks for what an operation polled of what it sent.
+func (l *logs) own(o *history.Operation, list []history.Value) {
+	sent := map[[2]int]bool{}
+	for _, v := range list {
+		if mop, _ := sequence(v); len(mop) == 3 {
+			v := mop[2]
+			if pair, ok := sequence(v); ok && len(pair) == 2 {
+				v = pair[1]
+			}
+			sent[[2]int{l.keys.id(mop[1]), l.values.id(v)}] = true
+		}
+	}
+	for _, v := range list {
+		mop, _ := sequence(v)
+		if len(mop) != 2 || len(sent) == 0 {
+			continue
+		}
+		pairs, _ := mop[1].AsMap()
+		for _, kv := range pairs {
+			for _, m := range kv.Value.Elements() {
+				if sent[[2]int{l.keys.id(kv.Key), l.values.id(m.At(1))}] {
+					l.anomaly("precommitted read", fmt.Sprintf("a transaction polled %s from key %s, which it sent itself", m.At(1), kv.Key), *o)
+				}
+			}
+		}
+	}
 }
 
 func (l *logs) send(o *history.Operation, p *partition, v history.Value) judged {
 	r := record{op: o}
-	if pair, ok := v.AsList(); ok && len(pair) == 2 && o.Outcome == history.OK {
+	if pair, ok := sequence(v); ok && len(pair) == 2 && o.Outcome == history.OK {
 		r.offset, r.known = pair[0].AsInt()
 		v = pair[1]
 	}
@@ -212,13 +276,13 @@ func (l *logs) place(p *partition, r record) {
 }
 
 func (l *logs) poll(o *history.Operation, p *partition, messages history.Value) judged {
-	list, ok := messages.AsList()
+	list, ok := sequence(messages)
 	if !ok {
 		return unknown("the messages %s; expected a list of [offset value]", messages)
 	}
 	runs := p.visits[o.Process]
 	for _, m := range list {
-		pair, _ := m.AsList()
+		pair, _ := sequence(m)
 		if len(pair) != 2 {
 			return unknown("the message %s; expected [offset value]", m)
 		}
@@ -285,7 +349,11 @@ func (l *logs) lost(p *partition) {
 	}
 	for _, value := range sortedKeys(p.sent) {
 		r := p.sent[value]
-		if r.op.Outcome != history.OK || p.polled[value] != nil || top == nil {
+		if r.op.Outcome != history.OK || p.polled[value] != nil {
+			continue
+		}
+		if top == nil {
+			p.unseen++
 			continue
 		}
 		if r.known && r.offset <= p.highest {
@@ -294,7 +362,9 @@ func (l *logs) lost(p *partition) {
 		}
 		if w, ok := p.sent[p.at[p.highest].value]; !r.known && ok && precedes(r.op, w.op) {
 			l.anomaly("lost write", fmt.Sprintf("%s was acknowledged before %s was sent to key %s, and only the latter was polled", l.values.values[value], l.values.values[w.value], p.name), *r.op, *w.op, *top)
+			continue
 		}
+		p.unseen++
 	}
 }
 

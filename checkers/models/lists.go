@@ -24,12 +24,12 @@ import (
 // elements whose appends are in the witness count.
 func SessionList(g Guarantee) checkers.Checker {
 	return judge(string(g), "visible appends with vector clocks", func(ctx context.Context, ops []history.Operation) judged {
-		s, v := readLists(ops)
+		s, v := readLists(ctx, ops)
 		if s == nil {
 			return v
 		}
 		if g == ReadYourWrites {
-			return s.readYourAppends(ctx)
+			return s.readYourAppends()
 		}
 		return s.judge(ctx, g)
 	})
@@ -79,12 +79,12 @@ func microOperations(ops []history.Operation) ([]micro, judged) {
 }
 
 func transactionMicros(o *history.Operation, number int32) (list []micro, bad judged) {
-	mops, ok := content(o).AsList()
+	mops, ok := sequence(content(o))
 	if !ok {
 		return nil, unknown("the transaction %s; expected a list of micro-operations", content(o))
 	}
 	for at, v := range mops {
-		mop, _ := v.AsList()
+		mop, _ := sequence(v)
 		if len(mop) != 3 {
 			return nil, unknown("the micro-operation %s; expected [append key value] or [r key list]", v)
 		}
@@ -118,12 +118,14 @@ type listReader struct {
 	failed   map[place]int
 	observed []bool
 	saw      [][]int
+	seen     []int // append → the latest read that saw it, and 1
+	watch    *watch
 }
 
 // readLists builds sessions of lists. Failed appends, and those of unknown
 // outcome that nobody saw, are left out.
-func readLists(ops []history.Operation) (*sessions, judged) {
-	b, bad := newListReader(ops)
+func readLists(ctx context.Context, ops []history.Operation) (*sessions, judged) {
+	b, bad := newListReader(ctx, ops)
 	if b == nil {
 		return nil, bad
 	}
@@ -137,7 +139,7 @@ func readLists(ops []history.Operation) (*sessions, judged) {
 // newListReader finds which appends each read saw. Without a reader there is a
 // verdict: values from nowhere or of failed appends and doubled ones are
 // invalid, other operations and values that are appended twice unknown.
-func newListReader(ops []history.Operation) (*listReader, judged) {
+func newListReader(ctx context.Context, ops []history.Operation) (*listReader, judged) {
 	micros, bad := microOperations(ops)
 	if bad.Verdict != "" {
 		return nil, bad
@@ -147,11 +149,14 @@ func newListReader(ops []history.Operation) (*listReader, judged) {
 	}
 	b := &listReader{
 		micros: micros, keys: newInterner(), values: newInterner(), writers: map[place]int{}, failed: map[place]int{},
-		observed: make([]bool, len(micros)), saw: make([][]int, len(micros)),
+		observed: make([]bool, len(micros)), saw: make([][]int, len(micros)), seen: make([]int, len(micros)), watch: newWatch(ctx),
 	}
 	for i, m := range micros {
 		if m.read {
 			continue
+		}
+		if b.watch.over(0) {
+			return nil, lateReading(ops)
 		}
 		p := b.place(m.key, m.value)
 		if m.op.Outcome == history.Fail {
@@ -167,6 +172,9 @@ func newListReader(ops []history.Operation) (*listReader, judged) {
 		if bad := b.read(i, m); bad.Verdict != "" {
 			return nil, bad
 		}
+	}
+	if b.watch.late {
+		return nil, lateReading(ops)
 	}
 	return b, judged{}
 }
@@ -189,11 +197,18 @@ func (b *listReader) place(key, value history.Value) place {
 	return place{int32(b.keys.id(key)), int32(b.values.id(value))}
 }
 
-// read finds the appends that a read saw.
+// read finds the appends that a read saw, or some of them if time runs out.
 func (b *listReader) read(i int, m micro) judged {
-	seen := make(map[int]bool, m.elements.Len())
+	if m.elements.Len() == 0 {
+		return judged{}
+	}
+	key := int32(b.keys.id(m.key))
+	b.saw[i] = make([]int, 0, m.elements.Len())
 	for _, v := range m.elements.Elements() {
-		p := b.place(m.key, v)
+		if b.watch.over(0) {
+			break
+		}
+		p := place{key, int32(b.values.id(v))}
 		w, ok := b.writers[p]
 		if f, bad := b.failed[p]; !ok && bad {
 			return invalid("aborted read", fmt.Sprintf("a read returned %s, whose append failed", v), *m.op, *b.micros[f].op)
@@ -201,17 +216,17 @@ func (b *listReader) read(i int, m micro) judged {
 		if !ok {
 			return invalid("thin-air read", fmt.Sprintf("a read returned %s, which nobody appended", v), *m.op)
 		}
-		if seen[w] {
+		if b.seen[w] == i+1 {
 			return invalid("duplicate", fmt.Sprintf("a read returned %s twice", v), *m.op, *b.micros[w].op)
 		}
-		seen[w], b.observed[w] = true, true
+		b.seen[w], b.observed[w] = i+1, true
 		b.saw[i] = append(b.saw[i], w)
 	}
 	return judged{}
 }
 
 func (b *listReader) sessions(ops []history.Operation) *sessions {
-	s, number := &sessions{history: ops, lists: true}, map[int]int32{}
+	s, number := &sessions{history: ops, lists: true, watch: b.watch}, map[int]int32{}
 	at := make([]int32, len(b.micros))
 	var origin []int
 	for i, m := range b.micros {
@@ -223,6 +238,9 @@ func (b *listReader) sessions(ops []history.Operation) *sessions {
 	}
 	s.saw = make([][]int32, len(s.ops))
 	for v, i := range origin {
+		if len(b.saw[i]) > 0 {
+			s.saw[v] = make([]int32, 0, len(b.saw[i]))
+		}
 		for _, w := range b.saw[i] {
 			s.saw[v] = append(s.saw[v], at[w])
 		}
@@ -233,9 +251,11 @@ func (b *listReader) sessions(ops []history.Operation) *sessions {
 // readList compares what a read of a list returned with what is visible to it.
 func (c *clocks) readList(v int32, a *access, clock []int32) judged {
 	saw := c.s.saw[v]
-	in := make(map[int32]bool, len(saw))
+	if c.in == nil {
+		c.in = make([]int32, len(c.s.ops))
+	}
 	for _, w := range saw {
-		in[w] = true
+		c.in[w] = v + 1
 	}
 	missing := func(w int32) judged {
 		b := c.graph()
@@ -248,7 +268,7 @@ func (c *clocks) readList(v int32, a *access, clock []int32) judged {
 			// The last read that is visible has all that those before it have.
 			if at, ok := h.before(clock[h.session]); ok {
 				for _, w := range c.s.saw[c.s.of[h.session][at]] {
-					if !in[w] {
+					if c.in[w] != v+1 {
 						return missing(w)
 					}
 				}
@@ -259,11 +279,12 @@ func (c *clocks) readList(v int32, a *access, clock []int32) judged {
 			if at >= clock[h.session] {
 				break
 			}
-			if w := c.s.of[h.session][at]; !in[w] {
+			if w := c.s.of[h.session][at]; c.in[w] != v+1 {
 				return missing(w)
 			}
 		}
 	}
+	c.s.watch.over(len(saw))
 	if c.g == Causal {
 		return c.keepsCauses(v, saw)
 	}
@@ -296,27 +317,27 @@ func (c *clocks) keepsCauses(v int32, saw []int32) judged {
 
 // readYourAppends judges that each read has the appends of its own session,
 // and that all reads agree on an order.
-func (s *sessions) readYourAppends(ctx context.Context) judged {
+func (s *sessions) readYourAppends() judged {
 	c := newConclusions(len(s.ops))
 	own := newOwned(s)
+	in := make([]int32, len(s.ops)) // append → the latest read that saw it, and 1
 	for _, list := range s.of {
 		own.begin()
-		for i, v := range list {
+		for _, v := range list {
 			a := &s.ops[v]
-			if i%often == 0 && ctx.Err() != nil {
+			if s.watch.over(len(s.saw[v])) {
 				return unknown("time ran out while reads were compared with the appends of their sessions")
 			}
 			if a.write {
 				own.add(a.key, v)
 				continue
 			}
-			in := make(map[int32]bool, len(s.saw[v]))
 			for _, w := range s.saw[v] {
-				in[w] = true
+				in[w] = v + 1
 			}
 			for _, w := range own.of[a.key] {
-				if !in[w] {
-					return s.explain(newBefore(len(s.ops)), "missing append", fmt.Sprintf("%s lacks what %s added before", s.name(v), s.name(w)), w, []edge{{v, becauseSession, -1}})
+				if in[w] != v+1 {
+					return s.explain(newBefore(len(s.ops), s.watch), "missing append", fmt.Sprintf("%s lacks what %s added before", s.name(v), s.name(w)), w, []edge{{v, becauseSession, -1}})
 				}
 			}
 			for i := 1; i < len(s.saw[v]); i++ {
@@ -327,13 +348,12 @@ func (s *sessions) readYourAppends(ctx context.Context) judged {
 	if c.forward(nil) {
 		return valid("%s of %s: each read its own appends", plural(len(s.ops), "operation"), plural(len(s.of), "session"))
 	}
-	b := newBefore(len(s.ops))
+	b := newBefore(len(s.ops), s.watch)
 	for _, e := range c.list {
 		b.conclude(e.from, e.to, e.because)
 	}
 	if b.order() == nil {
-		way := b.cycle()
-		return s.explain(b, "no arbitration", "reads show appends in orders that contradict each other", way[len(way)-1].to, way)
+		return s.circle(b, "no arbitration", "reads show appends in orders that contradict each other")
 	}
 	return valid("%s of %s: each read its own appends", plural(len(s.ops), "operation"), plural(len(s.of), "session"))
 }

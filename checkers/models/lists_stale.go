@@ -28,20 +28,20 @@ import (
 // each took as long as the whole.
 func StaleLists(o StalenessOptions) checkers.Checker {
 	return judge("bounded-staleness", "positions in the longest list", func(ctx context.Context, ops []history.Operation) judged {
-		b, bad := newListReader(ops)
+		b, bad := newListReader(ctx, ops)
 		if b == nil {
 			return bad
 		}
-		return b.staleness(ctx, o)
+		return b.staleness(o)
 	})
 }
 
-func (b *listReader) staleness(ctx context.Context, o StalenessOptions) judged {
+func (b *listReader) staleness(o StalenessOptions) judged {
 	var lags []lag
 	var of []*growing // of each lag
 	var reads []int   // of each lag
 	for _, list := range b.byKey() {
-		if ctx.Err() != nil {
+		if b.watch.over(len(list)) {
 			return unknown("time ran out after %s", plural(len(lags), "read"))
 		}
 		g, bad := b.grow(list)
@@ -65,7 +65,7 @@ func (b *listReader) staleness(ctx context.Context, o StalenessOptions) judged {
 		summary := fmt.Sprintf("a read returned a list that is at least %s behind; %d are allowed", plural(farthest.versions, "version"), o.Versions)
 		return with(invalid("too stale", summary, of[last].behind(reads[last], o.Versions+1)...), m)
 	}
-	return with(valid("of %s %.0f were stale, by up to %s and %s", plural(len(lags), "read"), m["stale"], oldest.age, plural(farthest.versions, "version")), m)
+	return with(valid("%.0f of %s stale, by up to %s and %s", m["stale"], plural(len(lags), "read"), oldest.age, plural(farthest.versions, "version")), m)
 }
 
 // growing is the list of one key, as the longest read shows it.
@@ -103,6 +103,7 @@ func (b *listReader) grow(list []int) (*growing, judged) {
 		position[w] = at
 	}
 	for _, r := range g.reads {
+		b.watch.over(len(b.saw[r]))
 		for at, w := range b.saw[r] {
 			if g.order[at] != w {
 				summary := fmt.Sprintf("one read returned %s at position %d, another one %s", b.micros[w].value, at+1, b.micros[g.order[at]].value)
@@ -198,13 +199,13 @@ func (g *growing) behind(r, lacking int) []history.Operation {
 // earlier reads return but that it was appended, once.
 func FinalLists() checkers.Checker {
 	return judge("eventual", "final reads", func(ctx context.Context, ops []history.Operation) judged {
-		b, bad := newListReader(ops)
+		b, bad := newListReader(ctx, ops)
 		if b == nil {
 			return bad
 		}
 		final := 0
 		for _, list := range b.byKey() {
-			if ctx.Err() != nil {
+			if b.watch.over(len(list)) {
 				return unknown("time ran out after %s", plural(final, "final read"))
 			}
 			reads, appends := b.final(list)
@@ -216,7 +217,7 @@ func FinalLists() checkers.Checker {
 		if final == 0 {
 			return unknown("nothing was read after all appends were over")
 		}
-		return valid("%s agree, and have all that was acknowledged", plural(final, "final read"))
+		return valid("%s had all that was acknowledged, and none contradicts another", every(final, "final read"))
 	})
 }
 
@@ -248,6 +249,9 @@ func (b *listReader) converged(reads, appends []int) judged {
 	c := newConclusions(len(appends))
 	soonest := make([]int, len(appends)) // the read with it that was over first, and 1
 	for n, r := range reads {
+		if b.watch.over(len(b.saw[r])) {
+			return unknown("time ran out after %d of %s of a key", n, plural(len(reads), "final read"))
+		}
 		in[n] = make(map[int]bool, len(b.saw[r]))
 		for i, w := range b.saw[r] {
 			in[n][w] = true
@@ -261,6 +265,9 @@ func (b *listReader) converged(reads, appends []int) judged {
 	}
 	for _, w := range appends {
 		m := &b.micros[w]
+		if b.watch.over(len(reads)) {
+			return unknown("time ran out while %s of a key were compared", plural(len(reads), "final read"))
+		}
 		for n := len(reads) - 1; n >= 0; n-- {
 			r := b.micros[reads[n]].op
 			first := soonest[number[w]] - 1
@@ -283,7 +290,7 @@ func (b *listReader) parts(c *conclusions, appends []int) judged {
 	if c.forward(nil) {
 		return judged{}
 	}
-	g := newBefore(len(appends))
+	g := newBefore(len(appends), b.watch)
 	for _, e := range c.list {
 		g.conclude(e.from, e.to, e.because)
 	}
@@ -291,7 +298,11 @@ func (b *listReader) parts(c *conclusions, appends []int) judged {
 		return judged{}
 	}
 	var evidence []history.Operation
-	for _, e := range g.cycle() {
+	way := g.cycle()
+	if len(way) == 0 {
+		return outOfTime()
+	}
+	for _, e := range way {
 		evidence = append(evidence, *b.micros[e.because].op, *b.micros[appends[e.to]].op)
 	}
 	return invalid("divergence", "after all appends were over, reads returned elements in orders that contradict each other", evidence...)

@@ -21,10 +21,11 @@ import (
 //
 // If a key is written twice, read with two values, or read twice by one
 // transaction, the verdict is unknown: the reasoning does not hold. Reads of different groups of keys are not
-// compared. O(r·log r) set operations for r reads. It does not check real-time
+// compared. O(r·log r) set operations for r reads. Keys of the history, each with
+// transactions of its own, are judged alone. It does not check real-time
 // order, nor that anything is read at all.
 func LongFork() checkers.Checker {
-	return judge("long-fork", "chains of reads", func(_ context.Context, ops []history.Operation) judged { return longFork(ops) })
+	return judge("long-fork", "chains of reads", func(ctx context.Context, ops []history.Operation) judged { return perKey(ctx, ops, longFork) })
 }
 
 // forkRead is a read transaction.
@@ -34,20 +35,23 @@ type forkRead struct {
 	seen []int // those that were not nil, sorted
 }
 
-func longFork(ops []history.Operation) judged {
+func longFork(w *watch, ops []history.Operation) judged {
 	in := newInterner()
 	written := map[int]*history.Operation{}
 	value := map[int]history.Value{}
 	var reads []forkRead
 	for i := range ops {
 		o := &ops[i]
-		list, _ := o.Input.AsList()
+		list, _ := sequence(o.Input)
 		if o.Outcome == history.OK {
-			list, _ = o.Output.AsList()
+			list, _ = sequence(o.Output)
+		}
+		if w.over(len(list)) {
+			return unknown("time ran out after %d of %s", i, plural(len(ops), "transaction"))
 		}
 		r := forkRead{op: o}
 		for _, m := range list {
-			mop, _ := m.AsList()
+			mop, _ := sequence(m)
 			if len(mop) != 3 {
 				return unknown("the transaction %s; expected a list of [f key value]", o.Input)
 			}
@@ -138,12 +142,12 @@ func lacks(have, want []int) (int, bool) {
 // which snapshot isolation allows and serializability does not. Linear time.
 // It does not look at reads.
 func WriteSkew() checkers.Checker {
-	return judge("write-skew", "one insert per key", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, writeSkew)
+	return judge("write-skew", "one insert per key", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, writeSkew)
 	})
 }
 
-func writeSkew(ops []history.Operation) judged {
+func writeSkew(_ *watch, ops []history.Operation) judged {
 	var done []history.Operation
 	tried := 0
 	for _, o := range ops {

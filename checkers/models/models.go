@@ -146,6 +146,15 @@ func (in *interner) find(v history.Value) (int, bool) {
 	return id, ok
 }
 
+// sequence is the list that v is: a set of three is no micro-operation, as it
+// has no order.
+func sequence(v history.Value) ([]history.Value, bool) {
+	if v.Kind() != history.KindList {
+		return nil, false
+	}
+	return v.AsList()
+}
+
 // few prints up to eight values.
 func few(vs []history.Value) string {
 	const most = 8
@@ -168,25 +177,40 @@ func plural(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
+// every is "the only thing", "all 3 things", or "all 0 things".
+func every(n int, thing string) string {
+	if n == 1 {
+		return "the only " + thing
+	}
+	return "all " + plural(n, thing)
+}
+
+// keyJudge judges the operations on one key.
+type keyJudge func(w *watch, ops []history.Operation) judged
+
 // knowing makes unknown what f would judge of a key on which something was done
 // that it does not know, and which may have changed what it judges.
-func knowing(f func(ops []history.Operation) judged, functions ...string) func(ops []history.Operation) judged {
-	return func(ops []history.Operation) judged {
+func knowing(f keyJudge, functions ...string) keyJudge {
+	return func(w *watch, ops []history.Operation) judged {
 		for i := range ops {
 			if o := &ops[i]; o.Outcome != history.Fail && !slices.Contains(functions, o.F) {
 				return unknown("the %s at event %d may have changed something; only %s can be judged by this model", o.F, o.Call, strings.Join(functions, ", "))
 			}
 		}
-		return f(ops)
+		return f(w, ops)
 	}
 }
 
 // perKey judges each key alone with f: an invalid key decides, then an
 // unknown one; measures add up.
-func perKey(ops []history.Operation, f func(ops []history.Operation) judged) judged {
+func perKey(ctx context.Context, ops []history.Operation, f keyJudge) judged {
+	w := newWatch(ctx)
 	byKey := map[string][]history.Operation{}
 	var keys []string
 	for _, o := range ops {
+		if w.over(0) {
+			return lateReading(ops)
+		}
 		if byKey[o.Key] == nil {
 			keys = append(keys, o.Key)
 		}
@@ -198,8 +222,14 @@ func perKey(ops []history.Operation, f func(ops []history.Operation) judged) jud
 	slices.Sort(keys)
 	merged := judged{Measures: map[string]float64{}}
 	rank := map[checkers.Validity]int{checkers.Valid: 1, checkers.Unknown: 2, checkers.Invalid: 3}
-	for _, key := range keys {
-		v := f(byKey[key])
+	for n, key := range keys {
+		if w.over(0) {
+			if merged.Verdict == checkers.Invalid {
+				break
+			}
+			return unknown("time ran out after %d of %s", n, plural(len(keys), "key"))
+		}
+		v := f(w, byKey[key])
 		for name, x := range v.Measures {
 			merged.Measures[name] += x
 		}
@@ -209,6 +239,9 @@ func perKey(ops []history.Operation, f func(ops []history.Operation) judged) jud
 				merged.Reason = "key " + key + ": " + v.Reason
 			}
 		}
+	}
+	if merged.Verdict == checkers.Valid && len(keys) > 1 {
+		merged.Reason = fmt.Sprintf("each of %d keys is valid; for one, %s", len(keys), merged.Reason)
 	}
 	return merged
 }

@@ -21,8 +21,8 @@ import (
 // Exact, O(n·log n) for n names in all reads. It does not check that values
 // were written.
 func Monotonic() checkers.Checker {
-	return judge("monotonic", "prefix maxima, chains of reads", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, monotonic)
+	return judge("monotonic", "prefix maxima, chains of reads", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, monotonic)
 	})
 }
 
@@ -32,13 +32,18 @@ type level struct {
 	n  int64
 }
 
-func monotonic(ops []history.Operation) judged {
-	byName := map[string][]level{}
+func monotonic(w *watch, ops []history.Operation) judged {
+	in := newInterner()
+	var byName [][]level // by number of the name; 0 is that of a read of one number
+	in.id(history.Nil)
 	var reads []*history.Operation
 	for i := range ops {
 		o := &ops[i]
 		if o.F != Read || o.Outcome != history.OK {
 			continue
+		}
+		if w.over(8) {
+			return unknown("time ran out after %s", plural(len(reads), "read"))
 		}
 		reads = append(reads, o)
 		pairs, isMap := o.Output.AsMap()
@@ -53,9 +58,12 @@ func monotonic(ops []history.Operation) judged {
 			if !ok {
 				return unknown("a read returned %s; expected integers", o.Output)
 			}
-			name := ""
+			name := 0
 			if isMap {
-				name = p.Key.String()
+				name = in.id(history.List(p.Key))
+			}
+			for len(byName) <= name {
+				byName = append(byName, nil)
 			}
 			byName[name] = append(byName[name], level{o, n})
 		}
@@ -63,27 +71,26 @@ func monotonic(ops []history.Operation) judged {
 	if len(reads) == 0 {
 		return unknown("nothing was read")
 	}
-	var names []string
-	for name := range byName {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		if a, b := backwards(byName[name]); a != nil {
-			return invalid("went back", fmt.Sprintf("a read returned %s after another one had returned %s%s", b.Output, a.Output, of(name)), *a, *b)
+	for name, levels := range byName {
+		if w.over(len(levels)) {
+			return unknown("time ran out after %d of %s", name, plural(len(byName), "name"))
+		}
+		if a, b := backwards(levels); a != nil {
+			which := ""
+			if name > 0 {
+				which = fmt.Sprintf(": %s went back", in.values[name].At(0))
+			}
+			return invalid("went back", fmt.Sprintf("a read returned %s after another one had returned %s%s", b.Output, a.Output, which), *a, *b)
 		}
 	}
-	if circle := contradiction(reads, names, byName); circle != nil {
+	circle := contradiction(w, reads, byName)
+	if w.over(0) {
+		return unknown("time ran out while an order of %s was looked for", plural(len(reads), "read"))
+	}
+	if circle != nil {
 		return invalid("contradiction", fmt.Sprintf("of %s each has something greater than the next one, or came after it, in a circle: values that only grow never stood so", plural(len(circle), "read")), circle...)
 	}
 	return valid("%s never went back", plural(len(reads), "read"))
-}
-
-func of(name string) string {
-	if name == "" {
-		return ""
-	}
-	return ": " + name + " went back"
 }
 
 // backwards finds two reads, one after the other, of which the later one
@@ -111,8 +118,8 @@ func backwards(levels []level) (a, b *history.Operation) {
 // contradiction finds reads that can be put into no order, nil if there are
 // none. For each name and for real time there is a chain of auxiliary nodes: a
 // read leads to the node of its value, and that to the reads of the next value.
-func contradiction(reads []*history.Operation, names []string, byName map[string][]level) []history.Operation {
-	b := newBefore(len(reads))
+func contradiction(w *watch, reads []*history.Operation, byName [][]level) []history.Operation {
+	b := newBefore(len(reads), w)
 	node := make(map[*history.Operation]int32, len(reads))
 	for i, o := range reads {
 		node[o] = int32(i)
@@ -124,8 +131,10 @@ func contradiction(reads []*history.Operation, names []string, byName map[string
 		}
 		return next
 	}
-	for _, name := range names {
-		list := byName[name]
+	for _, list := range byName {
+		if w.over(len(list)) {
+			return nil
+		}
 		slices.SortStableFunc(list, func(x, y level) int { return cmp.Compare(x.n, y.n) })
 		last, next := int32(-1), int32(-1)
 		for i, l := range list {

@@ -17,7 +17,7 @@ func drawKafka(next *int64) func(r *rand.Rand) history.Operation {
 		o := history.Operation{F: "send", Outcome: outcome(r)}
 		switch c := r.IntN(12); {
 		case c == 0:
-			return history.Operation{F: "assign", Outcome: history.OK}
+			return history.Operation{F: []string{"assign", "subscribe"}[r.IntN(2)], Outcome: history.OK}
 		case c < 6:
 			*next++
 			offset := *next
@@ -161,9 +161,13 @@ func wrongSteps(ops []history.Operation, polls, known []message) bool {
 			if b.op.Process != a.op.Process {
 				continue
 			}
-			anew := slices.ContainsFunc(ops, func(o history.Operation) bool {
-				return o.F == "assign" && o.Process == a.op.Process && o.Call > a.op.Call && o.Call < b.op.Call
-			})
+			anew := false
+			for _, o := range ops {
+				moves := o.F == "subscribe" || o.F == "assign" && o.Outcome == history.OK
+				if o.F != "send" && o.F != "poll" && o.Process == a.op.Process && o.Call < b.op.Call && (moves || o.Call > a.op.Call) {
+					anew = o.Call > a.op.Call || o.F == "subscribe" && a.op != b.op
+				}
+			}
 			if !anew && (b.offset <= a.offset || slices.ContainsFunc(known, func(m message) bool { return m.offset > a.offset && m.offset < b.offset })) {
 				return true
 			}

@@ -201,7 +201,9 @@ func finalSetOracle(ops []history.Operation) checkers.Validity {
 		}
 		list, _ := last.Output.AsList()
 		for _, v := range list {
-			if !slices.ContainsFunc(ops, func(o history.Operation) bool { return o.F == Add && o.Outcome != history.Fail && o.Input.Equal(v) }) {
+			if !slices.ContainsFunc(ops, func(o history.Operation) bool {
+				return o.F == Add && o.Outcome != history.Fail && o.Input.Equal(v) && o.Call < last.Return
+			}) {
 				return checkers.Invalid
 			}
 		}

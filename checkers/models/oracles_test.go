@@ -11,14 +11,44 @@ import (
 // The oracles here follow the words of each definition, one pair or triple of
 // operations after the other, and share no code with the checkers.
 
+// drawSet draws adds, of which one that failed may be tried again, and reads.
 func drawSet(next *int64) func(r *rand.Rand) history.Operation {
+	var failed []int64
 	return func(r *rand.Rand) history.Operation {
-		if r.IntN(2) == 0 {
-			*next++
-			return history.Operation{F: Add, Input: history.Int(*next - 1), Outcome: []history.Outcome{history.OK, history.OK, history.Info}[r.IntN(3)]}
+		if r.IntN(2) > 0 {
+			return history.Operation{F: Read, Output: subset(r, int(*next)), Outcome: outcome(r)}
 		}
-		return history.Operation{F: Read, Output: subset(r, int(*next)), Outcome: outcome(r)}
+		v := *next
+		if n := len(failed); n > 0 && r.IntN(2) == 0 {
+			v, failed = failed[n-1], failed[:n-1]
+		} else {
+			*next++
+		}
+		o := history.Operation{F: Add, Input: history.Int(v), Outcome: outcome(r)}
+		if o.Outcome == history.Fail {
+			failed = append(failed, v)
+		}
+		return o
 	}
+}
+
+// unborn reports whether an ok read has a value that no operation of this
+// function that did not fail had begun to bring in when the read was over.
+func unborn(ops []history.Operation, f string) bool {
+	for _, r := range ops {
+		if r.F != Read || r.Outcome != history.OK {
+			continue
+		}
+		list, _ := r.Output.AsList()
+		for _, v := range list {
+			if !slices.ContainsFunc(ops, func(o history.Operation) bool {
+				return o.F == f && o.Outcome != history.Fail && o.Input.Equal(v) && o.Call < r.Return
+			}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func has(v, x history.Value) bool {
@@ -28,12 +58,14 @@ func has(v, x history.Value) bool {
 
 // setOracle follows the words of SetFull for each element and read.
 func setOracle(ops []history.Operation, linearizable bool) checkers.Validity {
-	stable, stale, adds := 0, 0, 0
+	if unborn(ops, Add) {
+		return checkers.Invalid
+	}
+	stable, stale := 0, 0
 	for _, add := range ops {
-		if add.F != Add {
+		if add.F != Add || add.Outcome == history.Fail {
 			continue
 		}
-		adds++
 		known := never
 		if add.Outcome == history.OK {
 			known = add.Return
@@ -118,6 +150,9 @@ func drawReverse(next *int64) func(r *rand.Rand) history.Operation {
 }
 
 func reverseOracle(ops []history.Operation) checkers.Validity {
+	if unborn(ops, Write) {
+		return checkers.Invalid
+	}
 	verdict := checkers.Unknown
 	for _, r := range ops {
 		if r.F != Read || r.Outcome != history.OK {

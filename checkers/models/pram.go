@@ -20,7 +20,7 @@ import (
 // each conclusion moves every write.
 func PRAM(initial history.Value) checkers.Checker {
 	return judge("pram", "an order of the writes for each session", func(ctx context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial, false)
+		s, v := readSessions(ctx, ops, initial, false)
 		if s == nil {
 			return v
 		}
@@ -31,8 +31,8 @@ func PRAM(initial history.Value) checkers.Checker {
 func (s *sessions) pram(ctx context.Context) judged {
 	w := newViews(s)
 	for n := range s.of {
-		ok, inTime := w.ordered(ctx, int32(n))
-		if !inTime {
+		ok := w.ordered(int32(n))
+		if s.watch.late {
 			return unknown("time ran out after %d of %s", n, plural(len(s.of), "session"))
 		}
 		if !ok { // the slower way, which explains why
@@ -109,25 +109,22 @@ func newViews(s *sessions) *views {
 	return w
 }
 
-// ordered reports whether there is an order for an observer, and whether there
-// was time to tell.
-func (w *views) ordered(ctx context.Context, observer int32) (ok, inTime bool) {
+// ordered reports whether there is an order for an observer. That says nothing
+// once time has run out.
+func (w *views) ordered(observer int32) bool {
 	w.begin(observer)
 	list := w.s.of[observer]
 	for i, v := range list {
 		if a := &w.s.ops[v]; a.read && a.from >= 0 && !w.returned(a.from, int32(i)) {
-			return false, true
+			return false
 		}
 	}
 	for i := len(list) - 1; i >= 0; i-- {
-		if i%often == 0 && ctx.Err() != nil {
-			return false, false
-		}
-		if a := &w.s.ops[list[i]]; a.read && !w.read(a) {
-			return false, true
+		if a := &w.s.ops[list[i]]; w.s.watch.over(0) || a.read && !w.read(a) {
+			return false
 		}
 	}
-	return w.inward() || w.placed(), true
+	return w.inward() || w.placed()
 }
 
 // begin forgets the observer before.
@@ -169,6 +166,9 @@ func (w *views) returned(from, i int32) bool {
 // Those that precede it are known: all later reads were taken before.
 func (w *views) read(a *access) bool {
 	of := w.byKey[a.key]
+	if w.s.watch.over(len(of)) {
+		return false
+	}
 	for n := range of {
 		h := &of[n]
 		if h.observer != w.observer {
@@ -208,7 +208,7 @@ func (w *views) precede(first, second int32) bool {
 	for len(w.todo) > 0 {
 		l := w.todo[len(w.todo)-1]
 		w.todo = w.todo[:len(w.todo)-1]
-		if !w.lower(l) {
+		if w.s.watch.over(0) || !w.lower(l) {
 			return false
 		}
 	}
@@ -223,7 +223,7 @@ func (w *views) lower(l lowering) bool {
 		return w.pos[l.write] < l.pos
 	}
 	list := w.writes[session]
-	for n := w.ordinal[l.write]; n >= 0 && w.pos[list[n]] > l.pos; n-- {
+	for n := w.ordinal[l.write]; n >= 0 && w.pos[list[n]] > l.pos && !w.s.watch.over(0); n-- {
 		w.pos[list[n]] = l.pos
 		for e := w.into[list[n]]; e > 0; e = w.edges[e-1].next {
 			w.todo = append(w.todo, lowering{w.edges[e-1].from, l.pos})

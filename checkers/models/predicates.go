@@ -82,12 +82,12 @@ func wellFormed(o *history.Operation) error {
 		}
 		return nil
 	}
-	list, ok := content(o).AsList()
+	list, ok := sequence(content(o))
 	if !ok {
 		return fmt.Errorf("the transaction %s; expected a list of micro-operations", content(o))
 	}
 	for _, v := range list {
-		mop, _ := v.AsList()
+		mop, _ := sequence(v)
 		name := ""
 		if len(mop) > 0 {
 			name, _ = mop[0].AsString()
@@ -110,7 +110,7 @@ func predicate(p history.Value) bool {
 	if name, ok := p.AsString(); ok {
 		return name == "true"
 	}
-	list, _ := p.AsList()
+	list, _ := sequence(p)
 	if len(list) == 0 {
 		return false
 	}
@@ -124,7 +124,7 @@ func predicate(p history.Value) bool {
 }
 
 func matches(p, v history.Value) bool {
-	list, ok := p.AsList()
+	list, ok := sequence(p)
 	if !ok {
 		return true
 	}
@@ -144,9 +144,9 @@ func transact(state history.Value, o *history.Operation) (bool, history.Value) {
 		return true, content(o)
 	}
 	now, _ := state.AsMap()
-	list, _ := content(o).AsList()
+	list, _ := sequence(content(o))
 	for _, v := range list {
-		mop, _ := v.AsList()
+		mop, _ := sequence(v)
 		switch name, _ := mop[0].AsString(); name {
 		case "insert", "w":
 			now = append(without(now, mop[1]), history.Pair{Key: mop[1], Value: mop[2]})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
@@ -13,8 +14,9 @@ import (
 
 // TotalQueue judges that what goes in comes out, as
 // jepsen.checker/total-queue does: operations enqueue v, dequeue (its result
-// is the element; nil or a failure means that there was none) and drain (its
-// result is the list of all that was left).
+// is the element; nil means that there was none, and so does a failure without
+// an error, or with one that says empty or exhausted: any other may be that of
+// the client) and drain (its result is the list of all that was left).
 //
 //   - *unexpected*: an element came out that nobody tried to enqueue;
 //   - *lost*: an enqueue was acknowledged, and the element never came out,
@@ -32,8 +34,8 @@ import (
 // Linear time, but for sorting. Keys are judged alone. It does not check the
 // order of elements.
 func TotalQueue(exactlyOnce bool) checkers.Checker {
-	return judge("total-queue", "multisets", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(func(ops []history.Operation) judged { return totalQueue(ops, exactlyOnce) }, Enqueue, Dequeue, Drain))
+	return judge("total-queue", "multisets", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(func(_ *watch, ops []history.Operation) judged { return totalQueue(ops, exactlyOnce) }, Enqueue, Dequeue, Drain))
 	})
 }
 
@@ -53,6 +55,14 @@ type bag struct {
 	swallows []*history.Operation // dequeues of unknown outcome
 	drains   []*history.Operation // drains of unknown outcome, in order of invocation
 	took     int
+	odd      judged // why nothing can be said
+}
+
+// saysEmpty reports whether the error of a failed dequeue means that there was
+// nothing.
+func saysEmpty(err string) bool {
+	err = strings.ToLower(err)
+	return err == "" || strings.Contains(err, "empty") || strings.Contains(err, "exhausted")
 }
 
 func newBag(ops []history.Operation) *bag {
@@ -77,6 +87,7 @@ func newBag(ops []history.Operation) *bag {
 			}
 		case o.F == Dequeue && o.Outcome == history.Info:
 			b.swallows = append(b.swallows, o)
+		case o.F == Dequeue && o.Outcome == history.Fail && !saysEmpty(o.Error):
 		case o.F == Dequeue && (o.Outcome == history.Fail || o.Output.IsNil()):
 			b.emptied = append(b.emptied, o)
 		case o.F == Dequeue:
@@ -85,7 +96,9 @@ func newBag(ops []history.Operation) *bag {
 			b.took++
 		case o.F == Drain && o.Outcome == history.Info:
 			b.drains = append(b.drains, o)
-		case o.F == Drain && o.Outcome == history.OK && o.Output.IsList():
+		case o.F == Drain && o.Outcome == history.OK && !o.Output.IsList() && !o.Output.IsNil():
+			b.odd = first(b.odd, unknown("the drain at event %d returned %s; expected a list of elements", o.Call, o.Output))
+		case o.F == Drain && o.Outcome == history.OK:
 			b.emptied = append(b.emptied, o)
 			for _, v := range o.Output.Elements() {
 				e := at(v)
@@ -97,10 +110,18 @@ func newBag(ops []history.Operation) *bag {
 	return b
 }
 
+// hollow is unknown if there is nothing to judge, or something that cannot be.
+func (b *bag) hollow() judged {
+	if b.odd.Verdict == "" && len(b.items) == 0 {
+		return unknown("nothing was put into the queue or taken out of it")
+	}
+	return b.odd
+}
+
 func totalQueue(ops []history.Operation, exactlyOnce bool) judged {
 	b := newBag(ops)
-	if len(b.items) == 0 {
-		return unknown("nothing was put into the queue or taken out of it")
+	if bad := b.hollow(); bad.Verdict != "" {
+		return bad
 	}
 	b.emptiness()
 	var lost []missed
@@ -251,28 +272,24 @@ func operations(lists ...[]*history.Operation) (ops []history.Operation) {
 // never taken out is no matter. Linear time; keys are judged alone. It does
 // not check order or loss.
 func UnorderedQueue() checkers.Checker {
-	return judge("unordered-queue", "multisets", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(unorderedQueue, Enqueue, Dequeue, Drain))
+	return judge("unordered-queue", "multisets", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(unorderedQueue, Enqueue, Dequeue, Drain))
 	})
 }
 
-func unorderedQueue(ops []history.Operation) judged {
+func unorderedQueue(_ *watch, ops []history.Operation) judged {
 	b := newBag(ops)
-	if len(b.items) == 0 {
-		return unknown("nothing was put into the queue or taken out of it")
+	if bad := b.hollow(); bad.Verdict != "" {
+		return bad
 	}
 	for id := range b.items {
 		e := &b.items[id]
 		slices.SortFunc(e.takes, func(x, y *history.Operation) int { return cmp.Compare(x.Return, y.Return) })
 		for i, take := range e.takes {
 			if i >= len(e.puts) || e.puts[i].Call > take.Return {
-				return invalid("unexpected", fmt.Sprintf("%s came out of the queue for the %s, before it had been put in as often", b.in.values[id], nth(i+1)), operations(e.puts, e.takes[:i+1])...)
+				return invalid("unexpected", fmt.Sprintf("%s came out of the queue %s before it had been put in as often", b.in.values[id], times(i+1)), operations(e.puts, e.takes[:i+1])...)
 			}
 		}
 	}
-	return valid("all %s had been put in before", plural(b.took, "dequeued element"))
-}
-
-func nth(n int) string {
-	return map[int]string{1: "first time", 2: "second time", 3: "third time"}[min(n, 3)]
+	return valid("%s had been put in before", every(b.took, "dequeued element"))
 }

@@ -37,9 +37,9 @@ func (s *sessions) readYourWrites(ctx context.Context) judged {
 	last := newOwned(s)
 	for _, list := range s.of {
 		last.begin()
-		for i, v := range list {
+		for _, v := range list {
 			a := &s.ops[v]
-			if i%often == 0 && ctx.Err() != nil {
+			if s.watch.over(0) {
 				return unknown("time ran out while reads were compared with the writes of their sessions")
 			}
 			if a.write {
@@ -49,7 +49,7 @@ func (s *sessions) readYourWrites(ctx context.Context) judged {
 			if own := last.of[a.key]; a.read && len(own) > 0 {
 				w := own[0]
 				if a.from < 0 {
-					return s.explain(newBefore(len(s.ops)), "own write missed", fmt.Sprintf("%s returned the initial value after %s", s.name(v), s.name(w)), w, []edge{{v, becauseSession, -1}})
+					return s.explain(newBefore(len(s.ops), s.watch), "own write missed", fmt.Sprintf("%s returned the initial value after %s", s.name(v), s.name(w)), w, []edge{{v, becauseSession, -1}})
 				}
 				if w > a.from {
 					suspect[a.key], some = true, true
@@ -58,7 +58,7 @@ func (s *sessions) readYourWrites(ctx context.Context) judged {
 		}
 	}
 	if some {
-		if bad := s.arbitrate(ctx, suspect); bad.Verdict != "" {
+		if bad := s.arbitrate(suspect); bad.Verdict != "" {
 			return bad
 		}
 	}
@@ -77,8 +77,8 @@ type ownWrites struct {
 }
 
 // arbitrate judges whether the writes of some keys can be ordered.
-func (s *sessions) arbitrate(ctx context.Context, suspect []bool) judged {
-	b := newBefore(len(s.ops))
+func (s *sessions) arbitrate(suspect []bool) judged {
+	b := newBefore(len(s.ops), s.watch)
 	own := make([]ownWrites, s.keys)
 	var used []int32
 	for _, list := range s.of {
@@ -86,9 +86,9 @@ func (s *sessions) arbitrate(ctx context.Context, suspect []bool) judged {
 			own[key] = ownWrites{}
 		}
 		used = used[:0]
-		for i, v := range list {
+		for _, v := range list {
 			a := &s.ops[v]
-			if i%often == 0 && ctx.Err() != nil {
+			if s.watch.over(0) {
 				return unknown("time ran out while an order of the writes was looked for")
 			}
 			if !suspect[a.key] {
@@ -108,8 +108,11 @@ func (s *sessions) arbitrate(ctx context.Context, suspect []bool) judged {
 		}
 	}
 	if b.order() == nil {
-		from, way := contracted(b)
-		return s.explain(newBefore(len(s.ops)), "no arbitration", "no order of the writes lets every session read its own ones", from, way)
+		way := contracted(b)
+		if len(way) == 0 {
+			return outOfTime()
+		}
+		return s.explain(newBefore(len(s.ops), s.watch), "no arbitration", "no order of the writes lets every session read its own ones", way[len(way)-1].to, way)
 	}
 	return judged{}
 }
@@ -141,14 +144,14 @@ func (o *ownWrites) read(b *before, v, from int32, own bool) {
 	o.top, o.since = from, o.since[:0]
 }
 
-// contracted is a cycle without auxiliary nodes, and the operation at which it
-// begins: the read that led out of them puts the write that led in before what
-// it returned.
-func contracted(b *before) (from int32, way []edge) {
+// contracted is a cycle without auxiliary nodes: the read that led out of them
+// puts the write that led in before what it returned. It is nil if time has run
+// out.
+func contracted(b *before) (way []edge) {
 	for _, e := range b.cycle() {
 		if int(e.to) < b.real {
 			way = append(way, e)
 		}
 	}
-	return way[len(way)-1].to, way
+	return way
 }

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"context"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -30,10 +31,13 @@ func (c *codes) of(v history.Value) int64 {
 
 // effectsOf tells what each operation did or, if it failed, would have done;
 // a failed cas did no more than read what it found, if that is known.
-func effectsOf(ops []history.Operation, vals *codes) ([]effect, judged) {
+func effectsOf(ops []history.Operation, vals *codes, w *watch) ([]effect, judged) {
 	keys := map[string]int32{}
 	effects := make([]effect, len(ops))
 	for i := range ops {
+		if w.over(0) {
+			return nil, lateReading(ops)
+		}
 		o := &ops[i]
 		k, ok := keys[o.Key]
 		if !ok {
@@ -50,7 +54,7 @@ func effectsOf(ops []history.Operation, vals *codes) ([]effect, judged) {
 		case Delete:
 			e.writes, wrote = true, history.Nil
 		case CAS:
-			pair, ok := o.Input.AsList()
+			pair, ok := sequence(o.Input)
 			if !ok || len(pair) != 2 {
 				return nil, unknown("a cas of %s; expected [expected new]", o.Input)
 			}
@@ -132,9 +136,9 @@ func (w *writers) place(key int32, value int64) *int32 {
 // no order of operations explains, a value from nowhere or of a failed write,
 // is invalid at once; another function, or a value written twice, unknown.
 // Deletes write nil, and need not be unique.
-func readSessions(ops []history.Operation, initial history.Value, whole bool) (*sessions, judged) {
-	vals := &codes{newInterner()}
-	effects, bad := effectsOf(ops, vals)
+func readSessions(ctx context.Context, ops []history.Operation, initial history.Value, whole bool) (*sessions, judged) {
+	vals, w := &codes{newInterner()}, newWatch(ctx)
+	effects, bad := effectsOf(ops, vals, w)
 	if bad.Verdict != "" {
 		return nil, bad
 	}
@@ -146,6 +150,9 @@ func readSessions(ops []history.Operation, initial history.Value, whole bool) (*
 		return nil, bad
 	}
 	for i := range ops {
+		if w.over(0) {
+			return nil, lateReading(ops)
+		}
 		if ops[i].Outcome != history.Info {
 			if bad := b.read(int32(i)); bad.Verdict != "" {
 				return nil, bad
@@ -153,10 +160,16 @@ func readSessions(ops []history.Operation, initial history.Value, whole bool) (*
 		}
 	}
 	s := b.sessions(whole)
+	s.watch = w
 	if len(s.ops) == 0 {
 		return nil, unknown("the history has no reads or writes")
 	}
 	return s, judged{}
+}
+
+// lateReading is the verdict if time runs out before anything was judged.
+func lateReading(ops []history.Operation) judged {
+	return unknown("time ran out while %s were read", plural(len(ops), "operation"))
 }
 
 // write finds the writer of each value.
@@ -187,7 +200,7 @@ func (b *registerReader) write() judged {
 func written(o *history.Operation) history.Value {
 	switch o.F {
 	case CAS:
-		pair, _ := o.Input.AsList()
+		pair, _ := sequence(o.Input)
 		return pair[1]
 	case Delete:
 		return history.Nil
@@ -198,7 +211,7 @@ func written(o *history.Operation) history.Value {
 // found is what an operation saw.
 func found(o *history.Operation) history.Value {
 	if o.F == CAS && o.Outcome != history.Fail {
-		pair, _ := o.Input.AsList()
+		pair, _ := sequence(o.Input)
 		return pair[0]
 	}
 	return o.Output

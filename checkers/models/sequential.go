@@ -23,7 +23,7 @@ import (
 // sessions, which need 4·n·k bytes.
 func Sequential(initial history.Value) checkers.Checker {
 	return judge("sequential", "saturation and replay", func(ctx context.Context, ops []history.Operation) judged {
-		s, v := readSessions(ops, initial, true)
+		s, v := readSessions(ctx, ops, initial, true)
 		if s == nil {
 			return v
 		}
@@ -38,11 +38,11 @@ func (s *sessions) sequential(ctx context.Context) judged {
 	}
 	switch done, inTime := newReplay(f).run(ctx); {
 	case !inTime:
-		return unknown("time ran out while an order of all %s was built", plural(len(s.ops), "operation"))
+		return unknown("time ran out while an order of %s was built", every(len(s.ops), "operation"))
 	case !done:
-		return unknown("nothing contradicts an order of all %s, but none was found: without the order of writes this is NP-complete", plural(len(s.ops), "operation"))
+		return unknown("nothing contradicts an order of %s, but none was found: without the order of writes this is NP-complete", every(len(s.ops), "operation"))
 	}
-	return valid("an order of all %s explains all reads", plural(len(s.ops), "operation"))
+	return valid("an order of %s explains all reads", every(len(s.ops), "operation"))
 }
 
 // saturation applies rules until nothing new follows.
@@ -57,7 +57,7 @@ type saturation struct {
 }
 
 func newSaturation(s *sessions, view int32) *saturation {
-	f := &saturation{before: newBefore(len(s.ops)), s: s, view: view, writes: make([][]held, s.keys), last: make([]int32, len(s.ops))}
+	f := &saturation{before: newBefore(len(s.ops), s.watch), s: s, view: view, writes: make([][]held, s.keys), last: make([]int32, len(s.ops))}
 	for _, list := range s.of {
 		prev := int32(-1)
 		for _, v := range list {
@@ -95,11 +95,14 @@ func (f *saturation) run(ctx context.Context) judged {
 		}
 		f.clocks(order)
 		already := f.concluded
-		for i, v := range order {
-			if i%often == 0 && ctx.Err() != nil {
-				return unknown("time ran out while conclusions were drawn")
+		for _, v := range order {
+			if f.watch.over(len(f.writes[f.s.ops[v].key])) {
+				break
 			}
 			f.consider(v)
+		}
+		if f.watch.late {
+			return unknown("time ran out while conclusions were drawn")
 		}
 		if int(f.concluded) > most {
 			return unknown("more than %d conclusions from reads", most)
@@ -138,6 +141,9 @@ func (f *saturation) clocks(order []int32) {
 		}
 	}
 	for _, v := range order {
+		if f.watch.over(len(f.s.of) / stepsAtOnce * len(f.out[v])) {
+			return
+		}
 		a := &f.s.ops[v]
 		f.clock[v][a.session] = a.index + 1
 		for _, e := range f.out[v] {
@@ -206,15 +212,16 @@ func (f *saturation) cyclic() judged {
 	if f.clock != nil {
 		f.all = true
 		for v := range int32(len(f.s.ops)) {
+			if f.watch.over(len(f.writes[f.s.ops[v].key])) {
+				return outOfTime()
+			}
 			f.consider(v)
 		}
 	}
-	way := f.cycle()
-	from := way[len(way)-1].to
 	summary := "no order of all operations explains all reads: they would have to precede each other in a circle"
 	if f.view >= 0 {
 		reader := f.s.operation(f.s.of[f.view][0]).Process
 		summary = fmt.Sprintf("no order of the writes explains what process %d read: operations would have to precede each other in a circle", reader)
 	}
-	return f.s.explain(f.before, "cycle", summary, from, way)
+	return f.s.circle(f.before, "cycle", summary)
 }

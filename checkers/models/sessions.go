@@ -15,6 +15,7 @@ type sessions struct {
 	keys    int
 	of      [][]int32 // session → its operations in order
 	lists   bool
+	watch   *watch
 	saw     [][]int32 // of lists: read → the appends it reads, in their order
 	doubts  []doubt   // reads of nil that several deletes may explain
 	// reader tells of writes of unknown outcome who read them, so that they

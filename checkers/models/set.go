@@ -11,18 +11,18 @@ import (
 // FinalSet judges a set by its last read, as jepsen.checker/set does: of the
 // operations add and read, the ok read that was invoked last must have every
 // element whose add was acknowledged before, and none that nobody tried to
-// add. As fail means here that an add did not happen, a failed one counts as
-// not tried, which Jepsen holds otherwise.
+// add before the read was over. As fail means here that an add did not happen, a
+// failed one counts as not tried, which Jepsen holds otherwise.
 //
 // Linear time; keys are judged alone; without a read it is unknown. It looks at
 // no other read: SetFull does.
 func FinalSet() checkers.Checker {
-	return judge("final-set", "last read", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(finalSet, Add, Read, Contains))
+	return judge("final-set", "last read", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(finalSet, Add, Read, Contains))
 	})
 }
 
-func finalSet(ops []history.Operation) judged {
+func finalSet(_ *watch, ops []history.Operation) judged {
 	var last *history.Operation
 	for i := range ops {
 		if o := &ops[i]; o.F == Read && o.Outcome == history.OK && (last == nil || o.Call > last.Call) {
@@ -51,7 +51,7 @@ func finalSet(ops []history.Operation) judged {
 		}
 		id, there := in.find(o.Input)
 		switch {
-		case there && o.Outcome == history.Fail:
+		case there && (o.Outcome == history.Fail || o.Call > last.Return):
 			failed[id] = o
 		case there:
 			tried[id] = o
@@ -83,7 +83,7 @@ func finalSet(ops []history.Operation) judged {
 	case len(lost) > 0:
 		return with(invalid("lost", fmt.Sprintf("the last read lacks %s whose add was acknowledged before: %s", plural(len(lost), "element"), few(lost)), evidence...), m)
 	case len(phantom) > 0:
-		return with(invalid("unexpected", fmt.Sprintf("the last read has %s that nobody added: %s", plural(len(phantom), "element"), few(phantom)), evidence...), m)
+		return with(invalid("unexpected", fmt.Sprintf("the last read has %s that nobody had tried to add, or whose add failed: %s", plural(len(phantom), "element"), few(phantom)), evidence...), m)
 	}
-	return with(valid("the last read has all %s", plural(acked, "acknowledged element")), m)
+	return with(valid("the last read has %s", every(acked, "acknowledged element")), m)
 }

@@ -24,9 +24,10 @@ import (
 //     than it was known;
 //   - it is *never read* otherwise: no read can tell.
 //
-// A lost element is invalid. So are, beyond Jepsen, an element that nobody
-// tried to add, one whose add failed, and one that a read has twice. No stable
-// element at all is unknown. A stable element is *stale* if it was absent from
+// A lost element is invalid. So are, beyond Jepsen, an element that nobody had
+// tried to add when a read that has it was over, one of which only adds that
+// failed had begun, and one that a read has twice. An add that failed may be
+// tried again. No stable element at all is unknown. A stable element is *stale* if it was absent from
 // a read that began after it was known; that is invalid if linearizable is
 // set, and otherwise a measure, together with the quantiles of the time from
 // known to stable (stable_latency_…_ms) and from known to lost.
@@ -36,15 +37,16 @@ import (
 // does not check the order in which elements appear: with linearizable set it
 // is still weaker than linearizability.
 func SetFull(linearizable bool) checkers.Checker {
-	return judge("set-full", "timelines of elements", func(_ context.Context, ops []history.Operation) judged {
-		return perKey(ops, knowing(func(ops []history.Operation) judged { return setFull(ops, linearizable) }, Add, Read, Contains))
+	return judge("set-full", "timelines of elements", func(ctx context.Context, ops []history.Operation) judged {
+		return perKey(ctx, ops, knowing(func(w *watch, ops []history.Operation) judged { return setFull(w, ops, linearizable) }, Add, Read, Contains))
 	})
 }
 
 // element is the timeline of one element.
 type element struct {
 	value   history.Value
-	add     *history.Operation
+	add     *history.Operation // the one that did not fail, nil if all did
+	failed  *history.Operation // the first to be invoked of those that did, nil if none
 	known   *history.Operation // the add or the read that first proved it
 	knownAt int64              // index of its completion
 	present *history.Operation // last to be invoked of the reads that have it
@@ -56,7 +58,7 @@ type setRead struct {
 	ids []int
 }
 
-func setFull(ops []history.Operation, linearizable bool) judged {
+func setFull(w *watch, ops []history.Operation, linearizable bool) judged {
 	in := newInterner()
 	elements, bad := setAdds(in, ops)
 	if bad.Verdict != "" {
@@ -68,14 +70,17 @@ func setFull(ops []history.Operation, linearizable bool) judged {
 		if o.F != Read || o.Outcome != history.OK || !o.Output.IsList() {
 			continue
 		}
+		if w.over(o.Output.Len()) {
+			return unknown("time ran out after %s", plural(len(reads), "read"))
+		}
 		r := setRead{op: o}
 		for _, v := range o.Output.Elements() {
 			id, ok := in.find(v)
 			if !ok {
 				return invalid("phantom", fmt.Sprintf("a read has %s, which nobody tried to add", v), *o)
 			}
-			if add := elements[id].add; add.Outcome == history.Fail {
-				return invalid("aborted read", fmt.Sprintf("a read has %s, whose add failed", v), *o, *add)
+			if bad := elements[id].unborn(o); bad.Verdict != "" {
+				return bad
 			}
 			r.ids = append(r.ids, id)
 		}
@@ -91,13 +96,28 @@ func setFull(ops []history.Operation, linearizable bool) judged {
 		return unknown("nothing was added")
 	}
 	presences(elements, reads)
-	absences(elements, reads)
+	absences(w, elements, reads)
+	if w.over(0) {
+		return unknown("time ran out while reads were looked through for what they lack")
+	}
 	return concludeSet(elements, linearizable)
 }
 
-// setAdds makes the elements. The add that counts for a value added several
-// times is the last one, as in Jepsen; but none of several may have failed
-// while another did not.
+// unborn judges that an element can be there when a read of it is over.
+func (e *element) unborn(read *history.Operation) judged {
+	switch {
+	case e.add != nil && e.add.Call < read.Return:
+		return judged{}
+	case e.failed != nil && e.failed.Call < read.Return:
+		return invalid("aborted read", fmt.Sprintf("a read has %s, whose add failed", e.value), *read, *e.failed)
+	case e.add != nil:
+		return invalid("phantom", fmt.Sprintf("a read has %s, which nobody had tried to add by then", e.value), *read, *e.add)
+	}
+	return invalid("phantom", fmt.Sprintf("a read has %s, which nobody had tried to add by then", e.value), *read, *e.failed)
+}
+
+// setAdds makes the elements. Of those added several times all adds but one must
+// have failed.
 func setAdds(in *interner, ops []history.Operation) ([]element, judged) {
 	var elements []element
 	for i := range ops {
@@ -106,14 +126,22 @@ func setAdds(in *interner, ops []history.Operation) ([]element, judged) {
 			continue
 		}
 		id := in.id(o.Input)
-		if id < len(elements) {
-			return nil, unknown("%s is added twice; elements must be unique to be followed", o.Input)
+		if id == len(elements) {
+			elements = append(elements, element{value: o.Input, knownAt: never})
 		}
-		e := element{value: o.Input, add: o, knownAt: never}
+		e := &elements[id]
+		switch {
+		case o.Outcome == history.Fail && e.failed == nil:
+			e.failed = o
+		case o.Outcome == history.Fail:
+		case e.add != nil:
+			return nil, unknown("%s is added twice; elements must be unique to be followed", o.Input)
+		default:
+			e.add = o
+		}
 		if o.Outcome == history.OK {
 			e.known, e.knownAt = o, o.Return
 		}
-		elements = append(elements, e)
 	}
 	return elements, judged{}
 }
@@ -137,16 +165,24 @@ func presences(elements []element, reads []setRead) {
 // list, by the add's invocation; a read goes through those whose add was
 // invoked before it was over. Each visit of an element either answers it, or is
 // paid for by the element's being in the read.
-func absences(elements []element, reads []setRead) {
+func absences(w *watch, elements []element, reads []setRead) {
 	slices.SortFunc(reads, func(a, b setRead) int { return cmp.Compare(b.op.Call, a.op.Call) })
-	open := make([]int, len(elements)) // in order of the add's invocation
-	next := make([]int, len(elements)+1)
+	var open []int // in order of the add's invocation
+	for i := range elements {
+		if elements[i].add != nil {
+			open = append(open, i)
+		}
+	}
+	next := make([]int, len(open)+1)
 	for i := range open {
-		open[i], next[i+1] = i, i+1
+		next[i+1] = i + 1
 	}
 	slices.SortFunc(open, func(a, b int) int { return cmp.Compare(elements[a].add.Call, elements[b].add.Call) })
 	has := make([]int, len(elements)) // the number of the last read that has it, from 1
 	for i, r := range reads {
+		if w.over(len(r.ids)) {
+			return
+		}
 		for _, id := range r.ids {
 			has[id] = i + 1
 		}

@@ -32,8 +32,8 @@ type StalenessOptions struct {
 // reads, the share of stale reads. O(n log n). It does not check that reads
 // agree on an order of the writes.
 func Staleness(o StalenessOptions) checkers.Checker {
-	return judge("bounded-staleness", "lower bounds per read", func(_ context.Context, ops []history.Operation) judged {
-		return staleness(ops, o)
+	return judge("bounded-staleness", "lower bounds per read", func(ctx context.Context, ops []history.Operation) judged {
+		return staleness(ctx, ops, o)
 	})
 }
 
@@ -45,8 +45,8 @@ type lag struct {
 	versions   int
 }
 
-func staleness(ops []history.Operation, o StalenessOptions) judged {
-	s, v := readSessions(ops, o.Initial, false)
+func staleness(ctx context.Context, ops []history.Operation, o StalenessOptions) judged {
+	s, v := readSessions(ctx, ops, o.Initial, false)
 	if s == nil {
 		return v
 	}
@@ -59,6 +59,9 @@ func staleness(ops []history.Operation, o StalenessOptions) judged {
 	for _, list := range byKey {
 		lags = append(lags, s.lags(list)...)
 	}
+	if s.watch.late {
+		return unknown("time ran out after %s", plural(len(lags), "read"))
+	}
 	if len(lags) == 0 {
 		return unknown("nothing was read")
 	}
@@ -70,7 +73,7 @@ func staleness(ops []history.Operation, o StalenessOptions) judged {
 	case o.Versions > 0 && farthest.versions > o.Versions:
 		return with(farthest.witness(ops, o.Versions+1, fmt.Sprintf("a read returned %s, which is at least %s behind; %d are allowed", found(farthest.read), plural(farthest.versions, "version"), o.Versions)), m)
 	}
-	return with(valid("of %s %.0f were stale, by up to %s and %s", plural(len(lags), "read"), m["stale"], oldest.age, plural(farthest.versions, "version")), m)
+	return with(valid("%.0f of %s stale, by up to %s and %s", m["stale"], plural(len(lags), "read"), oldest.age, plural(farthest.versions, "version")), m)
 }
 
 // measured tells how stale the reads are, and which are most.
@@ -127,7 +130,8 @@ func (l *lag) evidence() []history.Operation {
 	return list
 }
 
-// lags computes how stale the reads of one key are. Reads are taken in order
+// lags computes how stale the reads of one key are, or some of them if time runs
+// out. Reads are taken in order
 // of the invocation of what they returned; a tree over the completions of
 // writes counts those that were invoked later.
 func (s *sessions) lags(of []int32) []lag {
@@ -158,6 +162,9 @@ func (s *sessions) lags(of []int32) []lag {
 	var lags []lag
 	next := 0
 	for _, i := range reads {
+		if s.watch.over(0) {
+			break
+		}
 		for next < len(byCall) && writes[byCall[next]].Call > written(i) {
 			tree.add(byCall[next])
 			first = min(first, byCall[next])

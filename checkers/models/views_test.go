@@ -169,10 +169,10 @@ func TestLongerHistoriesOfCopiesAgreeWithClosure(t *testing.T) {
 			compare(Session(g, history.Nil), closed(halves(h), g))
 		}
 		compare(PRAM(history.Nil), closedPRAM(halves(h)))
-		s, _ := readSessions(ops, history.Nil, false)
+		s, _ := readSessions(context.Background(), ops, history.Nil, false)
 		w := newViews(s)
 		for session := range s.of {
-			ok, _ := w.ordered(context.Background(), int32(session))
+			ok := w.ordered(int32(session))
 			if v := newSaturation(s, int32(session)).run(context.Background()); ok != (v.Verdict == "") {
 				t.Fatalf("session %d: ordered: %v, saturation: %v\n%+v", session, ok, v, h)
 			}

@@ -112,6 +112,8 @@ func TestMalformedLinesAreRefusedWithLineAndField(t *testing.T) {
 		{`"index":0`, `"index":1`, "line 1: index: found 1, expected 0: events are missing, doubled or out of order"},
 		{`"index":0`, `"index":-1`, "line 1: index: -1 is negative"},
 		{`"index":0,`, ``, "line 1: index: missing"},
+		{`"index":0`, `"index":9223372036854775807`, "line 1: index: 9223372036854775807 stands for never; expected less"},
+		{`"time":5`, `"time":9223372036854775807`, "line 1: time: 9223372036854775807 stands for never; expected less"},
 		{`"time":5`, `"time":5.5`, "line 1: time: expected an integer, found a fraction or exponent at column 20"},
 		{`"time":5`, `"time":99999999999999999999`, "line 1: time: 99999999999999999999 does not fit into 64 bits"},
 		{`"time":5`, `"time":05`, "line 1: time: 05 has a leading zero"},

@@ -162,6 +162,9 @@ func keyOf(text string) Value {
 	if strings.HasPrefix(text, ":") {
 		return Keyword(text[1:])
 	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && strconv.FormatInt(n, 10) == text {
+		return Int(n)
+	}
 	var v Value
 	if v.UnmarshalJSON([]byte(text)) == nil && v.kind != KindString && string(v.AppendJSON(nil)) == text {
 		return v

@@ -3,6 +3,7 @@ package history
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -41,6 +42,12 @@ func Operations(events []Event) ([]Operation, error) {
 		}
 		if i > 0 && e.Time < events[i-1].Time {
 			return nil, wrong("its time, %s, is before that of the event before it, %s", At(e.Time), At(events[i-1].Time))
+		}
+		if e.Index == math.MaxInt64 {
+			return nil, wrong("its index is %d, which stands for never", e.Index)
+		}
+		if e.Time == Never {
+			return nil, wrong("its time is %d, which stands for never", int64(e.Time))
 		}
 		at, busy := open[e.Process]
 		switch e.Kind {

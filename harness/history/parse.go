@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -114,8 +115,12 @@ func (p *parser) field(e *Event, name string) (err error) {
 
 func (p *parser) natural() (int64, error) {
 	n, err := p.Integer()
-	if err == nil && n < 0 {
+	switch {
+	case err != nil:
+	case n < 0:
 		err = fmt.Errorf("%d is negative", n)
+	case n == math.MaxInt64:
+		err = fmt.Errorf("%d stands for never; expected less", n)
 	}
 	return n, err
 }

@@ -230,6 +230,8 @@ func TestContradictoryHistoriesAreRefused(t *testing.T) {
 		"retired":         {[]Event{invoke(0, 1, "a"), end(1, Info, 1, "a"), invoke(2, 1, "a")}, "event 2: process 1 invokes a after an operation of unknown outcome; it must be retired"},
 		"index":           {[]Event{invoke(1, 1, "a"), end(1, OK, 1, "a")}, "event 1: it follows event 1; indices must rise"},
 		"time":            {[]Event{invoke(0, 1, "a"), {Index: 1, Time: 4, Kind: OK, Process: 1, F: "a"}}, "event 1: its time, 0.000000004 s, is before that of the event before it, 0.000000005 s"},
+		"never":           {[]Event{invoke(0, 1, "a"), {Index: 1, Time: Never, Kind: OK, Process: 1, F: "a"}}, "event 1: its time is 9223372036854775807, which stands for never"},
+		"last index":      {[]Event{invoke(1<<63-1, 1, "a")}, "event 9223372036854775807: its index is 9223372036854775807, which stands for never"},
 		"process of none": {[]Event{invoke(0, -1, "a")}, "event 0: process -1 invokes a; processes count from 0"},
 	} {
 		if _, err := Operations(c.events); err == nil || err.Error() != "history: "+c.want {

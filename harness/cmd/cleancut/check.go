@@ -207,28 +207,39 @@ func (f *checkFlags) conclude(cmd *cobra.Command, path string, result *rundir.Re
 
 // judgeHistory lets one checker judge a history.
 func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers.Options) *rundir.Result {
-	verdicts := checkers.Check(ctx, h.evidence, []checkers.Checker{c}, o)
-	outcome := map[checkers.Validity]rundir.Outcome{
-		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,
-	}[checkers.Merge(verdicts)]
+	// All else is found out first: after its deadline nobody waits for anything
+	// but a checker that ends.
 	r := &rundir.Result{
-		Verdict: outcome, Checkers: verdicts, Version: harness.Version(),
+		Version:    harness.Version(),
 		Operations: harness.CountOperations(h.evidence.Operations), Strength: history.Measure(h.evidence.Events, h.evidence.Operations),
-		Measures: map[string]float64{}, Reasons: []string{verdicts[0].Reason},
+		Measures: map[string]float64{}, Reasons: remarks(h),
 	}
+	r.Checkers = checkers.Check(ctx, h.evidence, []checkers.Checker{c}, o)
+	r.Reasons = slices.Insert(r.Reasons, 0, r.Checkers[0].Reason)
+	r.Verdict = map[checkers.Validity]rundir.Outcome{
+		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,
+	}[checkers.Merge(r.Checkers)]
+	return r
+}
+
+// remarks say how a history was taken.
+func remarks(h *loaded) (list []string) {
 	if h.summary.CompletionsOnly {
-		r.Reasons = append(r.Reasons, "the history has completions only: all operations were taken as overlapping")
+		list = append(list, "the history has completions only: all operations were taken as overlapping")
 	}
 	if n := contrary(h.evidence.Operations); n > 0 {
-		r.Reasons = append(r.Reasons, fmt.Sprintf("%d operations were ok with another argument than they were invoked with: that of the invocation counts", n))
+		list = append(list, fmt.Sprintf("%d operations were ok with another argument than they were invoked with: that of the invocation counts", n))
 	}
 	if h.format != formatJSONL && looksIndependent(h.evidence.Operations) {
-		r.Reasons = append(r.Reasons, "all values look like [key value], and were taken for values: --independent takes them apart")
+		list = append(list, "all values look like [key value], and were taken for values: --independent takes them apart")
+	}
+	if n := h.summary.Raised; n > 0 {
+		list = append(list, fmt.Sprintf("%d times went backwards, and were taken for that of the event before: the order of the events counts", n))
 	}
 	if n := h.summary.Renumbered; n > 0 {
-		r.Reasons = append(r.Reasons, fmt.Sprintf("%d times a process went on after an operation of unknown outcome, or with one open: it was taken for a new process", n))
+		list = append(list, fmt.Sprintf("%d times a process went on after an operation of unknown outcome, or with one open: it was taken for a new process", n))
 	}
-	return r
+	return list
 }
 
 // contrary counts operations that were ok with another argument than they were

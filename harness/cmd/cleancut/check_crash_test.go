@@ -60,15 +60,17 @@ func TestModelsOfCrashesAndLogsAreJudgedFromBothFormats(t *testing.T) {
 	}{
 		{"late", "linearizable", exitValid, ""},
 		{"late", "strict-linearizable", exitInvalid, "was open at a crash: it took effect by"},
-		{"late", "durable-linearizable", exitValid, "with 1 crashes"},
+		{"late", "durable-linearizable", exitValid, "with 1 crash fault"},
 		{"late", "buffered-durable-linearizable", exitValid, "each of 2 eras"},
 		{"calm", "strict-linearizable", exitInconclusive, "nothing crashed, and without a crash strict-linearizable is linearizable"},
 		{"calm", "persistent-atomic", exitInconclusive, "nothing crashed"},
 		{"calm", "recoverable-linearizable", exitInconclusive, "nothing crashed"},
-		{"calm", "durable-linearizable", exitValid, "with 0 crashes"},
+		{"calm", "durable-linearizable", exitValid, "with 0 crash faults"},
 		{"calm", "buffered-durable-linearizable", exitInconclusive, "the whole system never crashed"},
 		{"lost", "durable-linearizable", exitInvalid, "cannot be linearized"},
-		{"lost", "buffered-durable-linearizable", exitValid, "1 acknowledged operations need not have survived"},
+		{"lost", "durable", exitInvalid, "lost 1 acknowledged operation"},
+		{"late", "durable", exitValid, "1 crash fault lost at most 0 acknowledged operations each"},
+		{"lost", "buffered-durable-linearizable", exitValid, "1 acknowledged operation need not have survived"},
 		{"half", "buffered-durable-linearizable", exitInvalid, "from what must have survived"}, // 2 was written after 1, and survived
 	} {
 		for _, format := range []string{"edn", "jsonl"} {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
@@ -116,29 +115,58 @@ func loadFrom(r *bufio.Reader, name string, o loadOptions) (*loaded, error) {
 	return h, nil
 }
 
-// faultWindows pairs the beginnings and ends of faults of the same text. One
-// that has no end lasts to the end of the history. Begun says when the faults
-// of some events, by their indices, began to be brought about.
+// faultWindows pairs the beginnings and ends of faults of the same text, and
+// those that Jepsen names differently. One that has no end lasts to the end of
+// the history. Begun says when the faults of some events, by their indices,
+// began to be brought about.
 func faultWindows(events []history.Event, begun map[int64]time.Duration) (windows []checkers.FaultWindow) {
-	open := map[string]int{}
+	open := map[string][]int{}
 	for _, e := range events {
 		switch e.Kind {
 		case history.FaultStart:
 			kind, _, _ := strings.Cut(e.F, "(")
-			open[e.F] = len(windows)
+			open[e.F] = append(open[e.F], len(windows))
 			start, known := begun[e.Index]
 			if !known {
 				start = e.Time
 			}
 			windows = append(windows, checkers.FaultWindow{Fault: e.F, Kind: kind, Nodes: e.Nodes, Start: start, End: events[len(events)-1].Time})
 		case history.FaultEnd:
-			if i, ok := open[e.F]; ok {
-				windows[i].End = e.Time
-				delete(open, e.F)
+			if n := len(open[e.F]); n > 0 {
+				windows[open[e.F][n-1]].End = e.Time
+				open[e.F] = open[e.F][:n-1]
+				continue
+			}
+			for f, list := range open {
+				if !ends(e.F, f) {
+					continue
+				}
+				for _, i := range list {
+					windows[i].End = e.Time
+				}
+				delete(open, f)
 			}
 		}
 	}
 	return windows
+}
+
+// ends reports whether the nemeses of Jepsen end what is named fault by what is
+// named end: start-x by stop-x, what was killed by start, all partitions by
+// heal.
+func ends(end, fault string) bool {
+	switch end {
+	case "start":
+		return strings.HasPrefix(fault, "kill") || strings.HasPrefix(fault, "crash")
+	case "resume":
+		return fault == "pause"
+	case "heal":
+		return strings.Contains(fault, "partition") || fault == "start"
+	case "reset-clock":
+		return strings.HasSuffix(fault, "-clock")
+	}
+	rest, stops := strings.CutPrefix(end, "stop")
+	return stops && fault == "start"+rest
 }
 
 // guess tells the format by the ending of the name, or else by the first
@@ -177,10 +205,7 @@ func readJSONL(r io.Reader, memory int64) ([]history.Event, error) {
 		case err != nil:
 			return nil, err
 		}
-		// What an event points to is no longer than twice its line, mostly
-		// much shorter.
-		left -= int64(unsafe.Sizeof(e)) + int64(len(e.Error)) + edn.Size(e.Value)
-		if left < 0 {
+		if left -= edn.EventSize(&e); left < 0 {
 			return nil, fmt.Errorf("%w: %d bytes after %d events; allow more by --memory or cut the history", edn.ErrTooLarge, memory, len(events))
 		}
 		events = append(events, e)

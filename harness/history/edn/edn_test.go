@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,10 @@ func TestMalformedTextIsRefusedWithLineAndField(t *testing.T) {
 		{":type :ok, :process 1", ":type :ok, :process 2", "line 2: process: 2 completes write, but has no such operation open"},
 		{":type :ok, :process 1", ":type :ok, :process -1", "line 2: process: -1 is negative"},
 		{":type :ok, :process 1", ":type :ok, :process 1.5", "line 2: process: expected a number or :nemesis, found 1.5"},
+		{":type :ok, :process 1", ":type :ok, :process :p1", "line 2: process: expected a number or :nemesis, found :p1"},
+		{":time 6", ":time 9223372036854775807", "line 2: time: 9223372036854775807 stands for never; expected less"},
+		{":index 1", ":index 9223372036854775807", "line 2: index: 9223372036854775807 stands for never; expected less"},
+		{":value 3}\n", ":value 010}\n", `line 1: "010" is not a number; expected one without a plus or a leading zero`},
 		{":type :ok, :process 1, :f :write", ":type :ok, :process 1, :f :read", "line 2: f: process 1 completes read, but what it has open is write"},
 		{":type :ok", ":type :invoke", "line 2: process: 1 invokes write while its write is open"},
 		{"3}\n{:index 1", "3}\n3 {:index 1", "line 2: expected an operation, which is a map, found 3"},
@@ -129,7 +134,7 @@ func TestJSONIsReadAsTheSameHistory(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{"a" 1}`: "expected : after the key", `{1:2}`: "expected a string", `{"a":nil}`: `unexpected "nil"`, `[{"type":"invoke","f":"x"} ; no`: "unexpected byte ';'",
+		`{"a" 1}`: "expected : after the key", `{1:2}`: "expected a string", `{"a":nil}`: `unexpected "nil"`, `[{"type":"invoke","f":"x"} ; no`: "expected , or ], found ';'",
 	} {
 		if _, _, err := Read(strings.NewReader(text), Options{JSON: true}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
@@ -214,6 +219,7 @@ func TestWhatOtherToolsLeaveOpenIsSettled(t *testing.T) {
 	for text, want := range map[string]string{
 		"{:type :ok :process 0 :f :x} {:type :invoke :process 0 :f :x}":                                             "line 1: an invocation, although the completion in line 1 has none",
 		"{:type :invoke :process 0 :f :read :value 3}":                                                              "expected [key value]",
+		"{:type :invoke :process 0 :f :read :value #{3 4}}":                                                         "expected [key value]",
 		"{:type :invoke :process 0 :f :read :value [0 nil]} {:type :invoke :process 1 :f :read :value [\"0\" nil]}": `the keys 0 and "0" differ and print alike`,
 	} {
 		_, _, err := Read(strings.NewReader(text), Options{Independent: strings.Contains(text, "read")})
@@ -416,4 +422,59 @@ func sameEvent(a, b history.Event) bool {
 	equal := a.Value.Equal(b.Value)
 	a.Value, b.Value = history.Nil, history.Nil
 	return equal && reflect.DeepEqual(a, b)
+}
+
+func TestJSONHasNoMoreFormsThanJSON(t *testing.T) {
+	const op = `{"type":"invoke","f":"x","process":0,"value":%}`
+	for value, want := range map[string]string{
+		"1": "", "-0.5e3": "", "[]": "", "[1 , 2]": "", `{"a":1 , "b":[{}]}`: "", `"\u0041\/"`: "",
+		"[1 2]": "expected , or ], found '2'", "[1,]": "unexpected ']'; expected a value", "[,1]": "unexpected byte ','", "[1,,2]": "unexpected byte ','",
+		`{"a":1 "b":2}`: `expected , or }, found '"'`, `{"a":1,}`: "unexpected '}'; expected a value", `{,"a":1}`: "unexpected byte ','",
+		"01": "leading zero", "+1": "a plus", "1N": "is not a number", "2M": "is not a number", "0x1f": "is not a number", "1/3": "is not a number", "-": `unexpected "-"`, "1.": "is not a number",
+		`"\'"`: "is no escape", `"\101"`: "is no escape", "\"a\tb\"": "control character", "nil": `unexpected "nil"`, ":a": "unexpected", "(1)": "unexpected", "#{}": "unexpected",
+	} {
+		for _, text := range []string{strings.Replace(op, "%", value, 1), "[" + strings.Replace(op, "%", value, 1) + "]"} {
+			_, _, err := Read(strings.NewReader(text), Options{JSON: true})
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s: %v, want %q", text, err, want)
+			}
+		}
+	}
+	one := strings.Replace(op, "%", "1", 1)
+	other := strings.Replace(one, `"process":0`, `"process":1`, 1)
+	for text, want := range map[string]string{
+		"[" + one + " " + other + "]": "expected , or ]", "[" + one + ",]": "unexpected", "[," + one + "]": "unexpected", "[" + one + "," + other + "]": "", one + "\n" + other: "",
+	} {
+		_, _, err := Read(strings.NewReader(text), Options{JSON: true})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// A kilobyte of anything but the value counts, too.
+func TestTheMemoryOfAHistoryCountsAllThatItHolds(t *testing.T) {
+	long := strings.Repeat("x", 1<<10)
+	for name, c := range map[string]struct {
+		op string
+		o  Options
+	}{
+		"errors":    {"{:type :invoke :f :x :process % :error \"" + long + "%\"}", Options{}},
+		"functions": {"{:type :invoke :f :" + long + "% :process %}", Options{}},
+		"nodes":     {"{:type :invoke :f :x :process % :node \"" + long + "%\"}", Options{}},
+		"keys":      {"{:type :invoke :f :x :process % :value [\"" + long + "%\" nil]}", Options{Independent: true}},
+	} {
+		var b strings.Builder
+		for i := range 1000 {
+			b.WriteString(strings.ReplaceAll(c.op, "%", strconv.Itoa(i)) + "\n")
+		}
+		c.o.Memory = 1 << 19
+		if _, _, err := Read(strings.NewReader(b.String()), c.o); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("a megabyte of %s into half of one: %v", name, err)
+		}
+		c.o.Memory = 1 << 23
+		if _, _, err := Read(strings.NewReader(b.String()), c.o); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package edn
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -87,6 +88,8 @@ func (o *operation) field(name string, v history.Value) error {
 			return fieldError(name, "expected an integer, found %s", clip(v.String()))
 		case n < 0:
 			return fieldError(name, "%d is negative", n)
+		case n == math.MaxInt64:
+			return fieldError(name, "%d stands for never; expected less", n)
 		case name == "index":
 			o.index, o.indexed = n, true
 		default:
@@ -108,7 +111,7 @@ func (o *operation) field(name string, v history.Value) error {
 
 func (o *operation) setProcess(v history.Value) error {
 	n, isInt := v.AsInt()
-	_, named := keyword(v)
+	name, named := keyword(v)
 	switch {
 	case isInt && n < 0:
 		return fieldError("process", "%d is negative", n)
@@ -116,7 +119,7 @@ func (o *operation) setProcess(v history.Value) error {
 		return fieldError("process", "%d is greater than %d", n, maxProcess)
 	case isInt:
 		o.process, o.client = int(n), true
-	case named:
+	case named && name == "nemesis":
 		o.nemesis = true
 	case !v.IsNil():
 		return fieldError("process", "expected a number or :nemesis, found %s", clip(v.String()))

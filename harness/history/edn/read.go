@@ -58,6 +58,7 @@ type builder struct {
 	last     time.Duration
 	nemesis  string                   // what the nemesis has begun, "" if nothing
 	begun    moment                   // when it had
+	killed   bool                     // nodes were killed, and not started since
 	begins   map[int64]moment         // index of the event of a fault → when it had begun
 	keys     map[string]history.Value // printed key → key
 	sequence byte                     // closing bracket of the history, 0 if one operation a line
@@ -77,15 +78,23 @@ type opened struct {
 
 // read reads all operations.
 func (b *builder) read() error {
+	n := 0 // operations so far
 	for {
 		b.s.left = MaxOperation
+		if b.sequence != 0 {
+			if ended, err := b.s.another(n, b.sequence); err != nil {
+				return err
+			} else if ended {
+				return b.trailing()
+			}
+		}
 		c, err := b.s.skip()
 		switch {
 		case err == errEnd && b.sequence == 0:
 			return nil
 		case err != nil:
 			return err
-		case b.sequence != 0 && c == b.sequence:
+		case b.sequence != 0 && c == b.sequence && !(b.o.JSON && n > 0):
 			return b.trailing()
 		case b.sequence == 0 && len(b.events) == 0 && (c == '[' || c == '(' && !b.o.JSON):
 			b.sequence = map[byte]byte{'[': ']', '(': ')'}[c]
@@ -99,6 +108,7 @@ func (b *builder) read() error {
 		if discarded {
 			continue
 		}
+		n++
 		o, err := parse(v, line)
 		if err == nil {
 			err = b.add(&o)
@@ -156,7 +166,7 @@ func (b *builder) add(o *operation) error {
 }
 
 func (b *builder) append(e history.Event, final bool) error {
-	if b.left -= int64(unsafe.Sizeof(e)) + Size(e.Value); b.left < 0 {
+	if b.left -= EventSize(&e); b.left < 0 {
 		return fmt.Errorf("%w: %d bytes after %d events; allow more or cut the history", ErrTooLarge, b.o.Memory, len(b.events))
 	}
 	b.events = append(b.events, e)
@@ -164,6 +174,22 @@ func (b *builder) append(e history.Event, final bool) error {
 		b.final = append(b.final, final)
 	}
 	return nil
+}
+
+// EventSize estimates the memory in bytes of an event, with what it points to.
+// Short names of functions and nodes count for nothing, as there is one copy of
+// each.
+func EventSize(e *history.Event) int64 {
+	n := int64(unsafe.Sizeof(*e)) + Size(e.Value) + int64(len(e.Key)+len(e.Error)) + int64(len(e.Nodes))*int64(unsafe.Sizeof(e.F))
+	for _, s := range []string{e.F, e.Node} {
+		if len(s) > maxWord {
+			n += int64(len(s))
+		}
+	}
+	for _, s := range e.Nodes {
+		n += int64(len(s))
+	}
+	return n
 }
 
 // Size estimates the memory in bytes that a value points to.
@@ -216,13 +242,16 @@ func (b *builder) stamp(e *history.Event, o *operation) error {
 	return nil
 }
 
+// keyBytes is what an independent key takes, beside its text.
+const keyBytes = 96
+
 // split separates key and value.
 func (b *builder) split(e *history.Event) error {
 	if !b.o.Independent {
 		return nil
 	}
 	pair, ok := e.Value.AsList()
-	if !ok || len(pair) != 2 {
+	if !ok || len(pair) != 2 || e.Value.Kind() != history.KindList {
 		if e.Kind == history.Invoke {
 			return fieldError("value", "expected [key value], as keys are independent; found %s", clip(e.Value.String()))
 		}
@@ -232,8 +261,12 @@ func (b *builder) split(e *history.Event) error {
 	if !isString {
 		key = pair[0].String()
 	}
-	if known, ok := b.keys[key]; ok && !known.Equal(pair[0]) {
+	known, ok := b.keys[key]
+	if ok && !known.Equal(pair[0]) {
 		return fieldError("value", "the keys %s and %s differ and print alike", known, pair[0])
+	}
+	if !ok {
+		b.left -= keyBytes + int64(len(key))
 	}
 	b.keys[key] = pair[0]
 	e.Key, e.Value = key, pair[1]
@@ -348,10 +381,16 @@ func (b *builder) fault(e *history.Event, o *operation) bool {
 	b.nemesis = ""
 	b.begins[e.Index] = b.begun
 	e.Kind = history.FaultStart
+	if strings.HasPrefix(o.f, "kill") || strings.HasPrefix(o.f, "crash") {
+		b.killed = true
+	}
 	for _, w := range []string{"stop", "heal", "resume", "end", "reset", "recover", "repair"} {
 		if strings.HasPrefix(o.f, w) {
 			e.Kind = history.FaultEnd
 		}
+	}
+	if b.killed && o.f == "start" { // what was killed; else it begins whatever stop ends
+		e.Kind, b.killed = history.FaultEnd, false
 	}
 	if nodes, ok := texts(o.value); ok {
 		e.Nodes = nodes

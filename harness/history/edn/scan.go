@@ -2,6 +2,7 @@ package edn
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +27,12 @@ type scanner struct {
 	lists history.ListReader
 }
 
-const maxWords = 1 << 16
+// Bounds of the words of which there is one copy: their number, and the length
+// of each in bytes.
+const (
+	maxWords = 1 << 16
+	maxWord  = 64
+)
 
 var errEnd = errors.New("unexpected end of the text")
 
@@ -67,7 +73,8 @@ func (s *scanner) unread(c byte) {
 	}
 }
 
-// skip reads blanks, commas and comments, and returns the byte after them.
+// skip reads blanks and, in EDN, commas and comments, and returns the byte after
+// them.
 func (s *scanner) skip() (byte, error) {
 	for {
 		c, err := s.next()
@@ -75,10 +82,7 @@ func (s *scanner) skip() (byte, error) {
 			return 0, err
 		}
 		switch {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == ',' || c == '\f':
-			if s.json && c == '\f' {
-				return c, nil
-			}
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r' || !s.json && (c == ',' || c == '\f'):
 		case c == ';' && !s.json:
 			for c != '\n' {
 				if c, err = s.next(); err != nil {
@@ -159,26 +163,50 @@ func (s *scanner) form(c byte, depth int) (v history.Value, discarded bool, err 
 func (s *scanner) values(end byte, depth int) (history.ListBuilder, error) {
 	l := s.lists.Begin()
 	for {
+		if ended, err := s.another(l.Len(), end); err != nil || ended {
+			return l, err
+		}
 		v, err := s.value(depth + 1)
-		if c, ok := err.(closing); ok {
+		if c, ok := err.(closing); ok && !(s.json && l.Len() > 0) {
 			if byte(c) == end {
 				return l, nil
 			}
 			return l, fmt.Errorf("%v; expected %q", err, end)
 		}
 		if err != nil {
-			return l, err
+			return l, opaque(err)
 		}
 		l.Add(v)
 	}
+}
+
+// another reads what stands in JSON between so many elements and the next one:
+// a comma, or the closing bracket.
+func (s *scanner) another(n int, end byte) (ended bool, err error) {
+	if !s.json || n == 0 {
+		return false, nil
+	}
+	c, err := s.skip()
+	switch {
+	case err != nil:
+		return false, err
+	case c != ',' && c != end:
+		return false, fmt.Errorf("expected , or %c, found %q", end, c)
+	}
+	return c == end, nil
 }
 
 func (s *scanner) mapping(depth int) (history.Value, error) {
 	var room [10]history.Pair // an operation has about as many fields
 	pairs := room[:0]
 	for {
+		if ended, err := s.another(len(pairs), '}'); err != nil {
+			return history.Nil, err
+		} else if ended {
+			break
+		}
 		k, err := s.value(depth + 1)
-		if c, ok := err.(closing); ok && c == '}' {
+		if c, ok := err.(closing); ok && c == '}' && !(s.json && len(pairs) > 0) {
 			break
 		}
 		if err != nil {
@@ -285,7 +313,7 @@ func (s *scanner) intern(b []byte) string {
 		return w
 	}
 	w := string(b)
-	if len(s.words) < maxWords && len(w) <= 64 {
+	if len(s.words) < maxWords && len(w) <= maxWord {
 		s.words[w] = w
 	}
 	return w
@@ -312,6 +340,9 @@ func (s *scanner) atom(c byte) (history.Value, error) {
 	case t == "false":
 		return history.Bool(false), nil
 	case c >= '0' && c <= '9' || (c == '-' || c == '+') && len(t) > 1 && t[1] >= '0' && t[1] <= '9':
+		if s.json && !json.Valid([]byte(t)) || ambiguous(strings.TrimLeft(t, "+-")) {
+			return history.Nil, fmt.Errorf("%q is not a number; expected one without a plus or a leading zero", clip(t))
+		}
 		return number(t)
 	case s.json:
 		return history.Nil, fmt.Errorf("unexpected %q", clip(t))
@@ -322,6 +353,12 @@ func (s *scanner) atom(c byte) (history.Value, error) {
 		return history.Keyword(t[1:]), nil
 	}
 	return history.String(t), nil
+}
+
+// ambiguous reports whether digits have a leading zero that makes an octal number
+// of them for Clojure, and another one for most others.
+func ambiguous(t string) bool {
+	return len(t) > 1 && t[0] == '0' && t[1] >= '0' && t[1] <= '9' && strings.Trim(t, "0") != ""
 }
 
 // maxDigits bounds the digits of a number.

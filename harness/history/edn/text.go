@@ -28,6 +28,9 @@ func (s *scanner) str() (string, error) {
 				return "", err
 			}
 		default:
+			if s.json && c < ' ' {
+				return "", fmt.Errorf("the control character %q in a string", c)
+			}
 			s.text = append(s.text, c)
 		}
 	}
@@ -61,7 +64,7 @@ func (s *scanner) escape() error {
 	if err != nil {
 		return err
 	}
-	if b, ok := escapes[c]; ok {
+	if b, ok := escapes[c]; ok && !(s.json && c == '\'') {
 		s.text = append(s.text, b)
 		return nil
 	}
@@ -76,7 +79,7 @@ func (s *scanner) escape() error {
 		}
 		s.text = utf8.AppendRune(s.text, r)
 		return nil
-	case c >= '0' && c <= '7': // one to three octal digits, as Java has them
+	case c >= '0' && c <= '7' && !s.json: // one to three octal digits, as Java has them
 		n := rune(c - '0')
 		for range 2 {
 			d, err := s.next()

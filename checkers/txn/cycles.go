@@ -140,9 +140,7 @@ func modelOf(l level, o order) Model {
 
 func (c *cycles) searchOrder(o order, exists map[level]bool) {
 	var known set
-	// lower says that a lower level has a cycle, which is one of the higher
-	// level, too, and may be all that there is.
-	lower := false
+	lowest := noLevel // of which a cycle was found
 	for _, s := range sought {
 		name := s.name + orderSuffix[o]
 		if !exists[s.level] || anomalies.has(known, name) {
@@ -155,21 +153,25 @@ func (c *cycles) searchOrder(o order, exists map[level]bool) {
 		if cycle == nil {
 			continue
 		}
-		lower = true
+		if lowest == noLevel {
+			lowest = s.level
+		}
 		c.add(name, cycle)
 		known |= anomalies.below(anomalies.of(name))
 	}
-	if !lower {
-		c.any(o, exists)
-	}
+	c.any(o, exists, lowest)
 }
 
-// any adds some cycle of the lowest level that has one, for when the search
-// for those of a kind found none within its budget.
-func (c *cycles) any(o order, exists map[level]bool) {
+// any adds some cycle of the lowest level that has one, which is one of the
+// higher levels, too, for when the search by kinds found none of that level
+// within its budget.
+func (c *cycles) any(o order, exists map[level]bool, found level) {
 	for _, l := range []level{levelPL1, levelPL2, levelSI, levelPL3} {
 		if !exists[l] {
 			continue
+		}
+		if found != noLevel && found <= l {
+			return
 		}
 		mask := levelMask[l] | orderMask[o]
 		g, n := c.sub, c.sub.Nodes()

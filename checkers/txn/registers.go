@@ -217,24 +217,12 @@ func (r *run) registers(ctx context.Context) error {
 	if err := g.orderVersions(r.memory); err != nil {
 		return err
 	}
-	b, err := r.builder()
-	if err != nil {
-		return err
-	}
-	g.edges(b)
 	r.a.Algorithm = "register graph"
-	if err := r.graph(ctx, b, g.committed, g); err != nil {
-		return err
+	if err := r.dependencies(ctx, g.edges, g.committed, g); err != nil {
+		return r.conclude(ctx, g, "", err)
 	}
-	if err := r.weak(ctx, g, g.committed, func(*graph.Builder) {}); err != nil {
-		return err
-	}
-	doubt := r.settleRegisters(ctx, g)
-	if doubt != "" && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	r.conclude(g, doubt)
-	return nil
+	err = r.weak(ctx, g, g.committed, func(*graph.Builder) {})
+	return r.conclude(ctx, g, r.settleRegisters(ctx, g), err)
 }
 
 // maxRegisterOps bounds a transaction on registers, whose own micro-operations

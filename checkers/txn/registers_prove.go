@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -90,10 +91,13 @@ func (r *registers) versionsOf(key int32) []int32 {
 
 // settleRegisters decides the models that an incomplete order of versions
 // leaves open, and returns why one of them is not proven, or "".
-func (r *run) settleRegisters(ctx context.Context, g *registers) string {
+func (r *run) settleRegisters(ctx context.Context, g *registers) (doubt string) {
 	for _, m := range r.o.Models {
 		if l := rules[m].level; l != levelSI && l != levelPL3 || r.refutes(m) {
 			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err.Error()
 		}
 		if n := len(g.unwritten); n > 0 {
 			return fmt.Sprintf("no violation was found, but %d values were read that nobody wrote", n)
@@ -102,11 +106,9 @@ func (r *run) settleRegisters(ctx context.Context, g *registers) string {
 			r.a.Algorithm += ", complete order of versions"
 			return ""
 		}
-		if doubt := r.settleRegister(ctx, g, m); doubt != "" {
-			return doubt
-		}
+		doubt = cmp.Or(doubt, r.settleRegister(ctx, g, m))
 	}
-	return ""
+	return doubt
 }
 
 // settleRegister seeks an order of versions for a model: first one that keeps

@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,36 +9,37 @@ import (
 	"github.com/cleancut/cleancut/checkers/txn/graph"
 )
 
-// weak decides the weak levels that are asked for.
-func (r *run) weak(ctx context.Context, w observer, committed []bool, versions func(b *graph.Builder)) error {
+// weak decides the weak levels that are asked for; the error says why one of
+// them could not be.
+func (r *run) weak(ctx context.Context, w observer, committed []bool, versions func(b *graph.Builder)) (first error) {
 	for _, m := range r.o.Models {
-		rule := rules[m]
-		if rule.level < levelMAV {
-			continue
-		}
-		r.a.Algorithm += ", inferred order of commits"
-		if err := r.memory.take(r.size.weakBytes(), "the weak levels"); err != nil {
-			return err
-		}
-		in := newWeakInput(r.h, r.size, committed, w, rule.order == processOrder)
-		lvl := &weakLevel{weakInput: in, level: rule.level}
-		err := lvl.infer(ctx, r.memory)
-		if errors.Is(err, errCyclic) {
-			continue // the graph has shown G1c or G1c-process
-		}
-		if err != nil {
-			return err
-		}
-		f, ok, err := lvl.violation(ctx, w, versions, r.memory)
-		if err != nil {
-			return err
-		}
-		if ok {
-			r.found.add(FracturedRead, func() Finding { return f })
-			r.a.refuted[m] = true
+		if rules[m].level >= levelMAV && ctx.Err() == nil {
+			first = cmp.Or(first, r.weakModel(ctx, m, w, committed, versions))
 		}
 	}
-	return nil
+	return cmp.Or(first, ctx.Err())
+}
+
+func (r *run) weakModel(ctx context.Context, m Model, w observer, committed []bool, versions func(b *graph.Builder)) error {
+	r.a.Algorithm += ", inferred order of commits"
+	if err := r.memory.take(r.size.weakBytes(), "the weak levels"); err != nil {
+		return err
+	}
+	in := newWeakInput(r.h, r.size, committed, w, rules[m].order == processOrder)
+	lvl := &weakLevel{weakInput: in, level: rules[m].level}
+	err := lvl.infer(ctx, r.memory)
+	if errors.Is(err, errCyclic) {
+		return nil // the graph has shown G1c or G1c-process
+	}
+	if err != nil {
+		return err
+	}
+	f, ok, err := lvl.violation(ctx, w, versions, r.memory)
+	if ok {
+		r.found.add(FracturedRead, func() Finding { return f })
+		r.a.refuted[m] = true
+	}
+	return err
 }
 
 // violation returns a cycle in the order of commits, if there is one.

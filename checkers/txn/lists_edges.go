@@ -2,7 +2,6 @@ package txn
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/cleancut/cleancut/checkers/txn/graph"
 )
@@ -144,19 +143,30 @@ func (l *lists) explainWW(a int32, p place) (string, []place) {
 
 func (l *lists) explainRW(a int32, p place) (string, []place) {
 	o := l.op(p)
-	pos := int(l.pos[l.numberOf(p)])
-	if pos == none {
-		pos = len(l.order[o.Key])
+	n := l.numberOf(p)
+	if l.pos[n] < 0 {
+		n = none // it comes after all that was read
 	}
 	for j := range l.h.Txns[a].Ops {
 		read := &l.h.Txns[a].Ops[j]
-		if read.Kind != Read || read.Key != o.Key || !l.isPrefix(read) || l.version(read, true) != len(read.List) || len(read.List) > pos || slices.Contains(read.List, o.Value) {
+		if read.Kind != Read || read.Key != o.Key || !l.isPrefix(read) || l.version(read, true) != len(read.List) || l.after(o.Key, len(read.List)) != n {
 			continue
+		}
+		if len(read.List) > 0 && l.lastBy(read) == a {
+			continue // what it appended itself makes it a ww edge
 		}
 		return fmt.Sprintf("%s read key %s as %s, which does not contain %s, which %s appended to it, so %s came before %s", l.h.name(a), l.h.KeyName(o.Key),
 			l.h.ListName(read.List), l.h.ValueName(o.Value), l.h.name(p.txn), l.h.name(a), l.h.name(p.txn)), append(l.commitOf(p), place{a, int32(j)}, p)
 	}
 	return "", nil
+}
+
+// lastBy returns who appended the last element of a read, none if nobody did.
+func (l *lists) lastBy(read *Op) int32 {
+	if n := l.index.get(read.Key, read.List[len(read.List)-1]); n >= 0 {
+		return l.appends[n].txn
+	}
+	return none
 }
 
 // numberOf returns the number of an append.

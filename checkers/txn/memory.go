@@ -95,7 +95,7 @@ func (s size) weakBytes() int64 {
 
 // cycleBytes is what the search for cycles takes on a part of a graph.
 func cycleBytes(all, nodes int64, edges int64) int64 {
-	const perNode = 8*9 + 4 + nodeBytes*8 + 3*40
+	const perNode = 16*9 + 4 + nodeBytes*8 + 3*40
 	if nodes > math.MaxInt64/perNode {
 		return math.MaxInt64
 	}

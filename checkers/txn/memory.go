@@ -81,7 +81,7 @@ func (s size) tailBytes() int64 { return int64(s.keys)*48 + int64(s.ops)*24 + in
 // registerBytes is what the reading of registers takes.
 func (s size) registerBytes() int64 {
 	versions := int64(s.ops + s.keys)
-	return indexBytes(s.ops) + int64(s.writes)*(8+1+4) + versions*(3*24+4) + int64(s.ops)*(16+16+16+24) + int64(s.keys)*(8+24+4) + int64(s.txns)
+	return indexBytes(s.ops) + int64(s.writes)*(8+1+4) + versions*(3*24+4) + int64(s.ops)*(16+16+16+24+ownOpBytes) + int64(s.keys)*(8+24+4+12) + int64(s.txns)*(1+4)
 }
 
 // chainBytes is what the chains of versions take, each with a few list headers
@@ -95,7 +95,7 @@ func (s size) weakBytes() int64 {
 
 // cycleBytes is what the search for cycles takes on a part of a graph.
 func cycleBytes(all, nodes int64, edges int64) int64 {
-	const perNode = 16*9 + 4 + nodeBytes*8 + 3*40
+	const perNode = 16*9 + 4 + 8*4 + 4 + nodeBytes*8 + 3*40
 	if nodes > math.MaxInt64/perNode {
 		return math.MaxInt64
 	}

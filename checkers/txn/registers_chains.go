@@ -30,10 +30,11 @@ type openChains struct {
 	chains []chain
 	pairs  [][2]int32 // of chains
 	// forced are pairs in the order of real time, if that counts.
-	forced [][2]int32
-	head   map[int32]int32 // chain by its first version
-	tail   map[int32]int32 // by its last one
-	keys   int
+	forced    [][2]int32
+	forcedSet map[[2]int32]bool // once an explanation asks
+	head      map[int32]int32   // chain by its first version
+	tail      map[int32]int32   // by its last one
+	keys      int
 }
 
 // newOpenChains finds the chains, and pairs those of each key whose order real
@@ -267,29 +268,52 @@ type chainLink struct {
 }
 
 func (c *openChains) linked(a, b int32, k graph.Kind, forced bool) []chainLink {
+	heads := map[int32][]place{} // by key, of the chains that b begins
+	for i := range c.h.Txns[b].Ops {
+		q := place{b, int32(i)}
+		if _, ok := c.head[c.version(c.op(q))]; ok && c.op(q).Kind == Write {
+			heads[c.op(q).Key] = append(heads[c.op(q).Key], q)
+		}
+	}
 	var list []chainLink
 	for j := range c.h.Txns[a].Ops {
 		p := place{a, int32(j)}
 		from, ok := c.tail[c.version(c.op(p))]
-		if !ok || (k == graph.WW) != (c.op(p).Kind == Write) || k == graph.RW && !slices.Contains(c.readersOf(from), a) {
+		if !ok || (k == graph.WW) != (c.op(p).Kind == Write) || k == graph.RW && !c.reads(from, a) {
 			continue
 		}
-		for i := range c.h.Txns[b].Ops {
-			q := place{b, int32(i)}
-			to, ok := c.head[c.version(c.op(q))]
-			if !ok || c.op(q).Kind != Write || from == to || c.chains[from].key != c.chains[to].key || forced && !slices.Contains(c.forced, [2]int32{from, to}) {
-				continue
+		for _, q := range heads[c.op(p).Key] {
+			to := c.head[c.version(c.op(q))]
+			if from != to && (!forced || c.isForced(from, to)) {
+				list = append(list, chainLink{from, to, []place{p, q}})
 			}
-			list = append(list, chainLink{from, to, []place{p, q}})
 		}
 	}
 	return list
 }
 
+// reads reports whether a transaction read the last version of a chain.
+func (c *openChains) reads(chain, t int32) bool {
+	_, ok := slices.BinarySearch(c.readersOf(chain), t)
+	return ok
+}
+
+// isForced reports whether a pair of chains is among those that real time
+// forces.
+func (c *openChains) isForced(from, to int32) bool {
+	if c.forcedSet == nil {
+		c.forcedSet = make(map[[2]int32]bool, len(c.forced))
+		for _, p := range c.forced {
+			c.forcedSet[p] = true
+		}
+	}
+	return c.forcedSet[[2]int32{from, to}]
+}
+
 func (c *openChains) explainLink(a, b int32, k graph.Kind, from, to int32) string {
 	why := c.order(from, to)
 	x, y := &c.chains[from], &c.chains[to]
-	if slices.Contains(c.forced, [2]int32{from, to}) {
+	if c.isForced(from, to) {
 		done := slices.IndexFunc(x.versions, func(v int32) bool { return c.h.Txns[c.by(v)].Complete == x.completed })
 		begun := slices.IndexFunc(y.versions, func(v int32) bool { return c.h.Txns[c.by(v)].Invoke == y.invoked })
 		why += fmt.Sprintf(", as %s was complete before %s was invoked", c.h.name(c.by(x.versions[done])), c.h.name(c.by(y.versions[begun])))

@@ -45,7 +45,7 @@ func (g *Graph) Shortest(spec Spec, budget *Budget) (cycle []Step, complete bool
 	}
 	member := Membership(g.Nodes(), g.Components(allow))
 	s := &search{g: g, spec: spec, allow: allow, member: member, budget: budget,
-		seen: make([]int32, int(g.Nodes())*states), parent: make([]int32, int(g.Nodes())*states), via: make([]Kind, int(g.Nodes())*states)}
+		seen: make([]int32, int(g.Nodes())*states), parent: make([]int32, int(g.Nodes())*states), via: make([]Kind, int(g.Nodes())*states), met: make([]int32, g.Real)}
 	for v := int32(0); v < g.Real; v++ {
 		for e := g.off[v]; e < g.off[v+1]; e++ {
 			if g.kind[e] != spec.Anchor || member[v] < 0 || member[v] != member[g.to[e]] {
@@ -79,11 +79,17 @@ type search struct {
 	member []int32
 	budget *Budget
 	u, v   int32 // the anchor
+	steps  int   // of the paths at hand
 	round  int32
 	seen   []int32 // by state: the round in which it was reached
 	parent []int32 // by state: the state before it, or -1
 	via    []Kind  // by state: the kind of the edge that reached it
-	best   []Step
+	// level holds the states that are so many steps from the start, next those
+	// that are one step further.
+	level, next []int32
+	best        []Step
+	met         []int32 // of each transaction: the last cycle that it was on
+	walks       int32
 }
 
 // from seeks a cycle that begins with the anchor edge u→v.
@@ -98,33 +104,40 @@ func (s *search) from(u, v int32) {
 		start += metOrder
 	}
 	s.seen[start], s.parent[start], s.via[start] = s.round, -1, s.spec.Anchor
-	level := []int32{start}
-	for steps := 1; len(level) > 0 && (s.best == nil || steps < len(s.best)); steps++ {
+	s.level = append(s.level[:0], start)
+	for s.steps = 1; len(s.level) > 0; s.steps++ {
 		// What belongs to the last step comes before all that takes another.
-		for i := 0; i < len(level); i++ {
-			if level = s.expand(level[i], true, level); level == nil {
+		for i := 0; i < len(s.level); i++ {
+			if !s.expand(s.level[i], true, &s.level) {
 				return
 			}
 		}
-		next := make([]int32, 0, 8)
-		for _, state := range level {
-			if next = s.expand(state, false, next); next == nil {
+		s.next = s.next[:0]
+		for _, state := range s.level {
+			if !s.expand(state, false, &s.next) {
 				return
 			}
 		}
-		level = next
+		s.level, s.next = s.next, s.level
 	}
 }
 
 // expand appends to list the states that edges lead to: with same those that
 // belong to the step that reached the state, as edges that leave an auxiliary
 // node do and those that go on within a process, otherwise all others. It
-// returns nil when the search from this anchor is over.
-func (s *search) expand(state int32, same bool, list []int32) []int32 {
+// returns false when the search from this anchor is over.
+func (s *search) expand(state int32, same bool, list *[]int32) bool {
 	node := state / states
 	inProcess := state&metSOLast != 0
 	if node >= s.g.Real != same && !(inProcess && node < s.g.Real) {
-		return list
+		return true
+	}
+	length := s.steps // of a cycle that an edge from here closes
+	if !same {
+		length++
+	}
+	if s.best != nil && length >= len(s.best) {
+		return false
 	}
 	for e := s.g.off[node]; e < s.g.off[node+1]; e++ {
 		s.budget.steps--
@@ -136,19 +149,16 @@ func (s *search) expand(state int32, same bool, list []int32) []int32 {
 		switch {
 		case !ok || to == s.u && !s.closes(reached):
 		case to == s.u:
-			if cycle := s.walk(state, kind); cycle != nil && (s.best == nil || len(cycle) < len(s.best)) {
+			if cycle := s.walk(state, kind, length); cycle != nil {
 				s.best = cycle
-				return nil
+				return false
 			}
 		case s.seen[reached] != s.round:
 			s.seen[reached], s.parent[reached], s.via[reached] = s.round, state, kind
-			list = append(list, reached)
+			*list = append(*list, reached)
 		}
 	}
-	if s.budget.Err() != nil {
-		return nil
-	}
-	return list
+	return s.budget.Err() == nil
 }
 
 // follow returns the state that edge e leads to, and whether it may be used.
@@ -201,10 +211,14 @@ func (s *search) closes(state int32) bool {
 }
 
 // walk returns the steps of the cycle that begins with the anchor edge u→v
-// and comes back from state to u by an edge of kind last; nil if it meets a
-// transaction twice.
-func (s *search) walk(state int32, last Kind) []Step {
-	cycle := []Step{{0, s.u, last}}
+// and comes back from state to u by an edge of kind last, which makes it so
+// long; nil if it meets a transaction twice, or if there is no memory for it.
+func (s *search) walk(state int32, last Kind, length int) []Step {
+	s.budget.steps -= length
+	if !s.budget.take(walkBytes * int64(length)) {
+		return nil
+	}
+	cycle := append(make([]Step, 0, length+1), Step{0, s.u, last})
 	for at := state; at >= 0; at = s.parent[at] {
 		node := at / states
 		if node >= s.g.Real {
@@ -221,21 +235,25 @@ func (s *search) walk(state int32, last Kind) []Step {
 	}
 	slices.Reverse(cycle)
 	cycle = Bridge(cycle, true)
-	met := make(map[int32]bool, len(cycle))
+	s.walks++
 	for _, step := range cycle {
-		if met[step.From] {
+		if s.met[step.From] == s.walks {
 			return nil
 		}
-		met[step.From] = true
+		s.met[step.From] = s.walks
 	}
 	return cycle
 }
 
+// walkBytes are those of a step of a cycle that is found, and of steps within
+// a process that are left out of it.
+const walkBytes = 3 * 12
+
 // Bridge makes one step of several within one process that follow each other:
 // what it did in between explains nothing. Of a cycle the last step may go on
-// in the first.
+// in the first. The list given is used for the result.
 func Bridge(steps []Step, cycle bool) []Step {
-	list := steps[:0:0]
+	list := steps[:0]
 	for _, s := range steps {
 		if last := len(list) - 1; last >= 0 && s.Kind == SO && list[last].Kind == SO && s.To != list[last].From {
 			list[last].To = s.To
@@ -261,10 +279,10 @@ func (g *Graph) Through(v int32, allow Mask) []Step {
 		parent[i] = -1
 	}
 	// expand is that of search, which keeps more.
-	expand := func(state int32, same bool, list []int32) []int32 {
+	expand := func(state int32, same bool, list *[]int32) bool {
 		node, inProcess := state/2, state%2 == 1
 		if node >= g.Real != same && !inProcess {
-			return list
+			return true
 		}
 		for e := g.off[node]; e < g.off[node+1]; e++ {
 			reached, kind := 2*g.to[e], g.kind[e]
@@ -279,25 +297,26 @@ func (g *Graph) Through(v int32, allow Mask) []Step {
 			}
 			parent[reached], via[reached] = state, kind
 			if g.to[e] == v {
-				return nil
+				return false
 			}
-			list = append(list, reached)
+			*list = append(*list, reached)
 		}
-		return list
+		return true
 	}
-	for level := []int32{2 * v}; len(level) > 0; {
+	level, next := []int32{2 * v}, []int32(nil)
+	for len(level) > 0 {
 		for i := 0; i < len(level); i++ {
-			if level = expand(level[i], true, level); level == nil {
+			if !expand(level[i], true, &level) {
 				return g.back(v, parent, via)
 			}
 		}
-		next := make([]int32, 0, 8)
+		next = next[:0]
 		for _, state := range level {
-			if next = expand(state, false, next); next == nil {
+			if !expand(state, false, &next) {
 				return g.back(v, parent, via)
 			}
 		}
-		level = next
+		level, next = next, level
 	}
 	return nil
 }

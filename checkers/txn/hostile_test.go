@@ -83,6 +83,14 @@ func TestShapesOnWhichEverythingMeetsEverythingAreJudged(t *testing.T) {
 		{"many writes after one version", Options{Models: []Model{ReadUncommitted}, WFRKeys: true}, checkers.Valid, func() *History {
 			return overlapping(RWRegister, n, func(i int) []Op { return []Op{readOp(0, Nil), writeOp(0, i+1)} })
 		}},
+		{"many readers of versions whose order is open", Options{Models: []Model{StrictSerializable, SnapshotIsolation}}, checkers.Valid, func() *History {
+			return overlapping(RWRegister, n, func(i int) []Op {
+				if i < 3 {
+					return []Op{writeOp(0, i+1)}
+				}
+				return []Op{readOp(0, Value(i%3+1))}
+			})
+		}},
 		{"linearizable keys that are written at once", Options{Models: []Model{ReadUncommitted}, LinearizableKeys: true}, checkers.Valid, func() *History {
 			h := overlapping(RWRegister, 2*n, func(i int) []Op { return []Op{writeOp(0, i+1)} })
 			for i := n; i < 2*n; i++ {

@@ -41,7 +41,7 @@ func (r *run) settleModel(ctx context.Context, l *lists, m Model) string {
 	if len(tails.pairs) == 0 {
 		return ""
 	}
-	outcome, name, f, err := r.decide(ctx, tails, l.committed, rules[m], nil)
+	outcome, name, f, err := r.decide(ctx, tails, l.committed, rules[m])
 	switch outcome {
 	case graph.Open:
 		return undecided(levelSI, tails.keys, err)

@@ -86,7 +86,9 @@ func (s size) registerBytes() int64 {
 
 // chainBytes is what the chains of versions take, each with a few list headers
 // and two entries of maps.
-func (s size) chainBytes() int64 { return int64(s.writes)*(1+3*8+5*56+2*48) + int64(s.keys)*24 }
+func (s size) chainBytes() int64 {
+	return int64(s.writes)*(1+3*8+5*56+2*48+4+nodeBytes) + int64(s.keys)*24
+}
 
 // weakBytes is what a weak level takes before it infers anything.
 func (s size) weakBytes() int64 {

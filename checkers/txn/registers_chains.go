@@ -34,7 +34,9 @@ type openChains struct {
 	forcedSet map[[2]int32]bool // once an explanation asks
 	head      map[int32]int32   // chain by its first version
 	tail      map[int32]int32   // by its last one
-	keys      int
+	// gates are the nodes of the readers of each chain's last version, or none.
+	gates []int32
+	keys  int
 }
 
 // newOpenChains finds the chains, and pairs those of each key whose order real
@@ -161,12 +163,35 @@ func (c *openChains) sides(choice int32, second bool) (a, b int32) {
 	return p[0], p[1]
 }
 
+// edges adds the known dependencies, those that real time forces, and one node
+// for all readers of each chain's last version, so that a choice is two edges
+// however many they are.
+func (c *openChains) edges(b *graph.Builder) {
+	c.registers.edges(b)
+	c.gates = make([]int32, len(c.chains))
+	for i := range c.gates {
+		c.gates[i] = none
+		if readers := c.readersOf(int32(i)); len(readers) > 1 {
+			c.gates[i] = b.Node()
+			for _, t := range readers {
+				b.Edge(t, c.gates[i], graph.RW)
+			}
+		}
+	}
+	for _, p := range c.forced {
+		c.link(p[0], p[1], func(s graph.Step) { b.Edge(s.From, s.To, s.Kind) })
+	}
+}
+
 // link calls f for what it means that chain b comes after chain a.
 func (c *openChains) link(a, b int32, f func(graph.Step)) {
 	from, to := c.chains[a].versions, c.by(c.chains[b].versions[0])
-	last := from[len(from)-1]
-	f(graph.Step{From: c.by(last), To: to, Kind: graph.WW})
-	for _, t := range c.readers[last] {
+	f(graph.Step{From: c.by(from[len(from)-1]), To: to, Kind: graph.WW})
+	if c.gates[a] >= 0 && !c.reads(a, to) {
+		f(graph.Step{From: c.gates[a], To: to, Kind: graph.RW})
+		return
+	}
+	for _, t := range c.readersOf(a) {
 		if t != to {
 			f(graph.Step{From: t, To: to, Kind: graph.RW})
 		}

@@ -116,7 +116,7 @@ func (r *run) settleRegisters(ctx context.Context, g *registers) (doubt string) 
 func (r *run) settleRegister(ctx context.Context, g *registers, m Model) string {
 	wanted, why := rules[m], error(nil)
 	for _, try := range slices.Compact([]rule{{wanted.level, realtimeOrder}, wanted}) {
-		if why = r.memory.take(r.size.chainBytes(), "chains of versions"); why != nil {
+		if why = cmp.Or(ctx.Err(), r.memory.take(r.size.chainBytes(), "chains of versions")); why != nil {
 			break
 		}
 		chains, ok := newOpenChains(g, try.order == realtimeOrder, r.mostChoices())
@@ -124,14 +124,13 @@ func (r *run) settleRegister(ctx context.Context, g *registers, m Model) string 
 			why = fmt.Errorf("there are more than %d choices between two orders", r.mostChoices())
 			continue
 		}
-		forced, err := r.forcedEdges(chains)
-		if why = err; err != nil {
+		if why = r.payForced(chains); why != nil {
 			continue
 		}
 		var outcome graph.Outcome
 		var name Anomaly
 		var f *Finding
-		outcome, name, f, why = r.decide(ctx, chains, g.committed, try, forced)
+		outcome, name, f, why = r.decide(ctx, chains, g.committed, try)
 		switch {
 		case outcome == graph.Possible:
 			r.a.Algorithm += ", order of versions by search"
@@ -146,24 +145,13 @@ func (r *run) settleRegister(ctx context.Context, g *registers, m Model) string 
 	return undecided(wanted.level, g.openKeys(), why)
 }
 
-// forcedEdges returns the dependencies that follow from the order of real time,
-// within the bounds of the search.
-func (r *run) forcedEdges(c *openChains) ([]graph.Step, error) {
-	n := 0
-	for _, p := range c.forced {
-		n += 1 + len(c.readersOf(p[0]))
-		if n > r.o.Steps {
-			return nil, graph.ErrSteps
-		}
+// payForced pays for what follows from the order of real time, or says why it
+// is too much.
+func (r *run) payForced(c *openChains) error {
+	if len(c.forced) > r.o.Steps {
+		return graph.ErrSteps
 	}
-	if err := r.memory.take(int64(len(c.pairs)+len(c.forced))*choiceBytes+int64(n)*(12+edgeBytes+builtBytes), "what real time orders"); err != nil {
-		return nil, err
-	}
-	list := make([]graph.Step, 0, n)
-	for _, p := range c.forced {
-		c.link(p[0], p[1], func(s graph.Step) { list = append(list, s) })
-	}
-	return list, nil
+	return r.memory.take(int64(len(c.pairs))*choiceBytes+int64(len(c.forced))*(choiceBytes+2*(edgeBytes+builtBytes)), "what real time orders")
 }
 
 // openKeys counts the keys of which the order of versions is open.

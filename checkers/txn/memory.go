@@ -36,7 +36,7 @@ func (r *run) spent(b *graph.Budget) { r.memory.left = min(r.memory.left, max(0,
 const (
 	txnBytes  = 80  // of a History
 	opBytes   = 40  // of a History
-	nameBytes = 200 // of a key or a name and its place in a map, without the text
+	nameBytes = 280 // of a key or a name and its place in a map, without the text
 	edgeBytes = 9   // of a graph.Builder
 	// builtBytes are of a graph's edge, nodeBytes of a node together with what
 	// Components needs for it.

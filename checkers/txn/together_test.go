@@ -90,3 +90,23 @@ func TestWhatIsFoundCountsAlthoughAModelCannotBeJudged(t *testing.T) {
 		t.Errorf("without memory for the graph it is %s: %s", a.Verdict, a.Reason)
 	}
 }
+
+// A cycle of data is one of processes, too, and counts once.
+func TestCyclesOfDataCountOnceWhereThoseOfAnOrderAreSought(t *testing.T) {
+	h := script(t, ListAppend, `0 ok: [:append :x 1] [:r :y [1]]`, `|1 ok: [:append :y 1] [:r :x [1]]`)
+	for _, name := range []Anomaly{G1c, "G1-process", "G1c-realtime"} {
+		a := Analyze(context.Background(), h, Options{Anomalies: []Anomaly{name}})
+		if a.Verdict != checkers.Invalid || a.Count[G1c] != 1 {
+			t.Errorf("%s: %s, %v", name, a.Verdict, a.Count)
+		}
+	}
+}
+
+// What nothing looks for must not be asked for: it would never be seen.
+func TestAnomaliesThatNothingLooksForAreRefused(t *testing.T) {
+	for _, name := range []Anomaly{"write-skew", "G-SIa", "G-SIb", "G-cursor", EmptyGraph} {
+		if err := (Options{Anomalies: []Anomaly{name}}).Validate(); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}

@@ -122,9 +122,13 @@ func (o Options) Validate() error {
 
 var plainAnomalies = []Anomaly{DuplicateElements, GarbageRead, CyclicVersions, DirtyUpdate, IncompatibleOrder, FutureRead, Internal, LostUpdate, FracturedRead}
 
+// unsought are anomalies that Elle relates to others, but which nothing here
+// finds as such: a history without them would prove nothing.
+var unsought = []Anomaly{"write-skew", "G-SIa", "G-SIb"}
+
 func knownAnomaly(a Anomaly) bool {
 	_, ok := implied[a]
-	return ok || slices.Contains(plainAnomalies, a) || a == "G1-realtime" || a == "G2-realtime"
+	return ok && !slices.Contains(unsought, a) || slices.Contains(plainAnomalies, a) || a == "G1-realtime" || a == "G2-realtime"
 }
 
 // run is one analysis under way.
@@ -194,7 +198,7 @@ func (r *run) wanted() order {
 func (r *run) ordersAsked() map[order]bool {
 	asked := map[order]bool{}
 	for _, m := range r.o.Models {
-		asked[rules[m].order] = asked[rules[m].order] || rules[m].level < levelMAV
+		asked[rules[m].order] = true
 	}
 	for _, a := range r.o.Anomalies {
 		if strings.HasSuffix(string(a), processSuffix) {
@@ -226,24 +230,22 @@ func (r *run) lists(ctx context.Context) error {
 	if err := l.checkReads(ctx); err != nil {
 		return err
 	}
+	r.a.Algorithm = "list-append graph"
+	if err := r.dependencies(ctx, l.edges, l.committed, l); err != nil {
+		return r.conclude(ctx, l, "", err)
+	}
+	err = r.weak(ctx, l, l.committed, func(b *graph.Builder) { l.versionEdges(b, l.tails()) })
+	return r.conclude(ctx, l, r.settle(ctx, l), err)
+}
+
+// dependencies makes the graph of what depends on what, and seeks cycles.
+func (r *run) dependencies(ctx context.Context, edges func(*graph.Builder), committed []bool, why explainer) error {
 	b, err := r.builder()
 	if err != nil {
 		return err
 	}
-	l.edges(b)
-	r.a.Algorithm = "list-append graph"
-	if err := r.graph(ctx, b, l.committed, l); err != nil {
-		return err
-	}
-	if err := r.weak(ctx, l, l.committed, func(b *graph.Builder) { l.versionEdges(b, l.tails()) }); err != nil {
-		return err
-	}
-	doubt := r.settle(ctx, l)
-	if doubt != "" && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	r.conclude(l, doubt)
-	return nil
+	edges(b)
+	return r.graph(ctx, b, committed, why)
 }
 
 // graph adds the order to the data dependencies, and seeks cycles.
@@ -290,8 +292,12 @@ func (r *run) builder() (*graph.Builder, error) {
 }
 
 // conclude makes the verdict. Doubt, if not empty, says why nothing is proven
-// although nothing was found.
-func (r *run) conclude(w writers, doubt string) {
+// although nothing was found; failed, if not nil, why not all was looked at.
+// What was found counts all the same, unless the context has ended.
+func (r *run) conclude(ctx context.Context, w writers, doubt string, failed error) error {
+	if (doubt != "" || failed != nil) && ctx.Err() != nil {
+		return ctx.Err()
+	}
 	a := r.a
 	r.found.sort()
 	out := ruledOut(r.o.Models, r.o.Anomalies)
@@ -334,6 +340,8 @@ func (r *run) conclude(w writers, doubt string) {
 	switch {
 	case len(a.Findings) > 0:
 		a.Verdict, a.Reason = checkers.Invalid, r.invalid()
+	case failed != nil:
+		a.Reason = failed.Error()
 	case a.Count[EmptyGraph] > 0:
 		a.Reason = "no transaction depends on another, so the history proves nothing (empty-transaction-graph)"
 	case doubt != "" && !r.o.Unproven:
@@ -344,6 +352,7 @@ func (r *run) conclude(w writers, doubt string) {
 			a.Reason += "; this is no proof: " + doubt
 		}
 	}
+	return nil
 }
 
 // refuted returns the models that cannot hold: by the anomalies that were

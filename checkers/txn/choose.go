@@ -30,16 +30,13 @@ type openOrder interface {
 // polygraph of Papadimitriou (JACM 26(4), 1979), for snapshot isolation as in
 // PolySI (Huang et al., VLDB 2023). What shows that there is none is returned
 // as a finding; where the outcome is open, the error says why.
-func (r *run) decide(ctx context.Context, w openOrder, committed []bool, m rule, extra []graph.Step) (graph.Outcome, Anomaly, *Finding, error) {
+func (r *run) decide(ctx context.Context, w openOrder, committed []bool, m rule) (graph.Outcome, Anomaly, *Finding, error) {
 	b, err := r.builder()
 	if err != nil {
 		return graph.Open, "", nil, err
 	}
 	w.edges(b)
 	addOrder(b, r.h, committed, m.order)
-	for _, s := range extra {
-		b.Edge(s.From, s.To, s.Kind)
-	}
 	budget := r.budget(ctx)
 	outcome, refuted := b.Build().Choose(w, m.level == levelSI, budget)
 	r.spent(budget)

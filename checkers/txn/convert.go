@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/cleancut/cleancut/harness/history"
@@ -172,10 +176,10 @@ func (c *converter) key(v history.Value) (int32, error) {
 			return 0, err
 		}
 		c.ints[n] = int32(len(c.h.Keys))
-		c.h.Keys = append(c.h.Keys, v.String())
+		c.h.Keys, c.h.keys = append(c.h.Keys, v.String()), append(c.h.keys, v)
 		return c.ints[n], nil
 	}
-	name, quoted := text(v)
+	name, quoted := text(v, c.keys)
 	if k, ok := c.keys[quoted]; ok {
 		return k, nil
 	}
@@ -184,17 +188,30 @@ func (c *converter) key(v history.Value) (int32, error) {
 	}
 	k := int32(len(c.h.Keys))
 	c.keys[quoted] = k
-	c.h.Keys = append(c.h.Keys, name)
+	c.h.Keys, c.h.keys = append(c.h.Keys, name), append(c.h.keys, v)
 	return k, nil
 }
 
-// text returns how v is printed, and what tells it from all other values.
-func text(v history.Value) (name, unique string) {
+// text returns how v is printed, and what tells it from all other values, by
+// which known has those before it. Strings and keywords that begin with a
+// letter are printed bare, but where another value might be printed the same.
+func text[T any](v history.Value, known map[string]T) (name, unique string) {
 	unique = v.String()
-	if s, ok := v.AsString(); ok {
-		return s, unique
+	s, ok := v.AsString()
+	if !ok {
+		return unique, unique
 	}
-	return unique, unique
+	other := strconv.Quote(s)
+	if v.Kind() == history.KindString {
+		other = ":" + s
+	}
+	if _, met := known[other]; met {
+		return unique, unique
+	}
+	if first, _ := utf8.DecodeRuneInString(s); !unicode.IsLetter(first) || slices.Contains([]string{"nil", "true", "false", "NaN"}, s) {
+		return unique, unique
+	}
+	return s, unique
 }
 
 // lastName bounds the names, so that names and integers cannot be confused.
@@ -210,7 +227,7 @@ func (c *converter) value(v history.Value) (Value, error) {
 		}
 		return Value(n), nil
 	}
-	name, unique := text(v)
+	name, unique := text(v, c.names)
 	if id, ok := c.names[unique]; ok {
 		return id, nil
 	}
@@ -222,6 +239,6 @@ func (c *converter) value(v history.Value) (Value, error) {
 		return 0, err
 	}
 	c.names[unique] = id
-	c.h.Names = append(c.h.Names, name)
+	c.h.Names, c.h.names = append(c.h.Names, name), append(c.h.names, v)
 	return id, nil
 }

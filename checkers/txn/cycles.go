@@ -81,7 +81,7 @@ var sought = []struct {
 func (c *cycles) search(ctx context.Context) {
 	c.refuted = map[Model]bool{}
 	bare := c.existing(noOrder)
-	c.searchOrder(noOrder, bare)
+	c.searchOrder(noOrder, bare, bare)
 	if c.order == realtimeOrder {
 		process := c.existing(processOrder)
 		if c.processes && ctx.Err() == nil {
@@ -103,10 +103,12 @@ func (c *cycles) searchSuffixed(o order, bare, with map[level]bool) {
 		}
 	}
 	impossible := refutedBy(data)
+	sought, fresh := map[level]bool{}, map[level]bool{}
 	for l, exists := range with {
-		with[l] = exists && (c.all || !bare[l] && !strength.has(impossible, modelOf(l, o)))
+		fresh[l] = exists && !bare[l] && !strength.has(impossible, modelOf(l, o))
+		sought[l] = exists && c.all || fresh[l]
 	}
-	c.searchOrder(o, with)
+	c.searchOrder(o, sought, fresh)
 }
 
 // existing reports for each level whether it has a cycle, and notes the
@@ -138,11 +140,11 @@ func modelOf(l level, o order) Model {
 	return ""
 }
 
-func (c *cycles) searchOrder(o order, exists map[level]bool) {
+// searchOrder seeks cycles in which an order takes part, of those levels that
+// have some; of those that it must refute it finds one, whatever the steps.
+func (c *cycles) searchOrder(o order, exists, must map[level]bool) {
 	var known set
-	// lower says that a lower level has a cycle, which is one of the higher
-	// level, too, and may be all that there is.
-	lower := false
+	lowest := noLevel // of which a cycle was found
 	for _, s := range sought {
 		name := s.name + orderSuffix[o]
 		if !exists[s.level] || anomalies.has(known, name) {
@@ -155,21 +157,25 @@ func (c *cycles) searchOrder(o order, exists map[level]bool) {
 		if cycle == nil {
 			continue
 		}
-		lower = true
+		if lowest == noLevel {
+			lowest = s.level
+		}
 		c.add(name, cycle)
 		known |= anomalies.below(anomalies.of(name))
 	}
-	if !lower {
-		c.any(o, exists)
-	}
+	c.any(o, must, lowest)
 }
 
-// any adds some cycle of the lowest level that has one, for when the search
-// for those of a kind found none within its budget.
-func (c *cycles) any(o order, exists map[level]bool) {
+// any adds some cycle of the lowest level that has one, which is one of the
+// higher levels, too, for when the search by kinds found none of that level
+// within its budget.
+func (c *cycles) any(o order, exists map[level]bool, found level) {
 	for _, l := range []level{levelPL1, levelPL2, levelSI, levelPL3} {
 		if !exists[l] {
 			continue
+		}
+		if found != noLevel && found <= l {
+			return
 		}
 		mask := levelMask[l] | orderMask[o]
 		g, n := c.sub, c.sub.Nodes()

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Status says how a transaction ended.
@@ -90,6 +92,8 @@ type History struct {
 	Keys []string
 	// Names are the names of the values from firstName on.
 	Names []string
+	// keys and names are what Keys and Names stand for, where it is known.
+	keys, names []history.Value
 }
 
 // KeyName returns how key k is printed.

@@ -33,8 +33,9 @@ type lists struct {
 	// damaged keys have a longest read with elements repeated.
 	damaged []bool
 	// failed is the first position of each key with a failed append, or the
-	// length of its order.
+	// length of its order. Keys that have one have gaps.
 	failed []int32
+	gaps   map[int32]gaps
 	// committed transactions are those that are ok, and those of unknown
 	// outcome of which an append was read.
 	committed []bool
@@ -168,7 +169,9 @@ func (l *lists) orderKey(k int32) {
 	if first == none {
 		first = len(order)
 	}
-	l.order[k], l.failed[k] = order, int32(first)
+	if l.order[k], l.failed[k] = order, int32(first); first < len(order) {
+		l.findGaps(k)
+	}
 }
 
 // good reports whether the append at that position of a key is of a
@@ -178,25 +181,60 @@ func (l *lists) good(k int32, pos int) bool {
 	return n >= 0 && l.h.Txns[l.appends[n].txn].Status != Fail
 }
 
-// before returns the last good append of key k below position pos, or none.
-func (l *lists) before(k int32, pos int) int32 {
-	for pos--; pos >= 0; pos-- {
+// gaps are for a key with failed appends or elements that nobody appended:
+// where the next good append is, at or above each position, and where the last
+// one below it, or none.
+type gaps struct{ next, last []int32 }
+
+// findGaps finds the gaps of key k.
+func (l *lists) findGaps(k int32) {
+	n := len(l.order[k])
+	if l.take(2 * 4 * int64(n+1)); l.err != nil {
+		return
+	}
+	g := gaps{make([]int32, n+1), make([]int32, n+1)}
+	g.next[n], g.last[0] = none, none
+	for pos := range n {
+		g.last[pos+1] = g.last[pos]
 		if l.good(k, pos) {
-			return l.order[k][pos]
+			g.last[pos+1] = int32(pos)
 		}
 	}
-	return none
+	for pos := n - 1; pos >= 0; pos-- {
+		g.next[pos] = g.next[pos+1]
+		if l.good(k, pos) {
+			g.next[pos] = int32(pos)
+		}
+	}
+	if l.gaps == nil {
+		l.gaps = map[int32]gaps{}
+	}
+	l.gaps[k] = g
+}
+
+// before returns the last good append of key k below position pos, or none.
+func (l *lists) before(k int32, pos int) int32 {
+	last := int32(pos - 1)
+	if int(l.failed[k]) < len(l.order[k]) {
+		last = l.gaps[k].last[pos]
+	}
+	if last < 0 {
+		return none
+	}
+	return l.order[k][last]
 }
 
 // after returns the first good append of key k at or above position pos, or
 // none.
 func (l *lists) after(k int32, pos int) int32 {
-	for ; pos < len(l.order[k]); pos++ {
-		if l.good(k, pos) {
-			return l.order[k][pos]
-		}
+	next := int32(pos)
+	if int(l.failed[k]) < len(l.order[k]) {
+		next = l.gaps[k].next[pos]
 	}
-	return none
+	if next < 0 || int(next) >= len(l.order[k]) {
+		return none
+	}
+	return l.order[k][next]
 }
 
 // isPrefix reports whether the read is a prefix of its key's longest read.

@@ -2,7 +2,6 @@ package txn
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/cleancut/cleancut/checkers/txn/graph"
 )
@@ -86,6 +85,10 @@ func (l *lists) tails() []tail {
 // explain says why transaction a comes before b by an edge of that kind, and
 // which micro-operations show it.
 func (l *lists) explain(a, b int32, k graph.Kind) (string, []place) {
+	var reads map[int32]place // see missed
+	if k == graph.RW {
+		reads = l.missed(a)
+	}
 	for j := range l.h.Txns[b].Ops {
 		p := place{b, int32(j)}
 		var text string
@@ -96,7 +99,7 @@ func (l *lists) explain(a, b int32, k graph.Kind) (string, []place) {
 		case k == graph.WW && o.Kind == Append:
 			text, parts = l.explainWW(a, p)
 		case k == graph.RW && o.Kind == Append:
-			text, parts = l.explainRW(a, p)
+			text, parts = l.explainRW(reads, p)
 		}
 		if text != "" {
 			return text, parts
@@ -142,21 +145,51 @@ func (l *lists) explainWW(a int32, p place) (string, []place) {
 		l.h.name(by.txn), l.h.ListName(l.op(by).List), l.h.name(a), l.h.name(p.txn)), []place{l.appends[n], p, by}
 }
 
-func (l *lists) explainRW(a int32, p place) (string, []place) {
-	o := l.op(p)
-	pos := int(l.pos[l.numberOf(p)])
-	if pos == none {
-		pos = len(l.order[o.Key])
-	}
-	for j := range l.h.Txns[a].Ops {
-		read := &l.h.Txns[a].Ops[j]
-		if read.Kind != Read || read.Key != o.Key || !l.isPrefix(read) || l.version(read, true) != len(read.List) || len(read.List) > pos || slices.Contains(read.List, o.Value) {
-			continue
+// missed returns of each append the first read of a transaction that saw all
+// before it but not the append itself; for those that come after all that was
+// read, by unread number.
+func (l *lists) missed(t int32) map[int32]place {
+	reads := map[int32]place{}
+	for j := range l.h.Txns[t].Ops {
+		p := place{t, int32(j)}
+		read := l.op(p)
+		if read.Kind != Read || !l.isPrefix(read) || l.version(read, true) != len(read.List) || len(read.List) > 0 && l.lastBy(read) == t {
+			continue // what it appended itself makes it a ww edge
 		}
-		return fmt.Sprintf("%s read key %s as %s, which does not contain %s, which %s appended to it, so %s came before %s", l.h.name(a), l.h.KeyName(o.Key),
-			l.h.ListName(read.List), l.h.ValueName(o.Value), l.h.name(p.txn), l.h.name(a), l.h.name(p.txn)), append(l.commitOf(p), place{a, int32(j)}, p)
+		n := l.after(read.Key, len(read.List))
+		if n == none {
+			n = unread(read.Key)
+		}
+		if _, met := reads[n]; !met {
+			reads[n] = p
+		}
 	}
-	return "", nil
+	return reads
+}
+
+// unread numbers the appends to a key that nobody read, as one, below all others.
+func unread(key int32) int32 { return none - 1 - key }
+
+func (l *lists) explainRW(reads map[int32]place, p place) (string, []place) {
+	o := l.op(p)
+	n := l.numberOf(p)
+	if l.pos[n] < 0 {
+		n = unread(o.Key)
+	}
+	q, ok := reads[n]
+	if !ok {
+		return "", nil
+	}
+	return fmt.Sprintf("%s read key %s as %s, which does not contain %s, which %s appended to it, so %s came before %s", l.h.name(q.txn), l.h.KeyName(o.Key),
+		l.h.ListName(l.op(q).List), l.h.ValueName(o.Value), l.h.name(p.txn), l.h.name(q.txn), l.h.name(p.txn)), append(l.commitOf(p), q, p)
+}
+
+// lastBy returns who appended the last element of a read, none if nobody did.
+func (l *lists) lastBy(read *Op) int32 {
+	if n := l.index.get(read.Key, read.List[len(read.List)-1]); n >= 0 {
+		return l.appends[n].txn
+	}
+	return none
 }
 
 // numberOf returns the number of an append.

@@ -88,14 +88,14 @@ func (t *openTails) evidence(choice int32) []place {
 
 // unread returns an append of a transaction to a key that nobody read, and
 // what shows that it was committed.
-func (t *openTails) unread(txn, key int32) []place {
-	for j := range t.h.Txns[txn].Ops {
-		p := place{txn, int32(j)}
-		if o := t.op(p); o.Kind == Append && o.Key == key && t.pos[t.numberOf(p)] < 0 {
-			return append(t.commitOf(p), p)
+func (t *openTails) unread(txn, key int32) (parts []place) {
+	t.eachUnread(txn, func(p place) bool {
+		if t.op(p).Key == key {
+			parts = append(t.commitOf(p), p)
 		}
-	}
-	return nil
+		return parts == nil
+	})
+	return parts
 }
 
 // explain knows the edges between unread appends, too.
@@ -104,17 +104,33 @@ func (t *openTails) explain(a, b int32, k graph.Kind) (string, []place) {
 	if parts != nil || k != graph.WW {
 		return text, parts
 	}
-	for i := range t.h.Txns[a].Ops {
-		p := place{a, int32(i)}
-		x := t.op(p)
-		if x.Kind != Append || t.pos[t.numberOf(p)] >= 0 {
-			continue
+	first := map[int32]place{} // of each key, the first append by a that nobody read
+	t.eachUnread(a, func(p place) bool {
+		if _, met := first[t.op(p).Key]; !met {
+			first[t.op(p).Key] = p
 		}
-		if other := t.unread(b, x.Key); other != nil {
-			q := other[len(other)-1]
-			return fmt.Sprintf("%s appended %s and %s appended %s to key %s, and nobody read either; in this order, %s came before %s", t.h.name(a), t.h.ValueName(x.Value),
-				t.h.name(b), t.h.ValueName(t.op(q).Value), t.h.KeyName(x.Key), t.h.name(a), t.h.name(b)), slices.Concat(t.commitOf(p), []place{p}, other)
+		return true
+	})
+	t.eachUnread(b, func(q place) bool {
+		y := t.op(q)
+		p, ok := first[y.Key]
+		if ok {
+			text = fmt.Sprintf("%s appended %s and %s appended %s to key %s, and nobody read either; in this order, %s came before %s", t.h.name(a), t.h.ValueName(t.op(p).Value),
+				t.h.name(b), t.h.ValueName(y.Value), t.h.KeyName(y.Key), t.h.name(a), t.h.name(b))
+			parts = slices.Concat(t.commitOf(p), []place{p}, t.commitOf(q), []place{q})
+		}
+		return !ok
+	})
+	return text, parts
+}
+
+// eachUnread calls f for the appends of a transaction that nobody read, until
+// it returns false.
+func (t *openTails) eachUnread(txn int32, f func(place) bool) {
+	for j := range t.h.Txns[txn].Ops {
+		p := place{txn, int32(j)}
+		if t.op(p).Kind == Append && t.pos[t.numberOf(p)] < 0 && !f(p) {
+			return
 		}
 	}
-	return text, parts
 }

@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/cleancut/cleancut/checkers/txn/graph"
@@ -19,16 +20,14 @@ func (r *run) mostChoices() int {
 }
 
 // settle decides snapshot isolation where several appends to a key were read
-// by nobody. It returns why nothing is proven, or "".
-func (r *run) settle(ctx context.Context, l *lists) string {
+// by nobody. It returns why one of the models is not proven, or "".
+func (r *run) settle(ctx context.Context, l *lists) (doubt string) {
 	for _, m := range r.o.Models {
 		if rule := rules[m]; rule.level == levelSI && !r.refutes(m) {
-			if doubt := r.settleModel(ctx, l, m); doubt != "" {
-				return doubt
-			}
+			doubt = cmp.Or(doubt, r.settleModel(ctx, l, m))
 		}
 	}
-	return ""
+	return doubt
 }
 
 func (r *run) settleModel(ctx context.Context, l *lists, m Model) string {
@@ -42,7 +41,7 @@ func (r *run) settleModel(ctx context.Context, l *lists, m Model) string {
 	if len(tails.pairs) == 0 {
 		return ""
 	}
-	outcome, name, f, err := r.decide(ctx, tails, l.committed, rules[m], nil)
+	outcome, name, f, err := r.decide(ctx, tails, l.committed, rules[m])
 	switch outcome {
 	case graph.Open:
 		return undecided(levelSI, tails.keys, err)

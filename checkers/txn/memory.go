@@ -36,7 +36,7 @@ func (r *run) spent(b *graph.Budget) { r.memory.left = min(r.memory.left, max(0,
 const (
 	txnBytes  = 80  // of a History
 	opBytes   = 40  // of a History
-	nameBytes = 200 // of a key or a name and its place in a map, without the text
+	nameBytes = 280 // of a key or a name and its place in a map, without the text
 	edgeBytes = 9   // of a graph.Builder
 	// builtBytes are of a graph's edge, nodeBytes of a node together with what
 	// Components needs for it.
@@ -81,12 +81,14 @@ func (s size) tailBytes() int64 { return int64(s.keys)*48 + int64(s.ops)*24 + in
 // registerBytes is what the reading of registers takes.
 func (s size) registerBytes() int64 {
 	versions := int64(s.ops + s.keys)
-	return indexBytes(s.ops) + int64(s.writes)*(8+1+4) + versions*(3*24+4) + int64(s.ops)*(16+16+16+24) + int64(s.keys)*(8+24+4) + int64(s.txns)
+	return indexBytes(s.ops) + int64(s.writes)*(8+1+4) + versions*(3*24+4) + int64(s.ops)*(16+16+16+24+ownOpBytes) + int64(s.keys)*(8+24+4+12) + int64(s.txns)*(1+4)
 }
 
 // chainBytes is what the chains of versions take, each with a few list headers
 // and two entries of maps.
-func (s size) chainBytes() int64 { return int64(s.writes)*(1+3*8+5*56+2*48) + int64(s.keys)*24 }
+func (s size) chainBytes() int64 {
+	return int64(s.writes)*(1+3*8+5*56+2*48+4+nodeBytes) + int64(s.keys)*24
+}
 
 // weakBytes is what a weak level takes before it infers anything.
 func (s size) weakBytes() int64 {
@@ -95,7 +97,7 @@ func (s size) weakBytes() int64 {
 
 // cycleBytes is what the search for cycles takes on a part of a graph.
 func cycleBytes(all, nodes int64, edges int64) int64 {
-	const perNode = 8*9 + 4 + nodeBytes*8 + 3*40
+	const perNode = 16*9 + 4 + 8*4 + 4 + nodeBytes*8 + 3*40
 	if nodes > math.MaxInt64/perNode {
 		return math.MaxInt64
 	}

@@ -198,6 +198,18 @@ func ParseModel(name string) (Model, error) {
 	return m, nil
 }
 
+// unjudged are Adya's names of models that are related to others, and listed
+// where they are refuted, but cannot be judged.
+var unjudged = []string{"PL-CS", "PL-2L", "PL-2+", "PL-FCV", "PL-MSR", "PL-3U"}
+
+// Known reports whether there is a model of that name or alias, whether it can
+// be judged or not.
+func Known(name string) bool {
+	_, alias := aliases[Model(name)]
+	_, node := strength.at[Model(name)]
+	return alias || node || slices.Contains(unjudged, name)
+}
+
 // Implied returns the models that hold if m does, m included, in
 // alphabetical order.
 func (m Model) Implied() []Model { return strength.list(strength.below(strength.of(m))) }

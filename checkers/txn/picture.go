@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/cleancut/cleancut/checkers/txn/graph"
@@ -22,9 +23,11 @@ const (
 var edgeColors = map[graph.Kind]string{graph.WW: "#0072b2", graph.WR: "#009e73", graph.RW: "#d55e00", graph.CO: "#cc79a7", graph.SO: "#555555", graph.RT: "#000000"}
 
 // SVG draws a finding: a box for each transaction with the micro-operations
-// that matter, and an arrow for each step of the cycle.
+// that matter, and an arrow for each step of the cycle; of a long one only the
+// ends.
 func SVG(h *History, f *Finding) string {
-	boxes, at := layout(h, f)
+	cycle, left := shorten(f.Cycle)
+	boxes, at := layout(h, f, cycle, left)
 	var b strings.Builder
 	width, height := 0.0, 0.0
 	for _, x := range boxes {
@@ -36,7 +39,10 @@ func SVG(h *History, f *Finding) string {
 		fmt.Fprintf(&b, `<marker id="%s" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z" fill="%s"/></marker>`, k, edgeColors[k])
 	}
 	b.WriteString(`</defs>`)
-	for i, s := range f.Cycle {
+	for i, s := range cycle {
+		if i >= drawnEnds {
+			i += left
+		}
 		drawEdge(&b, boxes[at[s.From]], boxes[at[s.To]], s.Kind, i)
 	}
 	for _, x := range boxes {
@@ -53,9 +59,22 @@ type box struct {
 	lines        []string
 }
 
+// Of a cycle of more than maxDrawn steps only the ends are drawn.
+const maxDrawn, drawnEnds = 48, 16
+
+// shorten leaves the middle of a long cycle out, so many steps: what is left
+// leads into the gap and out of it again.
+func shorten(cycle []graph.Step) (short []graph.Step, left int) {
+	if len(cycle) <= maxDrawn {
+		return cycle, 0
+	}
+	out := len(cycle) - drawnEnds - 1
+	return slices.Concat(cycle[:drawnEnds], cycle[out:]), out - drawnEnds
+}
+
 // layout puts the transactions of a cycle, or of the witness where there is
-// none, on an ellipse in their order.
-func layout(h *History, f *Finding) (boxes []box, at map[int32]int) {
+// none, on an ellipse in their order; of the cycle so many steps were left out.
+func layout(h *History, f *Finding, cycle []graph.Step, left int) (boxes []box, at map[int32]int) {
 	at = map[int32]int{}
 	byID := map[int64]*Txn{}
 	for i := range f.Witness.Txns {
@@ -73,8 +92,13 @@ func layout(h *History, f *Finding) (boxes []box, at map[int32]int) {
 		x.height = float64(2*boxPad + lineHeight*(1+len(x.lines)))
 		boxes = append(boxes, x)
 	}
-	for _, s := range f.Cycle {
+	for i, s := range cycle {
 		at[s.From] = len(boxes)
+		if left > 0 && i == drawnEnds {
+			at[cycle[i-1].To] = len(boxes)
+			boxes = append(boxes, box{title: fmt.Sprintf("%d more transactions", left+1), height: 2*boxPad + lineHeight})
+			continue
+		}
 		t := &h.Txns[s.From]
 		if cut, ok := byID[t.ID]; ok {
 			t = cut
@@ -146,6 +170,9 @@ func border(x box, px, py float64) (float64, float64) {
 	return x.x + dx*scale, x.y + dy*scale
 }
 
+// maxLines bounds the lines of a finding on a page.
+const maxLines = 1000
+
 // Page shows findings on one self-contained HTML page: each with its picture
 // and, below, why each arrow is there.
 func Page(h *History, findings []Finding) []byte {
@@ -156,7 +183,11 @@ func Page(h *History, findings []Finding) []byte {
 		fmt.Fprintf(&b, `<h2>%s</h2><p>%s.</p>%s`, html.EscapeString(string(f.Anomaly)), html.EscapeString(f.Summary), SVG(h, f))
 		if len(f.Lines) > 0 {
 			b.WriteString(`<ol>`)
-			for _, line := range f.Lines {
+			for i, line := range f.Lines {
+				if i == maxLines {
+					fmt.Fprintf(&b, `<li>and %d more</li>`, len(f.Lines)-i)
+					break
+				}
 				fmt.Fprintf(&b, `<li>%s</li>`, html.EscapeString(line))
 			}
 			b.WriteString(`</ol>`)

@@ -3,7 +3,6 @@ package txn
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/cleancut/cleancut/checkers/txn/graph"
 )
@@ -24,6 +23,11 @@ type registers struct {
 	// outcome of which a write was read.
 	committed []bool
 	found     *findings
+	// own is what each micro-operation has to do with others of its
+	// transaction, in order of the history, and ownOff where each
+	// transaction's begin.
+	own    []ownOp
+	ownOff []int32
 	// readers of each version: committed transactions that read it from
 	// another one, in rising order.
 	readers [][]int32
@@ -31,6 +35,7 @@ type registers struct {
 	// chained those that are inferred from a transaction that read the one
 	// and wrote the other.
 	next, chained [][]int32
+	promised      [][]pair  // why next is as it is
 	byKey         [][]int32 // see versionsOf
 }
 
@@ -68,6 +73,7 @@ func newRegisters(h *History, s size, o *Options, found *findings) (*registers, 
 			}
 		}
 	}
+	r.ownOps()
 	r.commits()
 	versions := s.writes + s.keys + len(r.unwritten)
 	r.readers, r.next, r.chained = make([][]int32, versions), make([][]int32, versions), make([][]int32, versions)
@@ -148,32 +154,25 @@ func (r *registers) commits() {
 // the one that it wrote last; none where it did not.
 func (r *registers) external(t int32, f func(key, read, written int32)) {
 	ops := r.h.Txns[t].Ops
-	for j := range ops {
-		key := ops[j].Key
-		if touched(ops[:j], key) {
+	for j, own := range r.ownOf(t) {
+		if own.before >= 0 {
 			continue
 		}
 		read, written := int32(none), int32(none)
 		if ops[j].Kind == Read && r.h.Txns[t].Status == OK {
 			read = r.version(&ops[j])
 		}
-		for i := len(ops) - 1; i >= j && written == none; i-- {
-			if ops[i].Key == key && ops[i].Kind == Write {
-				written = r.index.get(key, ops[i].Value)
-			}
+		if own.last >= 0 {
+			written = r.index.get(ops[j].Key, ops[own.last].Value)
 		}
-		f(key, read, written)
+		f(ops[j].Key, read, written)
 	}
-}
-
-func touched(ops []Op, key int32) bool {
-	return slices.ContainsFunc(ops, func(o Op) bool { return o.Key == key })
 }
 
 // observe tells of each read of an ok transaction which other one wrote what
 // it saw, none if nobody did.
 func (r *registers) observe(t int32, f func(op, writer int32)) {
-	ops := r.h.Txns[t].Ops
+	ops, own := r.h.Txns[t].Ops, r.ownOf(t)
 	for j := range ops {
 		o := &ops[j]
 		if o.Kind != Read {
@@ -183,7 +182,7 @@ func (r *registers) observe(t int32, f func(op, writer int32)) {
 		switch w := r.by(v); {
 		case r.isUnwritten(v):
 			f(int32(j), none)
-		case r.isInitial(v) && !slices.ContainsFunc(ops[:j], func(p Op) bool { return p.Key == o.Key && p.Kind == Write }):
+		case r.isInitial(v) && !own[j].wrote:
 			f(int32(j), int32(len(r.h.Txns)))
 		case w >= 0 && w != t && r.final[v]:
 			f(int32(j), w)
@@ -201,9 +200,6 @@ func (r *registers) writer(key int32, v Value) (place, bool) {
 
 // registers judges a register history.
 func (r *run) registers(ctx context.Context) error {
-	if most := slices.MaxFunc(r.h.Txns, func(a, b Txn) int { return len(a.Ops) - len(b.Ops) }); len(most.Ops) > maxRegisterOps {
-		return fmt.Errorf("transaction %d has %d micro-operations; at most %d can be judged on registers", most.ID, len(most.Ops), maxRegisterOps)
-	}
 	if err := r.memory.take(r.size.registerBytes(), "registers of %d micro-operations", r.size.ops); err != nil {
 		return err
 	}
@@ -215,28 +211,12 @@ func (r *run) registers(ctx context.Context) error {
 		return err
 	}
 	if err := g.orderVersions(r.memory); err != nil {
-		return err
+		return r.conclude(ctx, g, "", err)
 	}
-	b, err := r.builder()
-	if err != nil {
-		return err
-	}
-	g.edges(b)
 	r.a.Algorithm = "register graph"
-	if err := r.graph(ctx, b, g.committed, g); err != nil {
-		return err
+	if err := r.dependencies(ctx, g.edges, g.committed, g); err != nil {
+		return r.conclude(ctx, g, "", err)
 	}
-	if err := r.weak(ctx, g, g.committed, func(*graph.Builder) {}); err != nil {
-		return err
-	}
-	doubt := r.settleRegisters(ctx, g)
-	if doubt != "" && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	r.conclude(g, doubt)
-	return nil
+	err = r.weak(ctx, g, g.committed, func(*graph.Builder) {})
+	return r.conclude(ctx, g, r.settleRegisters(ctx, g), err)
 }
-
-// maxRegisterOps bounds a transaction on registers, whose own micro-operations
-// are compared with each other.
-const maxRegisterOps = 1024

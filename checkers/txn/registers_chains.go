@@ -30,10 +30,13 @@ type openChains struct {
 	chains []chain
 	pairs  [][2]int32 // of chains
 	// forced are pairs in the order of real time, if that counts.
-	forced [][2]int32
-	head   map[int32]int32 // chain by its first version
-	tail   map[int32]int32 // by its last one
-	keys   int
+	forced    [][2]int32
+	forcedSet map[[2]int32]bool // once an explanation asks
+	head      map[int32]int32   // chain by its first version
+	tail      map[int32]int32   // by its last one
+	// gates are the nodes of the readers of each chain's last version, or none.
+	gates []int32
+	keys  int
 }
 
 // newOpenChains finds the chains, and pairs those of each key whose order real
@@ -160,12 +163,35 @@ func (c *openChains) sides(choice int32, second bool) (a, b int32) {
 	return p[0], p[1]
 }
 
+// edges adds the known dependencies, those that real time forces, and one node
+// for all readers of each chain's last version, so that a choice is two edges
+// however many they are.
+func (c *openChains) edges(b *graph.Builder) {
+	c.registers.edges(b)
+	c.gates = make([]int32, len(c.chains))
+	for i := range c.gates {
+		c.gates[i] = none
+		if readers := c.readersOf(int32(i)); len(readers) > 1 {
+			c.gates[i] = b.Node()
+			for _, t := range readers {
+				b.Edge(t, c.gates[i], graph.RW)
+			}
+		}
+	}
+	for _, p := range c.forced {
+		c.link(p[0], p[1], func(s graph.Step) { b.Edge(s.From, s.To, s.Kind) })
+	}
+}
+
 // link calls f for what it means that chain b comes after chain a.
 func (c *openChains) link(a, b int32, f func(graph.Step)) {
 	from, to := c.chains[a].versions, c.by(c.chains[b].versions[0])
-	last := from[len(from)-1]
-	f(graph.Step{From: c.by(last), To: to, Kind: graph.WW})
-	for _, t := range c.readers[last] {
+	f(graph.Step{From: c.by(from[len(from)-1]), To: to, Kind: graph.WW})
+	if c.gates[a] >= 0 && !c.reads(a, to) {
+		f(graph.Step{From: c.gates[a], To: to, Kind: graph.RW})
+		return
+	}
+	for _, t := range c.readersOf(a) {
 		if t != to {
 			f(graph.Step{From: t, To: to, Kind: graph.RW})
 		}
@@ -267,29 +293,52 @@ type chainLink struct {
 }
 
 func (c *openChains) linked(a, b int32, k graph.Kind, forced bool) []chainLink {
+	heads := map[int32][]place{} // by key, of the chains that b begins
+	for i := range c.h.Txns[b].Ops {
+		q := place{b, int32(i)}
+		if _, ok := c.head[c.version(c.op(q))]; ok && c.op(q).Kind == Write {
+			heads[c.op(q).Key] = append(heads[c.op(q).Key], q)
+		}
+	}
 	var list []chainLink
 	for j := range c.h.Txns[a].Ops {
 		p := place{a, int32(j)}
 		from, ok := c.tail[c.version(c.op(p))]
-		if !ok || (k == graph.WW) != (c.op(p).Kind == Write) || k == graph.RW && !slices.Contains(c.readersOf(from), a) {
+		if !ok || (k == graph.WW) != (c.op(p).Kind == Write) || k == graph.RW && !c.reads(from, a) {
 			continue
 		}
-		for i := range c.h.Txns[b].Ops {
-			q := place{b, int32(i)}
-			to, ok := c.head[c.version(c.op(q))]
-			if !ok || c.op(q).Kind != Write || from == to || c.chains[from].key != c.chains[to].key || forced && !slices.Contains(c.forced, [2]int32{from, to}) {
-				continue
+		for _, q := range heads[c.op(p).Key] {
+			to := c.head[c.version(c.op(q))]
+			if from != to && (!forced || c.isForced(from, to)) {
+				list = append(list, chainLink{from, to, []place{p, q}})
 			}
-			list = append(list, chainLink{from, to, []place{p, q}})
 		}
 	}
 	return list
 }
 
+// reads reports whether a transaction read the last version of a chain.
+func (c *openChains) reads(chain, t int32) bool {
+	_, ok := slices.BinarySearch(c.readersOf(chain), t)
+	return ok
+}
+
+// isForced reports whether a pair of chains is among those that real time
+// forces.
+func (c *openChains) isForced(from, to int32) bool {
+	if c.forcedSet == nil {
+		c.forcedSet = make(map[[2]int32]bool, len(c.forced))
+		for _, p := range c.forced {
+			c.forcedSet[p] = true
+		}
+	}
+	return c.forcedSet[[2]int32{from, to}]
+}
+
 func (c *openChains) explainLink(a, b int32, k graph.Kind, from, to int32) string {
 	why := c.order(from, to)
 	x, y := &c.chains[from], &c.chains[to]
-	if slices.Contains(c.forced, [2]int32{from, to}) {
+	if c.isForced(from, to) {
 		done := slices.IndexFunc(x.versions, func(v int32) bool { return c.h.Txns[c.by(v)].Complete == x.completed })
 		begun := slices.IndexFunc(y.versions, func(v int32) bool { return c.h.Txns[c.by(v)].Invoke == y.invoked })
 		why += fmt.Sprintf(", as %s was complete before %s was invoked", c.h.name(c.by(x.versions[done])), c.h.name(c.by(y.versions[begun])))

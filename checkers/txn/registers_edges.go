@@ -3,7 +3,9 @@ package txn
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 
 	"github.com/cleancut/cleancut/checkers/txn/graph"
 )
@@ -55,16 +57,20 @@ func (r *registers) orderVersions(m *memory) error {
 // pairBytes are those of a pair of versions that a promise relates, in the
 // lists and the graph where it is kept; touchBytes those of a touch.
 const (
-	pairBytes  = 5*8 + 3*(edgeBytes+builtBytes)*3 + 64
-	touchBytes = 6 * 12
+	pairBytes  = 5*16 + 3*(edgeBytes+builtBytes)*3 + 64
+	touchBytes = 6*12 + 2*8 + 3*48
 )
 
-// pair says that the first version comes before the second.
-type pair struct{ before, after int32 }
+// pair says that the first version comes before the second, as two
+// transactions, or one, met them.
+type pair struct{ before, after, first, second int32 }
 
 // promise adds pairs of versions, but for those keys that this would make
 // cyclic.
 func (r *registers) promise(name string, pairs []pair) {
+	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Or(cmp.Compare(a.before, b.before), cmp.Compare(a.after, b.after)) })
+	pairs = slices.CompactFunc(pairs, func(a, b pair) bool { return a.before == b.before && a.after == b.after })
+	r.promised = append(r.promised, pairs)
 	b := graph.NewBuilder(len(r.next), len(pairs))
 	for v, list := range r.next {
 		for _, w := range list {
@@ -84,28 +90,78 @@ func (r *registers) promise(name string, pairs []pair) {
 		cyclic[key] = true
 		r.found.add(CyclicVersions, func() Finding { return r.cyclicVersions(name, key, g.Through(c[0], graph.All)) })
 	}
+	last := int32(none)
 	for _, p := range pairs {
-		if !cyclic[r.keyOf(p.before)] && p.before != p.after && !slices.Contains(r.next[p.before], p.after) {
-			r.next[p.before] = append(r.next[p.before], p.after)
+		if cyclic[r.keyOf(p.before)] || p.before == p.after {
+			continue
 		}
+		r.next[p.before] = append(r.next[p.before], p.after)
+		if p.before != last && last != none {
+			r.tidy(last)
+		}
+		last = p.before
+	}
+	if last != none {
+		r.tidy(last)
 	}
 }
 
+// tidy leaves each successor of a version once.
+func (r *registers) tidy(version int32) {
+	slices.Sort(r.next[version])
+	r.next[version] = slices.Compact(r.next[version])
+}
+
+// cyclicVersions explains a cycle of versions, by the transactions that met
+// one of them after the other.
 func (r *registers) cyclicVersions(name string, key int32, cycle []graph.Step) Finding {
 	f := Finding{Key: r.h.KeyName(key)}
-	text := r.valueOf(cycle[0].From)
+	step := map[[2]int32]bool{}
 	for _, s := range cycle {
-		text += " → " + r.valueOf(s.To)
-		for t := range r.h.Txns {
-			for j := range r.h.Txns[t].Ops {
-				if o := &r.h.Txns[t].Ops[j]; o.Key == key && r.h.Txns[t].Status == OK && r.version(o) == s.To {
-					f.parts = append(f.parts, place{int32(t), int32(j)})
-				}
+		step[[2]int32{s.From, s.To}] = true
+	}
+	for _, pairs := range r.promised {
+		for _, p := range pairs {
+			if is := [2]int32{p.before, p.after}; step[is] {
+				delete(step, is)
+				f.parts = append(append(f.parts, r.touching(p.first, key)...), r.touching(p.second, key)...)
 			}
 		}
 	}
-	f.Summary = fmt.Sprintf("the versions of key %s cannot be ordered as the promise of %s demands: %s", f.Key, name, text)
+	for _, s := range cycle {
+		if step[[2]int32{s.From, s.To}] && !r.isInitial(s.To) && !r.isUnwritten(s.To) {
+			f.parts = append(f.parts, r.writes[s.To]) // it comes after the initial one
+		}
+	}
+	f.Summary = fmt.Sprintf("the versions of key %s cannot be ordered as the promise of %s demands: %s", f.Key, name, r.versionsName(cycle))
 	return f
+}
+
+// touching returns the micro-operations of a transaction on a key.
+func (r *registers) touching(txn, key int32) (parts []place) {
+	for j := range r.h.Txns[txn].Ops {
+		if r.h.Txns[txn].Ops[j].Key == key {
+			parts = append(parts, place{txn, int32(j)})
+		}
+	}
+	return parts
+}
+
+// versionsName prints a cycle of versions, those in the middle left out if it
+// is long.
+func (r *registers) versionsName(cycle []graph.Step) string {
+	const most, ends = 24, 8
+	var b strings.Builder
+	b.WriteString(r.valueOf(cycle[0].From))
+	for i, s := range cycle {
+		switch {
+		case len(cycle) <= most || i < ends || i >= len(cycle)-ends:
+			b.WriteString(" → " + r.valueOf(s.To))
+		case i == ends:
+			fmt.Fprintf(&b, " → (%d more)", len(cycle)-2*ends)
+		}
+	}
+	return b.String()
 }
 
 // revealed orders the final writes of each key by Options.TransactionOrder.
@@ -124,7 +180,8 @@ func (r *registers) revealed() []pair {
 	for _, list := range byKey {
 		slices.SortFunc(list, func(a, b at) int { return cmp.Compare(a.order, b.order) })
 		for i := 1; i < len(list); i++ {
-			pairs = append(pairs, pair{list[i-1].version, list[i].version})
+			a, b := list[i-1].version, list[i].version
+			pairs = append(pairs, pair{a, b, r.writes[a].txn, r.writes[b].txn})
 		}
 	}
 	return pairs
@@ -138,7 +195,7 @@ func (r *registers) followed() []pair {
 		if r.h.Txns[i].Status == OK {
 			r.external(int32(i), func(_, read, written int32) {
 				if read != none && written != none {
-					pairs = append(pairs, pair{read, written})
+					pairs = append(pairs, pair{read, written, int32(i), int32(i)})
 				}
 			})
 		}
@@ -188,7 +245,7 @@ func (r *registers) met(byProcess bool, most int) []pair {
 			p, ok := latest[process]
 			follows := ok && r.precedes(p.txn, t.txn)
 			if follows && p.last != t.first {
-				pairs = append(pairs, pair{p.last, t.first})
+				pairs = append(pairs, pair{p.last, t.first, p.txn, t.txn})
 			}
 			if r.h.Txns[t.txn].Status == OK && (!ok || follows) {
 				latest[process] = t
@@ -204,31 +261,46 @@ func (r *registers) precedes(a, b int32) bool {
 }
 
 // realtimePairs relates each touch, in order of invocation, to those that
-// were complete before it and that no other one divides from it.
+// were complete before it and that no other one divides from it. Touches that
+// left the same version count as the last of them, and what was related to a
+// version once is not related to it again.
 func (r *registers) realtimePairs(touches []touch, pairs []pair, most int) []pair {
-	var open, frontier []touch // not complete by now; complete, and followed by none that is
+	var done []touch // in order of completion
 	for _, t := range touches {
+		if x := &r.h.Txns[t.txn]; x.Status == OK && x.Complete >= 0 {
+			done = append(done, t)
+		}
+	}
+	slices.SortStableFunc(done, func(a, b touch) int { return cmp.Compare(r.h.Txns[a.txn].Complete, r.h.Txns[b.txn].Complete) })
+	var frontier []int // of done: complete, and followed by none that is
+	newest, related := map[int32]int{}, map[int32]int{}
+	next, old, latest := 0, 0, int64(math.MinInt64) // the last invocation of those that are complete
+	for _, t := range touches {
+		for ; next < len(done) && r.precedes(done[next].txn, t.txn); next++ {
+			latest = max(latest, r.h.Txns[done[next].txn].Invoke)
+			if _, met := newest[done[next].last]; met {
+				old++
+			}
+			newest[done[next].last] = next
+			frontier = append(frontier, next)
+		}
+		past := func(i int) bool { return r.h.Txns[done[i].txn].Complete < latest }
+		for len(frontier) > 0 && past(frontier[0]) {
+			frontier = frontier[1:]
+		}
+		if old > len(frontier)/2 {
+			frontier = slices.DeleteFunc(frontier, func(i int) bool { return newest[done[i].last] != i })
+			old = 0
+		}
+		from, _ := slices.BinarySearch(frontier, related[t.first])
+		for _, i := range frontier[from:] {
+			if d := done[i]; newest[d.last] == i && d.last != t.first {
+				pairs = append(pairs, pair{d.last, t.first, d.txn, t.txn})
+			}
+		}
+		related[t.first] = next
 		if len(pairs) > most {
 			return pairs
-		}
-		var still []touch
-		for _, o := range open {
-			if !r.precedes(o.txn, t.txn) {
-				still = append(still, o)
-				continue
-			}
-			frontier = slices.DeleteFunc(frontier, func(f touch) bool { return r.precedes(f.txn, o.txn) })
-			frontier = append(frontier, o)
-		}
-		open = still
-		for _, f := range frontier {
-			divided := slices.ContainsFunc(frontier, func(g touch) bool { return r.precedes(f.txn, g.txn) })
-			if !divided && f.last != t.first {
-				pairs = append(pairs, pair{f.last, t.first})
-			}
-		}
-		if r.h.Txns[t.txn].Status == OK {
-			open = append(open, t)
 		}
 	}
 	return pairs
@@ -274,93 +346,4 @@ func (r *registers) edges(b *graph.Builder) {
 		slices.Sort(later)
 		b.LinkAll(r.readers[v], slices.Compact(later), graph.RW)
 	}
-}
-
-// explain says why transaction a comes before b by an edge of that kind, and
-// which micro-operations show it.
-func (r *registers) explain(a, b int32, k graph.Kind) (text string, parts []place) {
-	consider := func(v, n int32, start string, shown ...place) {
-		if text == "" && r.by(n) == b {
-			text = fmt.Sprintf("%s, and %s wrote %s, %s; so %s came before %s", start, r.h.name(b), r.valueOf(n), r.after(v, n), r.h.name(a), r.h.name(b))
-			parts = append(shown, r.writes[n])
-			if q := (r.readOf(b, v)); q.op != none {
-				parts = append(parts, q)
-			}
-		}
-	}
-	switch k {
-	case graph.WR:
-		r.observe(b, func(op, writer int32) {
-			if writer == a && text == "" {
-				p := place{b, op}
-				v := r.version(r.op(p))
-				text = fmt.Sprintf("%s wrote %s to key %s, and %s read it, so %s came before %s", r.h.name(a), r.valueOf(v), r.h.KeyName(r.keyOf(v)), r.h.name(b), r.h.name(a), r.h.name(b))
-				parts = []place{r.writes[v], p}
-			}
-		})
-	case graph.WW:
-		for j := range r.h.Txns[a].Ops {
-			if p := (place{a, int32(j)}); r.op(p).Kind == Write {
-				v := r.version(r.op(p))
-				for _, n := range r.next[v] {
-					consider(v, n, fmt.Sprintf("%s wrote %s to key %s", r.h.name(a), r.valueOf(v), r.h.KeyName(r.keyOf(v))), p)
-				}
-			}
-		}
-	case graph.RW:
-		r.observe(a, func(op, _ int32) {
-			p := place{a, op}
-			v := r.version(r.op(p))
-			start := fmt.Sprintf("%s read key %s as %s", r.h.name(a), r.h.KeyName(r.keyOf(v)), r.valueOf(v))
-			for _, n := range slices.Concat(r.chained[v], r.next[v]) {
-				consider(v, n, start, p)
-			}
-			if r.isInitial(v) {
-				for j := range r.h.Txns[b].Ops {
-					if o := &r.h.Txns[b].Ops[j]; o.Kind == Write && o.Key == r.keyOf(v) && r.final[r.version(o)] {
-						consider(v, r.version(o), start, p)
-					}
-				}
-			}
-		})
-	}
-	if text == "" {
-		text = fmt.Sprintf("%s precedes %s (%s)", r.h.name(a), r.h.name(b), k)
-	}
-	return text, parts
-}
-
-// commitOf returns a read that shows that the transaction of a version was
-// committed although its outcome is unknown, with the write that it saw.
-func (r *registers) commitOf(version int32) []place {
-	w := r.by(version)
-	if w == none || r.h.Txns[w].Status != Info {
-		return nil
-	}
-	for j := range r.h.Txns[w].Ops {
-		p := place{w, int32(j)}
-		if r.op(p).Kind != Write {
-			continue
-		}
-		v := r.version(r.op(p))
-		if q := r.anyReadOf(v); q.txn != none {
-			return []place{p, q}
-		}
-	}
-	return nil
-}
-
-// anyReadOf returns a read of a version by an ok transaction.
-func (r *registers) anyReadOf(version int32) place {
-	if list := r.readers[version]; len(list) > 0 {
-		return r.readOf(list[0], version)
-	}
-	for t := range r.h.Txns {
-		for j := range r.h.Txns[t].Ops {
-			if o := &r.h.Txns[t].Ops[j]; r.h.Txns[t].Status == OK && o.Kind == Read && r.version(o) == version {
-				return place{int32(t), int32(j)}
-			}
-		}
-	}
-	return place{txn: none}
 }

@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -90,10 +91,13 @@ func (r *registers) versionsOf(key int32) []int32 {
 
 // settleRegisters decides the models that an incomplete order of versions
 // leaves open, and returns why one of them is not proven, or "".
-func (r *run) settleRegisters(ctx context.Context, g *registers) string {
+func (r *run) settleRegisters(ctx context.Context, g *registers) (doubt string) {
 	for _, m := range r.o.Models {
 		if l := rules[m].level; l != levelSI && l != levelPL3 || r.refutes(m) {
 			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err.Error()
 		}
 		if n := len(g.unwritten); n > 0 {
 			return fmt.Sprintf("no violation was found, but %d values were read that nobody wrote", n)
@@ -102,11 +106,9 @@ func (r *run) settleRegisters(ctx context.Context, g *registers) string {
 			r.a.Algorithm += ", complete order of versions"
 			return ""
 		}
-		if doubt := r.settleRegister(ctx, g, m); doubt != "" {
-			return doubt
-		}
+		doubt = cmp.Or(doubt, r.settleRegister(ctx, g, m))
 	}
-	return ""
+	return doubt
 }
 
 // settleRegister seeks an order of versions for a model: first one that keeps
@@ -114,7 +116,7 @@ func (r *run) settleRegisters(ctx context.Context, g *registers) string {
 func (r *run) settleRegister(ctx context.Context, g *registers, m Model) string {
 	wanted, why := rules[m], error(nil)
 	for _, try := range slices.Compact([]rule{{wanted.level, realtimeOrder}, wanted}) {
-		if why = r.memory.take(r.size.chainBytes(), "chains of versions"); why != nil {
+		if why = cmp.Or(ctx.Err(), r.memory.take(r.size.chainBytes(), "chains of versions")); why != nil {
 			break
 		}
 		chains, ok := newOpenChains(g, try.order == realtimeOrder, r.mostChoices())
@@ -122,14 +124,13 @@ func (r *run) settleRegister(ctx context.Context, g *registers, m Model) string 
 			why = fmt.Errorf("there are more than %d choices between two orders", r.mostChoices())
 			continue
 		}
-		forced, err := r.forcedEdges(chains)
-		if why = err; err != nil {
+		if why = r.payForced(chains); why != nil {
 			continue
 		}
 		var outcome graph.Outcome
 		var name Anomaly
 		var f *Finding
-		outcome, name, f, why = r.decide(ctx, chains, g.committed, try, forced)
+		outcome, name, f, why = r.decide(ctx, chains, g.committed, try)
 		switch {
 		case outcome == graph.Possible:
 			r.a.Algorithm += ", order of versions by search"
@@ -144,24 +145,13 @@ func (r *run) settleRegister(ctx context.Context, g *registers, m Model) string 
 	return undecided(wanted.level, g.openKeys(), why)
 }
 
-// forcedEdges returns the dependencies that follow from the order of real time,
-// within the bounds of the search.
-func (r *run) forcedEdges(c *openChains) ([]graph.Step, error) {
-	n := 0
-	for _, p := range c.forced {
-		n += 1 + len(c.readersOf(p[0]))
-		if n > r.o.Steps {
-			return nil, graph.ErrSteps
-		}
+// payForced pays for what follows from the order of real time, or says why it
+// is too much.
+func (r *run) payForced(c *openChains) error {
+	if len(c.forced) > r.o.Steps {
+		return graph.ErrSteps
 	}
-	if err := r.memory.take(int64(len(c.pairs)+len(c.forced))*choiceBytes+int64(n)*(12+edgeBytes+builtBytes), "what real time orders"); err != nil {
-		return nil, err
-	}
-	list := make([]graph.Step, 0, n)
-	for _, p := range c.forced {
-		c.link(p[0], p[1], func(s graph.Step) { list = append(list, s) })
-	}
-	return list, nil
+	return r.memory.take(int64(len(c.pairs))*choiceBytes+int64(len(c.forced))*(choiceBytes+2*(edgeBytes+builtBytes)), "what real time orders")
 }
 
 // openKeys counts the keys of which the order of versions is open.

@@ -3,7 +3,6 @@ package txn
 import (
 	"context"
 	"fmt"
-	"slices"
 )
 
 // checkReads checks each read by itself, looks for lost updates, and notes
@@ -51,19 +50,14 @@ func (r *registers) checkReads(ctx context.Context) error {
 func (r *registers) read(p place, contradicted *bool) {
 	o := r.op(p)
 	key, value := r.h.KeyName(o.Key), r.h.ValueName(o.Value)
-	before := none // the last micro-operation on the key before it
-	for j := int(p.op) - 1; j >= 0 && before == none; j-- {
-		if r.h.Txns[p.txn].Ops[j].Key == o.Key {
-			before = j
-		}
-	}
+	before := r.ownOf(p.txn)[p.op].before
 	if before >= 0 && !*contradicted && r.h.Txns[p.txn].Ops[before].Value != o.Value {
 		*contradicted = true
 		r.found.add(Internal, func() Finding {
 			q := &r.h.Txns[p.txn].Ops[before]
 			return Finding{
 				Summary: fmt.Sprintf("%s read key %s as %s, though its micro-operation before that on the key was %q", r.h.name(p.txn), key, value, r.h.OpString(q)),
-				Key:     key, parts: []place{{p.txn, int32(before)}, p},
+				Key:     key, parts: []place{{p.txn, before}, p},
 			}
 		})
 	}
@@ -130,7 +124,7 @@ func (r *registers) after(v, w int32) string {
 	switch {
 	case r.isInitial(v):
 		return "and every write comes after the initial state"
-	case slices.Contains(r.chained[v], w):
+	case follows(r.chained[v], w):
 		return fmt.Sprintf("and %s had read %s when it wrote %s", r.h.name(r.writes[w].txn), r.valueOf(v), r.valueOf(w))
 	}
 	return "which came later in the order of versions that the options imply"

@@ -3,6 +3,7 @@ package txn
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
@@ -48,4 +49,9 @@ func BenchmarkRegistersReadBeforeWritten(b *testing.B) {
 			b.Run(fmt.Sprintf("txns=%d/info=%.2f", n, info), func(b *testing.B) { run1(b, h, StrictSerializable) })
 		}
 	}
+}
+
+// touched reports whether one of the micro-operations is on the key.
+func touched(ops []Op, key int32) bool {
+	return slices.ContainsFunc(ops, func(o Op) bool { return o.Key == key })
 }

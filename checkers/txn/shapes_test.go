@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cleancut/cleancut/checkers"
@@ -97,5 +98,27 @@ func BenchmarkGiantCircle(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestPictureOfALongCircleShowsItsEnds(t *testing.T) {
+	for _, n := range []int{maxDrawn, maxDrawn + 1, 5_000} {
+		h := overlapping(ListAppend, n, func(i int) []Op { return []Op{appendOp(i, 1), listOp((i+1)%n, 1)} })
+		a := Analyze(context.Background(), h, Options{Models: []Model{ReadCommitted}})
+		if a.Verdict != checkers.Invalid || len(a.Findings[0].Cycle) != n {
+			t.Fatalf("%s: %s", a.Verdict, a.Reason)
+		}
+		picture := SVG(h, &a.Findings[0])
+		wellFormed(t, picture)
+		boxes, gap := strings.Count(picture, "<rect"), strings.Contains(picture, fmt.Sprintf("%d more transactions", n-2*drawnEnds))
+		if n <= maxDrawn && (boxes != n || gap) || n > maxDrawn && (boxes != 2*drawnEnds+1 || !gap) {
+			t.Errorf("%d steps: %d boxes, gap %t", n, boxes, gap)
+		}
+		if !strings.Contains(picture, fmt.Sprintf(">%d wr</text>", n)) {
+			t.Errorf("%d steps: the last one is not drawn", n)
+		}
+		if page := Page(h, a.Findings); len(page) > 1<<19 {
+			t.Errorf("%d steps: the page takes %d bytes", n, len(page))
+		}
 	}
 }

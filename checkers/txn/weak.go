@@ -105,6 +105,11 @@ type weakLevel struct {
 	// memory pays for the edges; err says that it does not suffice.
 	memory *memory
 	err    error
+	// Of the search for chains, for explanations: the step from each
+	// transaction that was met, and those that were, in order.
+	next  []link
+	queue []int32
+	round int32
 }
 
 func (w *weakLevel) infer(ctx context.Context, m *memory) error {

@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,36 +9,37 @@ import (
 	"github.com/cleancut/cleancut/checkers/txn/graph"
 )
 
-// weak decides the weak levels that are asked for.
-func (r *run) weak(ctx context.Context, w observer, committed []bool, versions func(b *graph.Builder)) error {
+// weak decides the weak levels that are asked for; the error says why one of
+// them could not be.
+func (r *run) weak(ctx context.Context, w observer, committed []bool, versions func(b *graph.Builder)) (first error) {
 	for _, m := range r.o.Models {
-		rule := rules[m]
-		if rule.level < levelMAV {
-			continue
-		}
-		r.a.Algorithm += ", inferred order of commits"
-		if err := r.memory.take(r.size.weakBytes(), "the weak levels"); err != nil {
-			return err
-		}
-		in := newWeakInput(r.h, r.size, committed, w, rule.order == processOrder)
-		lvl := &weakLevel{weakInput: in, level: rule.level}
-		err := lvl.infer(ctx, r.memory)
-		if errors.Is(err, errCyclic) {
-			continue // the graph has shown G1c or G1c-process
-		}
-		if err != nil {
-			return err
-		}
-		f, ok, err := lvl.violation(ctx, w, versions, r.memory)
-		if err != nil {
-			return err
-		}
-		if ok {
-			r.found.add(FracturedRead, func() Finding { return f })
-			r.a.refuted[m] = true
+		if rules[m].level >= levelMAV && ctx.Err() == nil {
+			first = cmp.Or(first, r.weakModel(ctx, m, w, committed, versions))
 		}
 	}
-	return nil
+	return cmp.Or(first, ctx.Err())
+}
+
+func (r *run) weakModel(ctx context.Context, m Model, w observer, committed []bool, versions func(b *graph.Builder)) error {
+	r.a.Algorithm += ", inferred order of commits"
+	if err := r.memory.take(r.size.weakBytes(), "the weak levels"); err != nil {
+		return err
+	}
+	in := newWeakInput(r.h, r.size, committed, w, rules[m].order == processOrder)
+	lvl := &weakLevel{weakInput: in, level: rules[m].level}
+	err := lvl.infer(ctx, r.memory)
+	if errors.Is(err, errCyclic) {
+		return nil // the graph has shown G1c or G1c-process
+	}
+	if err != nil {
+		return err
+	}
+	f, ok, err := lvl.violation(ctx, w, versions, r.memory)
+	if ok {
+		r.found.add(FracturedRead, func() Finding { return f })
+		r.a.refuted[m] = true
+	}
+	return err
 }
 
 // violation returns a cycle in the order of commits, if there is one.
@@ -75,11 +77,12 @@ func (w *weakLevel) violation(ctx context.Context, why observer, versions func(b
 	for _, c := range components {
 		nodes += int64(len(c))
 	}
-	if err := m.take(8*int64(g.Nodes())+nodes*nodeBytes+int64(g.Edges())*(edgeBytes+builtBytes)+maxTried*nodes*8, "the search for a cycle of commits through %d transactions", nodes); err != nil {
+	if err := m.take(8*int64(g.Nodes())+nodes*nodeBytes+int64(g.Edges())*(edgeBytes+builtBytes)+maxTried*nodes*(2*5+8)+24*int64(len(w.h.Txns)), "the search for a cycle of commits through %d transactions", nodes); err != nil {
 		return Finding{}, false, err
 	}
 	sub, original := g.Induce(components)
-	return w.describe(shortestThrough(ctx, sub, original), why), true, ctx.Err()
+	f := w.describe(ctx, shortestThrough(ctx, sub, original), why)
+	return f, true, ctx.Err()
 }
 
 // maxTried bounds from how many transactions a shortest cycle is sought.
@@ -98,10 +101,14 @@ func shortestThrough(ctx context.Context, g *graph.Graph, original []int32) []gr
 	return best
 }
 
-func (w *weakLevel) describe(cycle []graph.Step, why observer) Finding {
+// describe explains a cycle, unless the context ends.
+func (w *weakLevel) describe(ctx context.Context, cycle []graph.Step, why observer) Finding {
 	f := Finding{Cycle: cycle}
 	reasons := w.reasons(cycle)
 	for _, s := range cycle {
+		if ctx.Err() != nil {
+			return f
+		}
 		var text string
 		var parts []place
 		if s.Kind == graph.CO {
@@ -204,33 +211,36 @@ func (w *weakLevel) visible(e inferred, why observer) (string, []place) {
 // chain returns a shortest chain of sessions and reads from one transaction
 // to another, sought backwards.
 func (w *weakLevel) chain(from, to int32) []graph.Step {
-	next := map[int32]graph.Step{}
-	queue := []int32{to}
-	for len(queue) > 0 {
-		t := queue[0]
-		queue = queue[1:]
-		reach := func(u int32, k graph.Kind) {
-			if _, ok := next[u]; !ok && u >= 0 && u != w.initial() && u != to {
-				next[u] = graph.Step{From: u, To: t, Kind: k}
-				queue = append(queue, u)
-			}
+	if w.next == nil {
+		w.next = make([]link, len(w.h.Txns)+1)
+	}
+	w.round++
+	w.queue = append(w.queue[:0], to)
+	reach := func(u, t int32, k graph.Kind) {
+		if u >= 0 && u != w.initial() && u != to && w.next[u].round != w.round {
+			w.next[u] = link{w.round, t, k}
+			w.queue = append(w.queue, u)
 		}
-		reach(w.previous[t], graph.SO)
+	}
+	for i := 0; i < len(w.queue) && w.next[from].round != w.round; i++ {
+		t := w.queue[i]
+		reach(w.previous[t], t, graph.SO)
 		for i := w.readOff[t]; i < w.readOff[t+1]; i++ {
-			reach(w.readFrom[i], graph.WR)
-		}
-		if _, ok := next[from]; ok {
-			break
+			reach(w.readFrom[i], t, graph.WR)
 		}
 	}
 	var steps []graph.Step
-	for at := from; at != to; {
-		s, ok := next[at]
-		if !ok {
+	for at := from; at != to; at = w.next[at].to {
+		if w.next[at].round != w.round {
 			return nil
 		}
-		steps = append(steps, s)
-		at = s.To
+		steps = append(steps, graph.Step{From: at, To: w.next[at].to, Kind: w.next[at].kind})
 	}
 	return graph.Bridge(steps, false)
+}
+
+// link is a step of a chain that is sought.
+type link struct {
+	round, to int32
+	kind      graph.Kind
 }

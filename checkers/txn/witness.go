@@ -57,7 +57,7 @@ func witness(h *History, w writers, parts []place) *History {
 	for _, p := range parts {
 		add(p)
 	}
-	cut := &History{Workload: h.Workload, Keys: h.Keys, Names: h.Names}
+	cut := &History{Workload: h.Workload, Keys: h.Keys, Names: h.Names, keys: h.keys, names: h.names}
 	for t := range txns {
 		txn := h.Txns[t]
 		txn.Ops = nil
@@ -75,8 +75,9 @@ func witness(h *History, w writers, parts []place) *History {
 }
 
 // ToOperations returns a history as client operations, the inverse of
-// FromOperations up to the names of functions and the form of keys: a key
-// whose name is an integer becomes an integer.
+// FromOperations up to the names of functions. Of a history that was made
+// otherwise, a key whose name is an integer becomes an integer, and all other
+// names become strings.
 func (h *History) ToOperations() []history.Operation {
 	ops := make([]history.Operation, len(h.Txns))
 	for i := range h.Txns {
@@ -125,13 +126,19 @@ func (h *History) scalar(v Value) history.Value {
 	if v == Nil {
 		return history.Nil
 	}
-	if i := uint64(v - firstName); i < uint64(len(h.Names)) {
+	switch i := uint64(v - firstName); {
+	case i < uint64(len(h.names)):
+		return h.names[i]
+	case i < uint64(len(h.Names)):
 		return history.String(h.Names[i])
 	}
 	return history.Int(int64(v))
 }
 
 func (h *History) key(k int32) history.Value {
+	if int(k) < len(h.keys) {
+		return h.keys[k]
+	}
 	name := h.KeyName(k)
 	var v history.Value
 	if err := v.UnmarshalJSON([]byte(name)); err == nil && v.Kind() == history.KindInt {

@@ -260,15 +260,16 @@ func (s *chooser) pop(to int) {
 	s.arcs = s.arcs[:to]
 }
 
-// try adds a side of a choice, or returns why it fails.
+// try adds a side of a choice, or returns why it fails. When the budget is used
+// up it says nothing; whoever goes on must ask.
 func (s *chooser) try(choice int32, second bool) *conflict {
 	mark, ok := len(s.arcs), true
 	s.budget.take(2 * closureBytes)
 	s.a.Side(choice, second, func(e Step) {
 		s.budget.take(closureBytes)
-		ok = ok && s.expand(e, func(from, to int32) bool { return s.insert(arc{from, to, e.Kind, choice}) })
+		ok = ok && s.budget.Err() == nil && s.expand(e, func(from, to int32) bool { return s.insert(arc{from, to, e.Kind, choice}) })
 	})
-	if ok {
+	if ok || s.budget.Err() != nil {
 		return nil
 	}
 	c := &conflict{proof: &proof{refuted: Refuted{Choice: choice, Second: second, Cycle: s.steps()}}}

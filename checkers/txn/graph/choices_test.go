@@ -202,3 +202,25 @@ func TestSearchTakesNoMoreMemoryThanItPaysFor(t *testing.T) {
 		}
 	}
 }
+
+// A side of many edges, each of which moves many nodes, ends with the steps:
+// the readers of one version, all of which come before the writer of another
+// and its readers.
+func TestChooseEndsWithTheStepsWithinASide(t *testing.T) {
+	const n = 3_000
+	b := NewBuilder(2+2*n, 0)
+	side := [2][]Step{{{0, 1, WW}}, {{1, 0, WW}}}
+	for i := range int32(n) {
+		b.Edge(1, 2+i, WR)
+		b.Edge(0, 2+n+i, WR)
+		side[0] = append(side[0], Step{2 + n + i, 1, RW})
+		side[1] = append(side[1], Step{2 + i, 0, RW})
+	}
+	budget := NewBudget(context.Background(), 10*n, 1<<40)
+	if outcome, _ := b.Build().Choose(sides{side}, false, budget); outcome != Open || !errors.Is(budget.Err(), ErrSteps) {
+		t.Fatalf("outcome %d: %v", outcome, budget.Err())
+	}
+	if budget.steps < -20*n {
+		t.Errorf("%d steps were followed too many", -budget.steps)
+	}
+}

@@ -45,7 +45,7 @@ func (g *Graph) Shortest(spec Spec, budget *Budget) (cycle []Step, complete bool
 	}
 	member := Membership(g.Nodes(), g.Components(allow))
 	s := &search{g: g, spec: spec, allow: allow, member: member, budget: budget,
-		seen: make([]int32, int(g.Nodes())*states), parent: make([]int32, int(g.Nodes())*states), via: make([]Kind, int(g.Nodes())*states)}
+		seen: make([]int32, int(g.Nodes())*states), parent: make([]int32, int(g.Nodes())*states), via: make([]Kind, int(g.Nodes())*states), met: make([]int32, g.Real)}
 	for v := int32(0); v < g.Real; v++ {
 		for e := g.off[v]; e < g.off[v+1]; e++ {
 			if g.kind[e] != spec.Anchor || member[v] < 0 || member[v] != member[g.to[e]] {
@@ -68,7 +68,8 @@ const (
 	metOrder  = 1 << iota // an edge of Spec.Order
 	metMany               // a second edge of kind RW
 	metRWLast             // its last edge is of kind RW
-	states    = 8
+	metSOLast             // its last edge is of kind SO
+	states    = 16
 )
 
 type search struct {
@@ -77,15 +78,23 @@ type search struct {
 	allow  Mask
 	member []int32
 	budget *Budget
+	u, v   int32 // the anchor
+	steps  int   // of the paths at hand
 	round  int32
 	seen   []int32 // by state: the round in which it was reached
 	parent []int32 // by state: the state before it, or -1
 	via    []Kind  // by state: the kind of the edge that reached it
-	best   []Step
+	// level holds the states that are so many steps from the start, next those
+	// that are one step further.
+	level, next []int32
+	best        []Step
+	met         []int32 // of each transaction: the last cycle that it was on
+	walks       int32
 }
 
 // from seeks a cycle that begins with the anchor edge u→v.
 func (s *search) from(u, v int32) {
+	s.u, s.v = u, v
 	s.round++
 	start := v * states
 	if s.spec.RW == NonadjacentRW {
@@ -95,45 +104,61 @@ func (s *search) from(u, v int32) {
 		start += metOrder
 	}
 	s.seen[start], s.parent[start], s.via[start] = s.round, -1, s.spec.Anchor
-	level := []int32{start}
-	for length := 2; len(level) > 0 && (s.best == nil || length < len(s.best)); length++ {
-		// Edges that leave an auxiliary node belong to the step that entered
-		// it, so they lead to states of the same level, as do those that go
-		// on within a process.
-		var next []int32
-		for i := 0; i < len(level); i++ {
-			state := level[i]
-			node := state / states
-			for e := s.g.off[node]; e < s.g.off[node+1]; e++ {
-				s.budget.steps--
-				to := s.g.to[e]
-				reached, ok := s.follow(state, e)
-				if !ok {
-					continue
-				}
-				if to == u && s.closes(reached) {
-					if cycle := s.walk(u, v, state, s.g.kind[e]); cycle != nil {
-						s.best = cycle
-						return
-					}
-					continue
-				}
-				if s.seen[reached] == s.round || to == u {
-					continue
-				}
-				s.seen[reached], s.parent[reached], s.via[reached] = s.round, state, s.g.kind[e]
-				if node >= s.g.Real || s.g.kind[e] == SO && s.via[state] == SO {
-					level = append(level, reached)
-				} else {
-					next = append(next, reached)
-				}
-			}
-			if s.budget.Err() != nil {
+	s.level = append(s.level[:0], start)
+	for s.steps = 1; len(s.level) > 0; s.steps++ {
+		// What belongs to the last step comes before all that takes another.
+		for i := 0; i < len(s.level); i++ {
+			if !s.expand(s.level[i], true, &s.level) {
 				return
 			}
 		}
-		level = next
+		s.next = s.next[:0]
+		for _, state := range s.level {
+			if !s.expand(state, false, &s.next) {
+				return
+			}
+		}
+		s.level, s.next = s.next, s.level
 	}
+}
+
+// expand appends to list the states that edges lead to: with same those that
+// belong to the step that reached the state, as edges that leave an auxiliary
+// node do and those that go on within a process, otherwise all others. It
+// returns false when the search from this anchor is over.
+func (s *search) expand(state int32, same bool, list *[]int32) bool {
+	node := state / states
+	inProcess := state&metSOLast != 0
+	if node >= s.g.Real != same && !(inProcess && node < s.g.Real) {
+		return true
+	}
+	length := s.steps // of a cycle that an edge from here closes
+	if !same {
+		length++
+	}
+	if s.best != nil && length >= len(s.best) {
+		return false
+	}
+	for e := s.g.off[node]; e < s.g.off[node+1]; e++ {
+		s.budget.steps--
+		to, kind := s.g.to[e], s.g.kind[e]
+		if inProcess && node < s.g.Real && (kind == SO) != same {
+			continue
+		}
+		reached, ok := s.follow(state, e)
+		switch {
+		case !ok || to == s.u && !s.closes(reached):
+		case to == s.u:
+			if cycle := s.walk(state, kind, length); cycle != nil {
+				s.best = cycle
+				return false
+			}
+		case s.seen[reached] != s.round:
+			s.seen[reached], s.parent[reached], s.via[reached] = s.round, state, kind
+			*list = append(*list, reached)
+		}
+	}
+	return s.budget.Err() == nil
 }
 
 // follow returns the state that edge e leads to, and whether it may be used.
@@ -145,6 +170,10 @@ func (s *search) follow(state, e int32) (int32, bool) {
 	}
 	if node >= s.g.Real { // on with the same step
 		return to*states + met, true
+	}
+	met &^= metSOLast
+	if k == SO {
+		met |= metSOLast
 	}
 	if k != RW {
 		met &^= metRWLast
@@ -182,38 +211,49 @@ func (s *search) closes(state int32) bool {
 }
 
 // walk returns the steps of the cycle that begins with the anchor edge u→v
-// and comes back from state to u by an edge of kind last; nil if it meets a
-// transaction twice.
-func (s *search) walk(u, v, state int32, last Kind) []Step {
-	cycle := []Step{{0, u, last}}
-	met := map[int32]bool{u: true}
+// and comes back from state to u by an edge of kind last, which makes it so
+// long; nil if it meets a transaction twice, or if there is no memory for it.
+func (s *search) walk(state int32, last Kind, length int) []Step {
+	s.budget.steps -= length
+	if !s.budget.take(walkBytes * int64(length)) {
+		return nil
+	}
+	cycle := append(make([]Step, 0, length+1), Step{0, s.u, last})
 	for at := state; at >= 0; at = s.parent[at] {
 		node := at / states
 		if node >= s.g.Real {
 			continue
 		}
-		if met[node] {
-			return nil
-		}
-		met[node] = true
 		cycle[len(cycle)-1].From = node
 		// All edges on the way through auxiliary nodes are of one kind, so
 		// that of the last one tells.
 		cycle = append(cycle, Step{0, node, s.via[at]})
 	}
-	cycle[len(cycle)-1].From = u
-	if v >= s.g.Real || len(cycle) == 1 {
+	cycle[len(cycle)-1].From = s.u
+	if s.v >= s.g.Real || len(cycle) == 1 {
 		cycle[len(cycle)-1].Kind = s.spec.Anchor
 	}
 	slices.Reverse(cycle)
-	return Bridge(cycle, true)
+	cycle = Bridge(cycle, true)
+	s.walks++
+	for _, step := range cycle {
+		if s.met[step.From] == s.walks {
+			return nil
+		}
+		s.met[step.From] = s.walks
+	}
+	return cycle
 }
+
+// walkBytes are those of a step of a cycle that is found, and of steps within
+// a process that are left out of it.
+const walkBytes = 3 * 12
 
 // Bridge makes one step of several within one process that follow each other:
 // what it did in between explains nothing. Of a cycle the last step may go on
-// in the first.
+// in the first. The list given is used for the result.
 func Bridge(steps []Step, cycle bool) []Step {
-	list := steps[:0:0]
+	list := steps[:0]
 	for _, s := range steps {
 		if last := len(list) - 1; last >= 0 && s.Kind == SO && list[last].Kind == SO && s.To != list[last].From {
 			list[last].To = s.To
@@ -233,43 +273,62 @@ func Bridge(steps []Step, cycle bool) []Step {
 // process that follow each other are one (see Bridge), so that v itself may be
 // left out.
 func (g *Graph) Through(v int32, allow Mask) []Step {
-	n := g.Nodes()
-	parent, via := make([]int32, n), make([]Kind, n)
+	// A state is a node and whether an edge of kind SO reached it.
+	parent, via := make([]int32, 2*g.Nodes()), make([]Kind, 2*g.Nodes())
 	for i := range parent {
 		parent[i] = -1
 	}
-	for level := []int32{v}; len(level) > 0; {
-		var next []int32
+	// expand is that of search, which keeps more.
+	expand := func(state int32, same bool, list *[]int32) bool {
+		node, inProcess := state/2, state%2 == 1
+		if node >= g.Real != same && !inProcess {
+			return true
+		}
+		for e := g.off[node]; e < g.off[node+1]; e++ {
+			reached, kind := 2*g.to[e], g.kind[e]
+			if !allow.Has(kind) || inProcess && (kind == SO) != same {
+				continue
+			}
+			if kind == SO && g.to[e] != v {
+				reached++
+			}
+			if parent[reached] >= 0 {
+				continue
+			}
+			parent[reached], via[reached] = state, kind
+			if g.to[e] == v {
+				return false
+			}
+			*list = append(*list, reached)
+		}
+		return true
+	}
+	level, next := []int32{2 * v}, []int32(nil)
+	for len(level) > 0 {
 		for i := 0; i < len(level); i++ {
-			node := level[i]
-			for e := g.off[node]; e < g.off[node+1]; e++ {
-				to := g.to[e]
-				if !allow.Has(g.kind[e]) || parent[to] >= 0 {
-					continue
-				}
-				parent[to], via[to] = node, g.kind[e]
-				if to == v {
-					return g.back(v, parent, via)
-				}
-				if node >= g.Real || g.kind[e] == SO && node != v && via[node] == SO {
-					level = append(level, to)
-				} else {
-					next = append(next, to)
-				}
+			if !expand(level[i], true, &level) {
+				return g.back(v, parent, via)
 			}
 		}
-		level = next
+		next = next[:0]
+		for _, state := range level {
+			if !expand(state, false, &next) {
+				return g.back(v, parent, via)
+			}
+		}
+		level, next = next, level
 	}
 	return nil
 }
 
-// back returns the steps of the cycle through v that parent tells of.
+// back returns the steps of the cycle through v that the parents of states
+// tell of.
 func (g *Graph) back(v int32, parent []int32, via []Kind) []Step {
-	cycle := []Step{{0, v, via[v]}}
-	for at := parent[v]; at != v; at = parent[at] {
-		if at < g.Real {
-			cycle[len(cycle)-1].From = at
-			cycle = append(cycle, Step{0, at, via[at]})
+	cycle := []Step{{0, v, via[2*v]}}
+	for at := parent[2*v]; at != 2*v; at = parent[at] {
+		if node := at / 2; node < g.Real {
+			cycle[len(cycle)-1].From = node
+			cycle = append(cycle, Step{0, node, via[at]})
 		}
 	}
 	cycle[len(cycle)-1].From = v

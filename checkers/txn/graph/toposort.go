@@ -152,6 +152,7 @@ func (s *chooser) backward(v, from int32) {
 // reorder gives the positions of all visited nodes out again: first to those
 // behind the new arc, then to those ahead of it.
 func (s *chooser) reorder() {
+	s.budget.steps -= len(s.behind) + len(s.ahead)
 	byOrder := func(a, b int32) int { return int(s.ord[a]) - int(s.ord[b]) }
 	slices.SortFunc(s.behind, byOrder)
 	slices.SortFunc(s.ahead, byOrder)

@@ -399,7 +399,7 @@ func checkerFor(workload, model string, o *judgeOptions) (checkers.Checker, erro
 // transactionsFor is for several models, aliases and anomalies alone.
 func transactionsFor(workload, model string, o *judgeOptions) (checkers.Checker, error) {
 	for _, name := range strings.Split(model, ",") {
-		if _, known := find(name, workload); known {
+		if _, known := find(name, workload); known || txn.Known(name) {
 			if _, err := txn.ParseModel(name); err != nil {
 				return nil, &undecidableError{name, workload}
 			}

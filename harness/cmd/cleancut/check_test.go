@@ -39,6 +39,7 @@ func TestWhatCannotBeJudgedIsRefusedByName(t *testing.T) {
 		{"h.jsonl --workload list-append --model strict", "transactions cannot be judged by the model"},
 		{"h.jsonl --workload set --anomalies G0", "are for the workloads list-append and rw-register"},
 		{"h.jsonl --workload list-append --anomalies G17", `there is no anomaly "G17"`},
+		{"h.jsonl --workload list-append --anomalies write-skew", `there is no anomaly "write-skew"`},
 		{"h.jsonl --workload list-append --assume luck", `--assume "luck": expected one of wfr-keys`},
 		{"h.jsonl --workload list-append --transaction-order 1", `"1" is not ID:POSITION`},
 		{"h.jsonl --workload register --assume luck", "for registers there is nil-is-unknown"},
@@ -105,6 +106,12 @@ func TestEveryWorkloadAndModelIsEitherDecidedOrSaidNotToBe(t *testing.T) {
 				g.Expect(got.code).To(Equal(exitInconclusive))
 			}
 		}
+	}
+	// Models that Elle relates to others, and that are listed where refuted.
+	for _, m := range strings.Fields("cursor-stability PL-2+ parallel-snapshot-isolation update-atomic serializable,consistent-view") {
+		got := cleancut(t, "check", "h.jsonl", "--workload", "list-append", "--model", m)
+		g.Expect(got.code).To(Equal(exitInconclusive), m)
+		g.Expect(got.out).To(ContainSubstring("cannot be decided for the workload list-append"), m)
 	}
 	listed := cleancut(t, "list", "models")
 	g.Expect(listed.code).To(Equal(exitValid))

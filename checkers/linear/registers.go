@@ -1,6 +1,9 @@
 package linear
 
 import (
+	"context"
+
+	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -90,6 +93,15 @@ func (p *problem) explain(b *budget, conflict []int32, stuck int64) (explained, 
 	x.ops, x.minimal = few.back(small.ops), small.minimal
 	x.end = lastReturn(x.ops)
 	return explained{len(x.ops), x.end, x.witness, x.picture, b.memory}, true
+}
+
+// Linearizable reports whether operations on registers certainly can be
+// linearized, in O(n log n). False says nothing: they may be, where the
+// preconditions of the exact algorithm do not hold, or time or memory, in
+// bytes, do not suffice.
+func Linearizable(ctx context.Context, spec Spec, ops []history.Operation, memory int64) bool {
+	c := checker{object: registers{spec}, o: Options{Configurations: 1, Memory: memory, Workers: 1}.withDefaults(), bare: true}
+	return c.Check(ctx, &checkers.Evidence{Operations: ops}).Verdict == checkers.Valid
 }
 
 // lastReturn is when the last of ops returned.

@@ -222,6 +222,7 @@ func TestWhatOtherToolsLeaveOpenIsSettled(t *testing.T) {
 	for text, want := range map[string]string{
 		"{:type :ok :process 0 :f :x} {:type :invoke :process 0 :f :x}":                                             "line 1: an invocation, although the completion in line 1 has none",
 		"{:type :invoke :process 0 :f :read :value 3}":                                                              "expected [key value]",
+		`{:type :invoke :process 0 :f :read :value ["" 4]}`:                                                         "is empty, which stands for none",
 		"{:type :invoke :process 0 :f :read :value #{3 4}}":                                                         "expected [key value]",
 		"{:type :invoke :process 0 :f :read :value [0 nil]} {:type :invoke :process 1 :f :read :value [\"0\" nil]}": `the keys 0 and "0" differ and print alike`,
 	} {

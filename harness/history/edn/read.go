@@ -261,6 +261,9 @@ func (b *builder) split(e *history.Event) error {
 	if !isString {
 		key = pair[0].String()
 	}
+	if key == "" {
+		return fieldError("value", "the key of %s is empty, which stands for none; expected another", clip(e.Value.String()))
+	}
 	known, ok := b.keys[key]
 	if ok && !known.Equal(pair[0]) {
 		return fieldError("value", "the keys %s and %s differ and print alike", known, pair[0])

@@ -374,6 +374,7 @@ func TestOperationsOutsideTheSpecificationAreUnknown(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"1 2 append 4 null ok", `the function "append" at event 1 is not part of the specification; expected read, write, cas or delete`},
 		{"1 2 cas 4 null ok", "the cas at event 1 has the argument 4; expected a list [expected new]"},
+		{`1 2 cas {"#":[1,2]} null ok`, "the cas at event 1 has the argument #{1 2}; expected a list [expected new]"},
 	} {
 		if v := check(seq(t, c.line), history.Nil, Options{}); v.Verdict != checkers.Unknown || !strings.Contains(v.Reason, c.want) {
 			t.Errorf("%s: %s", v.Verdict, v.Reason)

@@ -197,7 +197,7 @@ func compile(in *interner, key string, spec Spec, all []history.Operation, indic
 			o.kind = write
 		case CAS:
 			pair, ok := h.Input.AsList()
-			if !ok || len(pair) != 2 {
+			if !ok || len(pair) != 2 || h.Input.Kind() != history.KindList {
 				return nil, fmt.Errorf("the cas at event %d has the argument %s; expected a list [expected new]", h.Call, h.Input)
 			}
 			o.kind, o.expect, o.value = cas, in.id(&pair[0]), in.id(&pair[1])

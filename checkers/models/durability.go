@@ -89,14 +89,14 @@ func Durability(o DurabilityOptions) checkers.Checker {
 	o.Window = cmp.Or(o.Window, time.Second)
 	o.Share = cmp.Or(o.Share, 0.95)
 	o.Factor = cmp.Or(o.Factor, 3)
-	return checkers.Func("durability", func(_ context.Context, e *checkers.Evidence) checkers.Verdict {
-		v := durability(e, o)
+	return checkers.Func("durability", func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+		v := durability(newWatch(ctx), e, o)
 		v.Algorithm = "reads after recovery"
 		return v
 	})
 }
 
-func durability(e *checkers.Evidence, o DurabilityOptions) judged {
+func durability(w *watch, e *checkers.Evidence, o DurabilityOptions) judged {
 	var crashes []checkers.FaultWindow
 	for _, f := range e.Faults {
 		if slices.Contains(o.Kinds, f.Kind) {
@@ -115,12 +115,18 @@ func durability(e *checkers.Evidence, o DurabilityOptions) judged {
 	}
 	var resurrected []history.Operation
 	odd := ""
-	keys := surveys(e.Operations, o.Initial)
+	keys := surveys(w, e.Operations, o.Initial)
+	if w.late {
+		return lateReading(e.Operations)
+	}
 	for _, key := range sortedKeys(keys) {
 		s := keys[key]
 		if s.odd != "" {
 			odd = cmp.Or(odd, s.odd)
 			continue
+		}
+		if w.over(len(s.mutations)) {
+			return unknown("time ran out while what was read after crashes was compared with what was acknowledged before")
 		}
 		s.losses(losses)
 		resurrected = append(resurrected, s.risen()...)

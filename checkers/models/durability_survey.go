@@ -39,10 +39,13 @@ type fact struct {
 	held *history.Operation
 }
 
-// surveys divides a history by keys.
-func surveys(ops []history.Operation, initial history.Value) map[string]*survey {
+// surveys divides a history by keys, or a part of it if time runs out.
+func surveys(w *watch, ops []history.Operation, initial history.Value) map[string]*survey {
 	keys := map[string]*survey{}
 	for i := range ops {
+		if w.over(4) {
+			return keys
+		}
 		op := &ops[i]
 		s := keys[op.Key]
 		if s == nil {
@@ -52,6 +55,9 @@ func surveys(ops []history.Operation, initial history.Value) map[string]*survey 
 		s.take(op)
 	}
 	for _, s := range keys {
+		if w.over(len(s.reads)) {
+			break
+		}
 		if s.settle(); s.odd == "" {
 			s.read()
 		}

@@ -50,9 +50,37 @@ type judged = checkers.Verdict
 func judge(name, algorithm string, f func(ctx context.Context, ops []history.Operation) judged) checkers.Checker {
 	return checkers.Func(name, func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
 		v := f(ctx, e.Operations)
-		v.Algorithm = algorithm
+		v.Algorithm, v.Reason = algorithm, clip(v.Reason)
+		if v.Witness != nil {
+			v.Witness.Summary = clip(v.Witness.Summary)
+		}
 		return v
 	})
+}
+
+// maxSentence bounds the length of a sentence in bytes: the list that a read
+// returned may have millions of elements.
+const maxSentence = 1000
+
+// clip shortens a sentence that is too long, between two runes.
+func clip(s string) string {
+	if len(s) <= maxSentence {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxSentence], "") + " …"
+}
+
+// brief is how a value stands in a sentence: of a long list the first elements.
+func brief(v history.Value) string {
+	const most = 8
+	if n := v.Len(); n > most {
+		first := make([]history.Value, most)
+		for i := range first {
+			first[i] = v.At(i)
+		}
+		return fmt.Sprintf("%s … and %d more]", strings.TrimSuffix(history.List(first...).String(), "]"), n-most)
+	}
+	return clip(v.String())
 }
 
 func valid(format string, args ...any) judged {

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -21,34 +22,55 @@ import (
 // absent key is nil; a predicate read returns all that match.
 //
 // It searches for an order of at most 200 transactions (package porcupine), in
-// time exponential in those that overlap; the context bounds it. It does not
-// name anomalies: for transactions without predicates package txn does.
+// time exponential in those that overlap; the context bounds it. A witness leaves
+// out what is not needed for the contradiction. It does not name anomalies: for transactions without predicates package txn does.
 func Predicates() checkers.Checker {
 	return judge("strict-serializable", "porcupine", predicates)
 }
 
 func predicates(ctx context.Context, ops []history.Operation) judged {
 	const most = 200
-	var list []porcupine.Operation
-	for i := range ops {
-		o := &ops[i]
+	var done []history.Operation
+	for _, o := range ops {
 		if o.Outcome == history.Fail {
 			continue
 		}
-		if err := wellFormed(o); err != nil {
-			return unknown("%v", err)
+		if err := wellFormed(&o); err != nil {
+			return unknown("%s", clip(err.Error()))
 		}
-		list = append(list, porcupine.Operation{ClientId: o.Process, Input: o, Call: o.Call, Return: ended(o)})
+		done = append(done, o)
 	}
 	switch {
-	case len(list) == 0:
+	case len(done) == 0:
 		return unknown("the history has no transactions")
-	case len(list) > most:
-		return unknown("%d transactions; the search is bounded to %d", len(list), most)
+	case len(done) > most:
+		return unknown("%d transactions; the search is bounded to %d", len(done), most)
 	}
-	timeout := 60 * time.Second
+	switch searched(ctx, done, searchMax) {
+	case porcupine.Ok:
+		return valid("%s can be put into an order that agrees with real time", plural(len(done), "transaction"))
+	case porcupine.Illegal:
+		return invalid("not strict-serializable", "no order of the transactions agrees with real time and explains all that they read", contradictory(ctx, done)...)
+	}
+	return unknown("the search of %s did not end in time", plural(len(done), "transaction"))
+}
+
+// Bounds of a search without a deadline, and of one that makes a witness
+// smaller.
+const (
+	searchMax = time.Minute
+	trialMax  = 100 * time.Millisecond
+)
+
+// searched tells whether a search found an order of transactions.
+func searched(ctx context.Context, ops []history.Operation, most time.Duration) porcupine.CheckResult {
+	list := make([]porcupine.Operation, len(ops))
+	for i := range ops {
+		o := &ops[i]
+		list[i] = porcupine.Operation{ClientId: o.Process, Input: o, Call: o.Call, Return: ended(o)}
+	}
 	if at, ok := ctx.Deadline(); ok {
-		timeout = max(time.Until(at), time.Millisecond)
+		most = max(min(most, time.Until(at)), time.Millisecond)
 	}
 	empty, _ := history.Map()
 	model := porcupine.Model{
@@ -58,13 +80,58 @@ func predicates(ctx context.Context, ops []history.Operation) judged {
 		},
 		Equal: func(a, b any) bool { return a.(history.Value).Equal(b.(history.Value)) },
 	}
-	switch porcupine.CheckOperationsTimeout(model, list, timeout) {
-	case porcupine.Ok:
-		return valid("%s can be put into an order that agrees with real time", plural(len(list), "transaction"))
-	case porcupine.Illegal:
-		return invalid("not strict-serializable", "no order of the transactions agrees with real time and explains all that they read", ops...)
+	return porcupine.CheckOperationsTimeout(model, list, most)
+}
+
+// contradictory leaves out transactions without which the others still
+// contradict each other: first those that only read, then those that change
+// nothing that one of the others reads.
+func contradictory(ctx context.Context, ops []history.Operation) []history.Operation {
+	kept := slices.Clone(ops)
+	for _, writersToo := range []bool{false, true} {
+		for i := len(kept) - 1; i >= 0 && ctx.Err() == nil; i-- {
+			changed, _, _ := touched(&kept[i])
+			if kept[i].F == "init" || len(changed) > 0 && (!writersToo || wanted(kept, i, changed)) {
+				continue
+			}
+			if fewer := slices.Delete(slices.Clone(kept), i, i+1); searched(ctx, fewer, trialMax) == porcupine.Illegal {
+				kept = fewer
+			}
+		}
 	}
-	return unknown("the search of %s did not end in time", plural(len(list), "transaction"))
+	return kept
+}
+
+// wanted reports whether one of the others may read what a transaction changed.
+func wanted(ops []history.Operation, i int, changed []history.Value) bool {
+	for j := range ops {
+		if j == i || ops[j].F == "init" {
+			continue
+		}
+		_, read, all := touched(&ops[j])
+		if all || slices.ContainsFunc(changed, func(k history.Value) bool { return slices.ContainsFunc(read, k.Equal) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// touched lists the keys that a transaction changed and those that it read, and
+// tells whether it read by predicates.
+func touched(o *history.Operation) (changed, read []history.Value, all bool) {
+	list, _ := sequence(content(o))
+	for _, v := range list {
+		mop, _ := sequence(v)
+		switch name, _ := mop[0].AsString(); name {
+		case "insert", "w", "delete":
+			changed = append(changed, mop[1])
+		case "r":
+			read = append(read, mop[1])
+		default:
+			all = true
+		}
+	}
+	return changed, read, all
 }
 
 // content is what an operation did.

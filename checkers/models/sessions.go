@@ -134,15 +134,15 @@ func (s *sessions) name(i int32) string {
 		if a.write {
 			verb = "the append of"
 		}
-		what, key = fmt.Sprintf("%s %s", verb, mop[2]), mop[1].String()
+		what, key = fmt.Sprintf("%s %s", verb, brief(mop[2])), mop[1].String()
 	case o.F == Delete:
 		what = "the delete"
 	case o.F == CAS && o.Outcome == history.Fail:
-		what = fmt.Sprintf("the refused cas of %s, which found %s,", o.Input, o.Output)
+		what = fmt.Sprintf("the refused cas of %s, which found %s,", brief(o.Input), brief(o.Output))
 	case o.F == Read:
-		what = fmt.Sprintf("the read of %s", o.Output)
+		what = fmt.Sprintf("the read of %s", brief(o.Output))
 	default:
-		what = fmt.Sprintf("the %s of %s", o.F, o.Input)
+		what = fmt.Sprintf("the %s of %s", o.F, brief(o.Input))
 	}
 	if key == "" {
 		return fmt.Sprintf("%s by process %d", what, o.Process)

@@ -176,3 +176,20 @@ func TestKafkaDoesNotTakeAValueThatWasSentTwiceForADuplicate(t *testing.T) {
 		t.Errorf("and nothing polled: %s (%s), want unknown", v.Verdict, v.Reason)
 	}
 }
+
+// A witness leaves out transactions that have nothing to do with it.
+func TestWitnessesOfPredicatesLeaveOutWhatIsNotNeeded(t *testing.T) {
+	text := ""
+	for i := range 40 {
+		text += at(0, "txn", fmt.Sprintf("[[:w %d 1]]", 100+i), fmt.Sprintf("[[:w %d 1]]", 100+i)) + at(1, "txn", fmt.Sprintf("[[:r %d nil]]", 100+i), fmt.Sprintf("[[:r %d 1]]", 100+i))
+	}
+	text += at(0, "txn", "[[:w 1 1]]", "[[:w 1 1]]") + at(0, "txn", "[[:w 1 2]]", "[[:w 1 2]]") + at(2, "txn", "[[:r 1 nil]]", "[[:r 1 1]]")
+	ops := parse(t, text)
+	v := run(Predicates(), ops)
+	if v.Verdict != checkers.Invalid || len(v.Witness.Operations) != 3 {
+		t.Fatalf("%s (%s), want invalid with a witness of three transactions: %v", v.Verdict, v.Reason, v.Witness)
+	}
+	if again := run(Predicates(), v.Witness.Operations); again.Verdict != checkers.Invalid {
+		t.Errorf("the witness alone is %s", again.Verdict)
+	}
+}

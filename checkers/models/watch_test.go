@@ -103,3 +103,34 @@ func TestModelsStopWhenTheirTimeIsOver(t *testing.T) {
 		}
 	}
 }
+
+// What a read of many elements says in a sentence is short.
+func TestSentencesAreShortHoweverLongTheLists(t *testing.T) {
+	var ops []history.Operation
+	var all []history.Value
+	for i := range int64(5000) {
+		all = append(all, history.Int(i))
+		ops = append(ops, history.Operation{F: Append, Input: history.Int(i)})
+	}
+	ops = append(ops, history.Operation{Process: 1, F: Read, Output: history.List(all...)}, history.Operation{Process: 1, F: Read, Output: history.List(all[1:]...)})
+	odd := history.Operation{F: Read, Output: history.String(strings.Repeat("ä", 10_000))}
+	for _, c := range []struct {
+		checker checkers.Checker
+		ops     []history.Operation
+		want    checkers.Validity
+	}{
+		{SessionList(MonotonicReads), sequentially(ops...), checkers.Invalid},
+		{SessionList(CausalConvergent), sequentially(ops...), checkers.Invalid},
+		{Bank(BankOptions{}), sequentially(odd), checkers.Unknown},
+		{Session(Causal, history.Nil), sequentially(odd), checkers.Invalid},
+	} {
+		v := run(c.checker, c.ops)
+		said := v.Reason
+		if v.Witness != nil {
+			said += v.Witness.Summary + strings.Join(v.Witness.Lines, "")
+		}
+		if v.Verdict != c.want || len(said) > 4*maxSentence || strings.Contains(said, "\ufffd") {
+			t.Errorf("%s: %s, in %d bytes", c.checker.Name(), v.Verdict, len(said))
+		}
+	}
+}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -184,7 +186,12 @@ func (f *checkFlags) judged(ctx context.Context, path string, c checkers.Checker
 			return streamed, err
 		}
 	}
+	// Garbage is collected in time for the bounds: of the history first, then of
+	// its check besides.
+	memory := cmp.Or(f.memory, edn.DefaultMemory)
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memory + ownMemory))
 	h, err := load(path, loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, memory: f.memory})
+	debug.SetMemoryLimit(2*memory + ownMemory)
 	switch {
 	case err == nil:
 		return judgeHistory(ctx, h, c, checkers.Options{Timeout: f.timeout, Memory: true}), nil
@@ -195,6 +202,9 @@ func (f *checkFlags) judged(ctx context.Context, path string, c checkers.Checker
 	}
 	return nil, err
 }
+
+// ownMemory is what the command takes besides, in bytes.
+const ownMemory = 32 << 20
 
 // conclude prints the result of a history.
 func (f *checkFlags) conclude(cmd *cobra.Command, path string, result *rundir.Result) error {

@@ -58,7 +58,7 @@ func TestModelsOfCrashesAndLogsAreJudgedFromBothFormats(t *testing.T) {
 		code        int
 		says        string
 	}{
-		{"late", "linearizable", exitValid, ""},
+		{"late", "linearizable", exitValid, "the only key can be linearized (4 operations)"},
 		{"late", "strict-linearizable", exitInvalid, "was open at a crash: it took effect by"},
 		{"late", "durable-linearizable", exitValid, "with 1 crash fault"},
 		{"late", "buffered-durable-linearizable", exitValid, "each of 2 eras"},

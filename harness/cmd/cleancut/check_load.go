@@ -88,12 +88,11 @@ func loadFrom(r *bufio.Reader, name string, o loadOptions) (*loaded, error) {
 	var err error
 	switch h.format {
 	case formatEDN, formatJSON:
-		// Half for the events, half for the operations made of them.
 		events, h.summary, err = edn.Read(r, edn.Options{
-			JSON: h.format == formatJSON, Independent: o.independent, Overlapping: o.overlapping, Memory: o.memory / 2,
+			JSON: h.format == formatJSON, Independent: o.independent, Overlapping: o.overlapping, Memory: eventShare(o.memory),
 		})
 	default:
-		events, err = readJSONL(r, o.memory/2)
+		events, err = readJSONL(r, eventShare(o.memory))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("as %s: %w", h.format, err)
@@ -114,6 +113,11 @@ func loadFrom(r *bufio.Reader, name string, o loadOptions) (*loaded, error) {
 	h.evidence = &checkers.Evidence{Events: events, Operations: ops, Phases: rundir.Phases(events), Faults: faultWindows(events, h.summary.Begun)}
 	return h, nil
 }
+
+// eventShare is how much of a memory the events of a history may take: while
+// their array grows by a quarter both are there, afterwards the operations that
+// are made of them.
+func eventShare(memory int64) int64 { return memory / 9 * 4 }
 
 // faultWindows pairs the beginnings and ends of faults of the same text, and
 // those that Jepsen names differently. One that has no end lasts to the end of

@@ -47,6 +47,7 @@ func TestEveryFormOfEDNIsRead(t *testing.T) {
 		"[1 #_ 2 #_#_ 3 4 5]":        l(i(1), i(5)),
 		"[1 ; two ]\n 3]":            l(i(1), i(3)),
 		`#inst "2026-01-01"`:         s("2026-01-01"),
+		"#:a{:b 1 :c/d 2}":           mapping(history.Pair{Key: k("a/b"), Value: i(1)}, history.Pair{Key: k("c/d"), Value: i(2)}),
 		"#object[a.b$c 0x4b {:x 1}]": l(s("a.b$c"), i(0x4b), mapping(history.Pair{Key: k("x"), Value: i(1)})),
 		`#"a\d+\""`:                  s(`a\d+\"`),
 		"^{:m 1} [2]":                l(i(2)),
@@ -89,6 +90,8 @@ func TestMalformedTextIsRefusedWithLineAndField(t *testing.T) {
 		{":value 3}\n", ":value}\n", "line 1: the key :value of a map has no value"},
 		{":value 3}\n", ":value ##NaN}\n", "line 1: ## begins an infinite or undefined number, which a history cannot hold"},
 		{":value 3}\n", ":value 3x}\n", `line 1: "3x" is not a number that a history can hold`},
+		{":value 3}\n", ":value #:a[1]}\n", "line 1: #:a before [1]; expected a name space before a map"},
+		{":value 3}\n", ":value #::{:a 1}}\n", "line 1: #:: before {:a 1}; expected a name space before a map"},
 		{":value 3}\n", ":value #{1 1}}\n", "line 1: a set has an element twice"},
 		{":value 3}\n", `:value "\q"}`, `line 1: \q in a string is no escape`},
 		{":value 3}\n", ":value \"\xff\"}", `line 1: the string "\xff" is not UTF-8`},
@@ -219,6 +222,7 @@ func TestWhatOtherToolsLeaveOpenIsSettled(t *testing.T) {
 	for text, want := range map[string]string{
 		"{:type :ok :process 0 :f :x} {:type :invoke :process 0 :f :x}":                                             "line 1: an invocation, although the completion in line 1 has none",
 		"{:type :invoke :process 0 :f :read :value 3}":                                                              "expected [key value]",
+		`{:type :invoke :process 0 :f :read :value ["" 4]}`:                                                         "is empty, which stands for none",
 		"{:type :invoke :process 0 :f :read :value #{3 4}}":                                                         "expected [key value]",
 		"{:type :invoke :process 0 :f :read :value [0 nil]} {:type :invoke :process 1 :f :read :value [\"0\" nil]}": `the keys 0 and "0" differ and print alike`,
 	} {

@@ -261,6 +261,9 @@ func (b *builder) split(e *history.Event) error {
 	if !isString {
 		key = pair[0].String()
 	}
+	if key == "" {
+		return fieldError("value", "the key of %s is empty, which stands for none; expected another", clip(e.Value.String()))
+	}
 	known, ok := b.keys[key]
 	if ok && !known.Equal(pair[0]) {
 		return fieldError("value", "the keys %s and %s differ and print alike", known, pair[0])
@@ -436,6 +439,9 @@ func texts(v history.Value) ([]string, bool) {
 func (b *builder) finish() error {
 	if b.orphan != 0 {
 		b.sum.CompletionsOnly = true
+		if b.left -= int64(len(b.events)) * int64(unsafe.Sizeof(history.Event{})); b.left < 0 {
+			return fmt.Errorf("%w: %d bytes for %d completions, each with an invocation; allow more or cut the history", ErrTooLarge, b.o.Memory, len(b.events))
+		}
 		b.pairUp()
 	}
 	for i := range b.events {
@@ -462,7 +468,7 @@ func (b *builder) finish() error {
 // pairUp gives each completion an invocation: all of them before the first
 // completion, those of final operations after the last other completion.
 func (b *builder) pairUp() {
-	var paired []history.Event
+	paired := make([]history.Event, 0, 2*len(b.events))
 	for _, final := range []bool{false, true} {
 		for pass := range 2 {
 			for i, e := range b.events {

@@ -268,11 +268,35 @@ func (s *scanner) dispatch(depth int) (v history.Value, discarded bool, err erro
 		return v, false, fmt.Errorf("%q after #; expected a tag, a set, #_ or a regular expression", c)
 	}
 	// The value counts, not its tag: #jepsen.history.Op{…}, #inst "…".
-	if _, err := s.token(c); err != nil {
+	tag, err := s.token(c)
+	if err != nil {
 		return v, false, err
 	}
-	v, err = s.value(depth + 1)
-	return v, false, opaque(err)
+	if v, err = s.value(depth + 1); err != nil {
+		return v, false, opaque(err)
+	}
+	if space, ok := strings.CutPrefix(tag, ":"); ok {
+		v, err = qualified(space, v)
+	}
+	return v, false, err
+}
+
+// qualified is a map whose keys are in a name space: #:a{:b 1} is {:a/b 1}.
+func qualified(space string, v history.Value) (history.Value, error) {
+	pairs, ok := v.AsMap()
+	if !ok || space == "" || space[0] == ':' {
+		return v, fmt.Errorf("#:%s before %s; expected a name space before a map", space, clip(v.String()))
+	}
+	for i, p := range pairs {
+		if name, _ := p.Key.AsString(); p.Key.Kind() == history.KindKeyword && !strings.Contains(name, "/") {
+			pairs[i].Key = history.Keyword(space + "/" + name)
+		}
+	}
+	m, ok := history.Map(pairs...)
+	if !ok {
+		return v, errors.New("a map has a key twice")
+	}
+	return m, nil
 }
 
 // opaque hides a closing bracket where a value was expected.

@@ -210,7 +210,7 @@ func (r *run) registers(ctx context.Context) error {
 	if err := g.checkReads(ctx); err != nil {
 		return err
 	}
-	if err := g.orderVersions(r.memory); err != nil {
+	if err := g.orderVersions(ctx, r.memory); err != nil {
 		return r.conclude(ctx, g, "", err)
 	}
 	r.a.Algorithm = "register graph"

@@ -2,6 +2,7 @@ package txn
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -16,7 +17,7 @@ import (
 // anything, so this chains versions for anti-dependencies, always. The
 // options add what they promise; a promise that makes the versions of a key
 // cyclic is reported and not used for that key, as in Elle.
-func (r *registers) orderVersions(m *memory) error {
+func (r *registers) orderVersions(ctx context.Context, m *memory) error {
 	var t int32
 	overwrote := func(_, read, written int32) {
 		if read != none && written != none && (r.by(read) != none || r.isInitial(read)) && r.by(read) != t {
@@ -24,6 +25,9 @@ func (r *registers) orderVersions(m *memory) error {
 		}
 	}
 	for i := range r.h.Txns {
+		if i%pollTxns == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if t = int32(i); r.committed[i] {
 			r.external(t, overwrote)
 		}
@@ -41,6 +45,9 @@ func (r *registers) orderVersions(m *memory) error {
 	} {
 		if !p.asked {
 			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		pairs := p.pairs()
 		if len(pairs) > most {

@@ -18,7 +18,8 @@ type Options struct {
 	// Models must hold. Checker adds its own.
 	Models []Model
 	// Anomalies must not be seen, whatever the models allow; "G1" and "G2"
-	// stand for groups.
+	// stand for groups. Cycles with rw edges are sought in all orders of
+	// versions that the history leaves open.
 	Anomalies []Anomaly
 	// Initial is what registers hold at first; nil means Nil.
 	Initial *Value

@@ -35,7 +35,7 @@ type registers struct {
 	// chained those that are inferred from a transaction that read the one
 	// and wrote the other.
 	next, chained [][]int32
-	promised      [][]pair  // why next is as it is
+	promised      []promise // why next is as it is
 	byKey         [][]int32 // see versionsOf
 }
 

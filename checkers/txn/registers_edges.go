@@ -72,12 +72,23 @@ const (
 // transactions, or one, met them.
 type pair struct{ before, after, first, second int32 }
 
+func comparePairs(a, b pair) int {
+	return cmp.Or(cmp.Compare(a.before, b.before), cmp.Compare(a.after, b.after))
+}
+
+// promise is a promise of the options, with the pairs of versions that it
+// relates in order of the versions.
+type promise struct {
+	name  string
+	pairs []pair
+}
+
 // promise adds pairs of versions, but for those keys that this would make
 // cyclic.
 func (r *registers) promise(name string, pairs []pair) {
-	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Or(cmp.Compare(a.before, b.before), cmp.Compare(a.after, b.after)) })
-	pairs = slices.CompactFunc(pairs, func(a, b pair) bool { return a.before == b.before && a.after == b.after })
-	r.promised = append(r.promised, pairs)
+	slices.SortStableFunc(pairs, comparePairs)
+	pairs = slices.CompactFunc(pairs, func(a, b pair) bool { return comparePairs(a, b) == 0 })
+	r.promised = append(r.promised, promise{name, pairs})
 	b := graph.NewBuilder(len(r.next), len(pairs))
 	for v, list := range r.next {
 		for _, w := range list {
@@ -127,8 +138,8 @@ func (r *registers) cyclicVersions(name string, key int32, cycle []graph.Step) F
 	for _, s := range cycle {
 		step[[2]int32{s.From, s.To}] = true
 	}
-	for _, pairs := range r.promised {
-		for _, p := range pairs {
+	for _, promised := range r.promised {
+		for _, p := range promised.pairs {
 			if is := [2]int32{p.before, p.after}; step[is] {
 				delete(step, is)
 				f.parts = append(append(f.parts, r.touching(p.first, key)...), r.touching(p.second, key)...)

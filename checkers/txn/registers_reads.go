@@ -123,14 +123,3 @@ func (r *registers) valueOf(version int32) string {
 	}
 	return r.h.ValueName(r.op(r.writes[version]).Value)
 }
-
-// after says why a version precedes another in the order of their key.
-func (r *registers) after(v, w int32) string {
-	switch {
-	case r.isInitial(v):
-		return "and every write comes after the initial state"
-	case follows(r.chained[v], w):
-		return fmt.Sprintf("and %s had read %s when it wrote %s", r.h.name(r.writes[w].txn), r.valueOf(v), r.valueOf(w))
-	}
-	return "which came later in the order of versions that the options imply"
-}

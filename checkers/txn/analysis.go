@@ -18,7 +18,8 @@ type Options struct {
 	// Models must hold. Checker adds its own.
 	Models []Model
 	// Anomalies must not be seen, whatever the models allow; "G1" and "G2"
-	// stand for groups.
+	// stand for groups. Cycles with rw edges are sought in all orders of
+	// versions that the history leaves open.
 	Anomalies []Anomaly
 	// Initial is what registers hold at first; nil means Nil.
 	Initial *Value
@@ -107,6 +108,10 @@ func (o Options) Validate() error {
 			return fmt.Errorf("there is no anomaly %q; expected G0, G1a, G1b, G1c, G1, G-single-item, G-single, G-nonadjacent-item, G-nonadjacent, G2-item, G2 (each also with -process or -realtime), %s", a, join(plainAnomalies))
 		}
 	}
+	weak := slices.ContainsFunc(o.Models, func(m Model) bool { return rules[m].level >= levelMAV })
+	if slices.Contains(o.Anomalies, FracturedRead) && !weak {
+		return fmt.Errorf("%s is sought at the weak levels only; name one as a model: %s", FracturedRead, join([]Model{MonotonicAtomicView, ReadAtomic, Causal}))
+	}
 	if len(o.Models) == 0 && len(o.Anomalies) == 0 {
 		return errors.New("neither a model nor an anomaly is given: nothing to judge")
 	}
@@ -139,8 +144,10 @@ type run struct {
 	found  *findings
 	a      *Analysis
 	memory *memory
-	// components are those of the whole graph that have cycles.
+	// components are those of the whole graph that have cycles, missed the
+	// kinds of which none was found before the steps were used up.
 	components [][]int32
+	missed     []Anomaly
 }
 
 // Analyze judges a history. It is a function of its arguments alone, but for
@@ -222,6 +229,36 @@ func (o Options) orderAsked() order {
 	return most
 }
 
+// searched returns the models that depend on an order of versions which the
+// history may leave open: those asked for, and that without which the cycles
+// cannot be that are asked for by name.
+func (r *run) searched() []Model {
+	list := slices.Clone(r.o.Models)
+	most := noLevel
+	for _, a := range r.o.Anomalies {
+		above := anomalies.above(anomalies.of(a))
+		switch {
+		case anomalies.has(above, G2Item) || anomalies.has(above, G2Item+processSuffix) || anomalies.has(above, G2Item+realtimeSuffix):
+			most = levelPL3
+		case anomalies.has(above, GSingleItem) || anomalies.has(above, GSingleItem+processSuffix) || anomalies.has(above, GSingleItem+realtimeSuffix):
+			most = max(most, levelSI)
+		}
+	}
+	if most != noLevel {
+		list = append(list, modelOf(most, r.o.orderAsked()))
+	}
+	return slices.DeleteFunc(list, func(m Model) bool { return rules[m].level != levelSI && rules[m].level != levelPL3 })
+}
+
+// unnamed says that a model is refuted, but by nothing that was asked for by
+// name; "" where that is no doubt.
+func (r *run) unnamed(m Model) string {
+	if slices.Contains(r.o.Models, m) || anomalies.of(r.found.types()...)&r.ruledOut() != 0 {
+		return ""
+	}
+	return fmt.Sprintf("the history is not %s, but whether it shows one of the anomalies asked for depends on an order of versions that it leaves open; ask for a model", m)
+}
+
 func (r *run) lists(ctx context.Context) error {
 	l, err := newLists(r.h, r.size, r.found, r.memory)
 	if err != nil {
@@ -279,7 +316,7 @@ func (r *run) graph(ctx context.Context, b *graph.Builder, committed []bool, why
 	}
 	c.search(ctx)
 	r.spent(c.budget)
-	r.a.refuted = c.refuted
+	r.a.refuted, r.missed = c.refuted, c.missed
 	return ctx.Err()
 }
 
@@ -300,20 +337,7 @@ func (r *run) conclude(ctx context.Context, w writers, doubt string, failed erro
 	}
 	a := r.a
 	r.found.sort()
-	out := ruledOut(r.o.Models, r.o.Anomalies)
-	for _, m := range r.o.Models {
-		// Elle's table leaves it out at repeatable read, where cycles show all
-		// of it but a transaction that misses its own writes.
-		if rules[m].level == levelPL3 {
-			out |= anomalies.of(Internal)
-			if r.found.count[Internal] > 0 {
-				a.refuted[RepeatableRead] = true
-			}
-		}
-	}
-	if r.fracturedForbidden() {
-		out |= anomalies.of(FracturedRead)
-	}
+	out := r.ruledOut()
 	a.Count = r.found.count
 	var all []Anomaly
 	for _, t := range r.found.types() {
@@ -342,6 +366,8 @@ func (r *run) conclude(ctx context.Context, w writers, doubt string, failed erro
 		a.Verdict, a.Reason = checkers.Invalid, r.invalid()
 	case failed != nil:
 		a.Reason = failed.Error()
+	case anomalies.above(anomalies.of(r.o.Anomalies...))&anomalies.of(r.missed...) != 0:
+		a.Reason = fmt.Sprintf("the steps are used up, and whether there is a cycle that is %s was not decided; allow more", join(r.missed))
 	case a.Count[EmptyGraph] > 0:
 		a.Reason = "no transaction depends on another, so the history proves nothing (empty-transaction-graph)"
 	case doubt != "" && !r.o.Unproven:
@@ -353,6 +379,26 @@ func (r *run) conclude(ctx context.Context, w writers, doubt string, failed erro
 		}
 	}
 	return nil
+}
+
+// ruledOut returns what the models and anomalies asked for forbid of what was
+// found.
+func (r *run) ruledOut() set {
+	out := ruledOut(r.o.Models, r.o.Anomalies)
+	for _, m := range r.o.Models {
+		// Elle's table leaves it out at repeatable read, where cycles show all
+		// of it but a transaction that misses its own writes.
+		if rules[m].level == levelPL3 {
+			out |= anomalies.of(Internal)
+			if r.found.count[Internal] > 0 {
+				r.a.refuted[RepeatableRead] = true
+			}
+		}
+	}
+	if r.fracturedForbidden() {
+		out |= anomalies.of(FracturedRead)
+	}
+	return out
 }
 
 // refuted returns the models that cannot hold: by the anomalies that were

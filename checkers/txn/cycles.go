@@ -50,6 +50,9 @@ type cycles struct {
 	// refuted are the models that cannot hold by the mere existence of
 	// cycles, so that the search need not be complete.
 	refuted map[Model]bool
+	// missed are kinds of which no cycle was found before the budget was used
+	// up.
+	missed []Anomaly
 }
 
 // exists reports whether the level together with an order has a cycle.
@@ -153,8 +156,11 @@ func (c *cycles) searchOrder(o order, exists, must map[level]bool) {
 		spec := s.spec
 		spec.Allow |= orderMask[o]
 		spec.Order = orderMask[o]
-		cycle, _ := c.sub.Shortest(spec, c.budget)
+		cycle, complete := c.sub.Shortest(spec, c.budget)
 		if cycle == nil {
+			if !complete {
+				c.missed = append(c.missed, name)
+			}
 			continue
 		}
 		if lowest == noLevel {

@@ -16,6 +16,9 @@ type reads struct {
 	// version rmwOff[key+1]-rmwOff[key], and appended to the key, or none.
 	rmw    []int32
 	rmwOff []int32
+	// odd holds, by place in rmw, what was read where that is no prefix of the
+	// longest read, so that the version does not tell it.
+	odd map[int32][]Value
 	// seen and garbage hold of each append, and of what nobody appended, the
 	// read that last held it, as its number.
 	seen    []int32
@@ -28,11 +31,12 @@ const garbageBytes = 100
 
 // ownState is what a transaction knows of a key so far.
 type ownState struct {
-	txn     int32 // whose state this is, plus 1
-	known   bool  // base is what it read last
-	wrote   bool  // it has appended
-	version int32 // that it read first, none if unknown
-	longest int32 // version that it has read
+	txn     int32   // whose state this is, plus 1
+	known   bool    // base is what it read last
+	wrote   bool    // it has appended
+	version int32   // that it read first, none if unknown
+	first   []Value // the list of that version, if the version does not tell it
+	longest int32   // version that it has read
 	base    []Value
 	own     []Value // what it has appended since
 }
@@ -107,11 +111,17 @@ func (r *reads) append(p place, n int32) {
 		r.futureRead(p, n)
 	}
 	if !s.wrote && s.version >= 0 {
-		slot := &r.rmw[r.rmwOff[o.Key]+s.version]
-		if *slot == none {
-			*slot = p.txn
-		} else {
-			lostUpdate(r.h, r.found, *slot, p.txn, o.Key)
+		slot := r.rmwOff[o.Key] + s.version
+		if r.rmw[slot] != none {
+			if slices.Equal(r.odd[slot], s.first) {
+				lostUpdate(r.h, r.found, r.rmw[slot], p.txn, o.Key)
+			}
+		} else if r.rmw[slot] = p.txn; s.first != nil {
+			if r.odd == nil {
+				r.odd = map[int32][]Value{}
+			}
+			r.take(garbageBytes)
+			r.odd[slot] = s.first
 		}
 	}
 	s.wrote = true
@@ -152,7 +162,9 @@ func (r *reads) read(p place, next int32, internalOnce *bool) {
 		}
 	}
 	if !s.wrote && !s.known {
-		s.version = int32(v)
+		if s.version = int32(v); v > 0 && (!prefix || r.damaged[o.Key]) {
+			s.first = o.List
+		}
 	}
 	s.known, s.base, s.own = true, o.List, s.own[:0]
 }

@@ -22,9 +22,12 @@ func (r *run) mostChoices() int {
 // settle decides snapshot isolation where several appends to a key were read
 // by nobody. It returns why one of the models is not proven, or "".
 func (r *run) settle(ctx context.Context, l *lists) (doubt string) {
-	for _, m := range r.o.Models {
-		if rule := rules[m]; rule.level == levelSI && !r.refutes(m) {
+	for _, m := range r.searched() {
+		if rules[m].level == levelSI && !r.refutes(m) {
 			doubt = cmp.Or(doubt, r.settleModel(ctx, l, m))
+			if r.refutes(m) {
+				doubt = cmp.Or(doubt, r.unnamed(m))
+			}
 		}
 	}
 	return doubt

@@ -71,7 +71,7 @@ func indexBytes(values int) int64 {
 // listBytes is what the reading of lists takes, before the orders of keys are
 // known.
 func (s size) listBytes() int64 {
-	return indexBytes(s.writes) + int64(s.writes)*(8+1+4+4+4+16+8) + int64(s.ops-s.writes)*8 + int64(s.keys)*(8+24+1+4+8+4+64+3*48) + int64(s.txns)
+	return indexBytes(s.writes) + int64(s.writes)*(8+1+4+4+4+16+8) + int64(s.ops-s.writes)*8 + int64(s.keys)*(8+24+1+4+8+4+88+3*48) + int64(s.txns)
 }
 
 // tailBytes is what the tails of all keys and a number for each transaction

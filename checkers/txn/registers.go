@@ -35,7 +35,7 @@ type registers struct {
 	// chained those that are inferred from a transaction that read the one
 	// and wrote the other.
 	next, chained [][]int32
-	promised      [][]pair  // why next is as it is
+	promised      []promise // why next is as it is
 	byKey         [][]int32 // see versionsOf
 }
 
@@ -210,7 +210,7 @@ func (r *run) registers(ctx context.Context) error {
 	if err := g.checkReads(ctx); err != nil {
 		return err
 	}
-	if err := g.orderVersions(r.memory); err != nil {
+	if err := g.orderVersions(ctx, r.memory); err != nil {
 		return r.conclude(ctx, g, "", err)
 	}
 	r.a.Algorithm = "register graph"

@@ -2,6 +2,7 @@ package txn
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -16,7 +17,7 @@ import (
 // anything, so this chains versions for anti-dependencies, always. The
 // options add what they promise; a promise that makes the versions of a key
 // cyclic is reported and not used for that key, as in Elle.
-func (r *registers) orderVersions(m *memory) error {
+func (r *registers) orderVersions(ctx context.Context, m *memory) error {
 	var t int32
 	overwrote := func(_, read, written int32) {
 		if read != none && written != none && (r.by(read) != none || r.isInitial(read)) && r.by(read) != t {
@@ -24,6 +25,9 @@ func (r *registers) orderVersions(m *memory) error {
 		}
 	}
 	for i := range r.h.Txns {
+		if i%pollTxns == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if t = int32(i); r.committed[i] {
 			r.external(t, overwrote)
 		}
@@ -41,6 +45,9 @@ func (r *registers) orderVersions(m *memory) error {
 	} {
 		if !p.asked {
 			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		pairs := p.pairs()
 		if len(pairs) > most {
@@ -65,12 +72,23 @@ const (
 // transactions, or one, met them.
 type pair struct{ before, after, first, second int32 }
 
+func comparePairs(a, b pair) int {
+	return cmp.Or(cmp.Compare(a.before, b.before), cmp.Compare(a.after, b.after))
+}
+
+// promise is a promise of the options, with the pairs of versions that it
+// relates in order of the versions.
+type promise struct {
+	name  string
+	pairs []pair
+}
+
 // promise adds pairs of versions, but for those keys that this would make
 // cyclic.
 func (r *registers) promise(name string, pairs []pair) {
-	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Or(cmp.Compare(a.before, b.before), cmp.Compare(a.after, b.after)) })
-	pairs = slices.CompactFunc(pairs, func(a, b pair) bool { return a.before == b.before && a.after == b.after })
-	r.promised = append(r.promised, pairs)
+	slices.SortStableFunc(pairs, comparePairs)
+	pairs = slices.CompactFunc(pairs, func(a, b pair) bool { return comparePairs(a, b) == 0 })
+	r.promised = append(r.promised, promise{name, pairs})
 	b := graph.NewBuilder(len(r.next), len(pairs))
 	for v, list := range r.next {
 		for _, w := range list {
@@ -120,8 +138,8 @@ func (r *registers) cyclicVersions(name string, key int32, cycle []graph.Step) F
 	for _, s := range cycle {
 		step[[2]int32{s.From, s.To}] = true
 	}
-	for _, pairs := range r.promised {
-		for _, p := range pairs {
+	for _, promised := range r.promised {
+		for _, p := range promised.pairs {
 			if is := [2]int32{p.before, p.after}; step[is] {
 				delete(step, is)
 				f.parts = append(append(f.parts, r.touching(p.first, key)...), r.touching(p.second, key)...)

@@ -51,10 +51,41 @@ func (r *registers) explain(a, b int32, k graph.Kind) (text string, parts []plac
 func (r *registers) overwritten(p place, v, n int32, start string) (string, []place) {
 	b := r.by(n)
 	parts := []place{p, r.writes[n]}
-	if q := r.readOf(b, v); q.op != none {
-		parts = append(parts, q)
+	for j := range r.h.Txns[b].Ops {
+		if o := &r.h.Txns[b].Ops[j]; o.Kind == Read && o.Key == r.keyOf(v) && r.version(o) == v {
+			parts = append(parts, place{b, int32(j)})
+			break
+		}
 	}
-	return fmt.Sprintf("%s, and %s wrote %s, %s; so %s came before %s", start, r.h.name(b), r.valueOf(n), r.after(v, n), r.h.name(p.txn), r.h.name(b)), parts
+	why, shown := r.after(v, n)
+	return fmt.Sprintf("%s, and %s wrote %s, %s; so %s came before %s", start, r.h.name(b), r.valueOf(n), why, r.h.name(p.txn), r.h.name(b)), append(parts, shown...)
+}
+
+// after says why a version precedes another in the order of their key, and
+// what shows it besides the two.
+func (r *registers) after(v, w int32) (why string, parts []place) {
+	switch {
+	case r.isInitial(v):
+		return "and every write comes after the initial state", nil
+	case follows(r.chained[v], w):
+		return fmt.Sprintf("and %s had read %s when it wrote %s", r.h.name(r.writes[w].txn), r.valueOf(v), r.valueOf(w)), nil
+	}
+	why = "which came later in the order of versions that the options imply"
+	for _, promised := range r.promised {
+		i, ok := slices.BinarySearchFunc(promised.pairs, pair{before: v, after: w}, comparePairs)
+		if !ok {
+			continue
+		}
+		p, key := promised.pairs[i], r.keyOf(v)
+		parts = r.touching(p.first, key)
+		if p.first == p.second {
+			why = fmt.Sprintf("which comes later by the promise of %s, as %s met one and then the other", promised.name, r.h.name(p.first))
+			return why, parts
+		}
+		why = fmt.Sprintf("which comes later by the promise of %s, as %s met the one before %s met the other", promised.name, r.h.name(p.first), r.h.name(p.second))
+		return why, append(parts, r.touching(p.second, key)...)
+	}
+	return why, nil
 }
 
 // lastWrites returns the last version of each key that a committed transaction

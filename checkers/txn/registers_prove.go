@@ -92,8 +92,9 @@ func (r *registers) versionsOf(key int32) []int32 {
 // settleRegisters decides the models that an incomplete order of versions
 // leaves open, and returns why one of them is not proven, or "".
 func (r *run) settleRegisters(ctx context.Context, g *registers) (doubt string) {
-	for _, m := range r.o.Models {
-		if l := rules[m].level; l != levelSI && l != levelPL3 || r.refutes(m) {
+	for _, m := range r.searched() {
+		refuted := r.refutes(m)
+		if refuted && slices.Contains(r.o.Models, m) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -104,9 +105,15 @@ func (r *run) settleRegisters(ctx context.Context, g *registers) (doubt string) 
 		}
 		if _, complete := g.complete(); complete {
 			r.a.Algorithm += ", complete order of versions"
-			return ""
+			return doubt
 		}
-		doubt = cmp.Or(doubt, r.settleRegister(ctx, g, m))
+		if !refuted {
+			doubt = cmp.Or(doubt, r.settleRegister(ctx, g, m))
+			refuted = r.refutes(m)
+		}
+		if refuted {
+			doubt = cmp.Or(doubt, r.unnamed(m))
+		}
 	}
 	return doubt
 }

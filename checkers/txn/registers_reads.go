@@ -49,15 +49,17 @@ func (r *registers) checkReads(ctx context.Context) error {
 // read checks one read of an ok transaction.
 func (r *registers) read(p place, contradicted *bool) {
 	o := r.op(p)
-	key, value := r.h.KeyName(o.Key), r.h.ValueName(o.Value)
+	said := func() string {
+		return fmt.Sprintf("%s read key %s as %s", r.h.name(p.txn), r.h.KeyName(o.Key), r.h.ValueName(o.Value))
+	}
 	before := r.ownOf(p.txn)[p.op].before
 	if before >= 0 && !*contradicted && r.h.Txns[p.txn].Ops[before].Value != o.Value {
 		*contradicted = true
 		r.found.add(Internal, func() Finding {
 			q := &r.h.Txns[p.txn].Ops[before]
 			return Finding{
-				Summary: fmt.Sprintf("%s read key %s as %s, though its micro-operation before that on the key was %q", r.h.name(p.txn), key, value, r.h.OpString(q)),
-				Key:     key, parts: []place{{p.txn, before}, p},
+				Summary: fmt.Sprintf("%s, though its micro-operation before that on the key was %q", said(), r.h.OpString(q)),
+				Key:     r.h.KeyName(o.Key), parts: []place{{p.txn, before}, p},
 			}
 		})
 	}
@@ -65,7 +67,7 @@ func (r *registers) read(p place, contradicted *bool) {
 	if r.isUnwritten(v) {
 		if r.o.Unwritten == UnwrittenIsGarbage {
 			r.found.add(GarbageRead, func() Finding {
-				return Finding{Summary: fmt.Sprintf("%s read key %s as %s, which nobody wrote to it", r.h.name(p.txn), key, value), Key: key, parts: []place{p}}
+				return Finding{Summary: said() + ", which nobody wrote to it", Key: r.h.KeyName(o.Key), parts: []place{p}}
 			})
 		}
 		return
@@ -74,19 +76,22 @@ func (r *registers) read(p place, contradicted *bool) {
 		return
 	}
 	w := r.writes[v]
-	switch {
-	case w.txn == p.txn && w.op > p.op:
+	if w.txn == p.txn && w.op > p.op {
 		r.found.add(FutureRead, func() Finding {
-			return Finding{Summary: fmt.Sprintf("%s read key %s as %s, which it wrote only afterwards", r.h.name(p.txn), key, value), Key: key, parts: []place{p, w}}
+			return Finding{Summary: said() + ", which it wrote only afterwards", Key: r.h.KeyName(o.Key), parts: []place{p, w}}
 		})
-	case w.txn == p.txn:
-	case r.h.Txns[w.txn].Status == Fail:
+	}
+	if w.txn == p.txn {
+		return
+	}
+	if r.h.Txns[w.txn].Status == Fail {
 		r.found.add(G1a, func() Finding {
-			return Finding{Summary: fmt.Sprintf("%s read key %s as %s, but %s, which wrote that, failed", r.h.name(p.txn), key, value, r.h.name(w.txn)), Key: key, parts: []place{w, p}}
+			return Finding{Summary: fmt.Sprintf("%s, but %s, which wrote that, failed", said(), r.h.name(w.txn)), Key: r.h.KeyName(o.Key), parts: []place{w, p}}
 		})
-	case !r.final[v]:
+	}
+	if !r.final[v] {
 		r.found.add(G1b, func() Finding {
-			f := Finding{Summary: fmt.Sprintf("%s read key %s as %s, which %s itself overwrote later on", r.h.name(p.txn), key, value, r.h.name(w.txn)), Key: key, parts: []place{p}}
+			f := Finding{Summary: fmt.Sprintf("%s, which %s itself overwrote later on", said(), r.h.name(w.txn)), Key: r.h.KeyName(o.Key), parts: []place{p}}
 			for j := range r.h.Txns[w.txn].Ops {
 				if own := &r.h.Txns[w.txn].Ops[j]; own.Key == o.Key && own.Kind == Write {
 					f.parts = append(f.parts, place{w.txn, int32(j)})
@@ -117,15 +122,4 @@ func (r *registers) valueOf(version int32) string {
 		return r.h.ValueName(r.initialValue())
 	}
 	return r.h.ValueName(r.op(r.writes[version]).Value)
-}
-
-// after says why a version precedes another in the order of their key.
-func (r *registers) after(v, w int32) string {
-	switch {
-	case r.isInitial(v):
-		return "and every write comes after the initial state"
-	case follows(r.chained[v], w):
-		return fmt.Sprintf("and %s had read %s when it wrote %s", r.h.name(r.writes[w].txn), r.valueOf(v), r.valueOf(w))
-	}
-	return "which came later in the order of versions that the options imply"
 }

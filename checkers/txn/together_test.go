@@ -110,3 +110,57 @@ func TestAnomaliesThatNothingLooksForAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// Cycles that are asked for by name may hide in an order of versions that the
+// history leaves open, just as a model may.
+func TestCyclesAskedForByNameAreSoughtInAllOrdersOfVersions(t *testing.T) {
+	models := map[Anomaly]Model{
+		"G2": Serializable, G2Item + processSuffix: StrongSessionSerializable, "G-single": SnapshotIsolation,
+		"G-nonadjacent": SnapshotIsolation, GSingleItem + realtimeSuffix: StrongSnapshotIsolation,
+	}
+	names := sorted(map[Anomaly]bool{"G2": true, G2Item + processSuffix: true, "G-single": true, "G-nonadjacent": true, GSingleItem + realtimeSuffix: true})
+	for _, w := range []Workload{ListAppend, RWRegister} {
+		t.Run(w.String(), func(t *testing.T) {
+			r := rng.Stream(11+trials.Seed(), t.Name())
+			count := map[checkers.Validity]int{}
+			for i := range trials.Rounds(20_000) {
+				h, name := drawnHistory(r, w, 4), names[i%len(names)]
+				if i%2 == 0 {
+					h = randomHistory(r, w, 4)
+				}
+				a := Analyze(context.Background(), h, Options{Workload: w, Anomalies: []Anomaly{name}, Steps: []int{0, 0, 2}[i%3]})
+				count[a.Verdict]++
+				holds := judge(h, models[name])
+				if a.Verdict == checkers.Invalid && holds || a.Verdict == checkers.Valid && !holds && len(a.Count) == 0 {
+					t.Fatalf("%s: %s (%s), though %s holds: %t%s", name, a.Verdict, a.Reason, models[name], holds, h.text())
+				}
+			}
+			if count[checkers.Invalid] < 500 || count[checkers.Valid] < 500 {
+				t.Errorf("the histories are too much alike: %v", count)
+			}
+		})
+	}
+	hidden := []string{`0 ok: [:w :x 1] [:w :z 1]`, `|1 ok: [:w :x 2] [:w :y 1]`, `|2 ok: [:r :x 1] [:r :y 1]`, `|3 ok: [:r :x 2] [:r :z 1]`}
+	for _, c := range []struct {
+		o    Options
+		want checkers.Validity
+	}{
+		{Options{Anomalies: []Anomaly{"G2"}}, checkers.Invalid},
+		{Options{Anomalies: []Anomaly{"G1"}}, checkers.Valid},
+		{Options{Anomalies: []Anomaly{"G2"}, Steps: 1}, checkers.Unknown},
+	} {
+		c.o.Workload = RWRegister
+		if a := Analyze(context.Background(), script(t, RWRegister, hidden...), c.o); a.Verdict != c.want {
+			t.Errorf("%v in %d steps: %s: %s", c.o.Anomalies, c.o.Steps, a.Verdict, a.Reason)
+		}
+	}
+}
+
+func TestFracturedReadsNeedAModelThatSaysWhatIsOne(t *testing.T) {
+	if err := (Options{Anomalies: []Anomaly{FracturedRead}}).Validate(); err == nil {
+		t.Error("they are accepted without one")
+	}
+	if err := (Options{Anomalies: []Anomaly{FracturedRead}, Models: []Model{ReadAtomic}}).Validate(); err != nil {
+		t.Error(err)
+	}
+}

@@ -95,6 +95,11 @@ func TestClocksAndConclusionsAreWithinTheMemory(t *testing.T) {
 	for i := range registers {
 		registers[i].Process = i % 1000
 	}
+	// The last read is of another key, and late: it is sequential, not linearizable.
+	late := &registers[3_998]
+	late.Key, late.F, late.Input, late.Output = "late", Write, history.Int(1), history.Int(1)
+	late = &registers[3_999]
+	late.Key, late.F, late.Input, late.Output = "late", Read, history.Nil, history.Nil
 	need, _ := needs(registers)
 	clocks := int64(4_000 * 1_000 * clockBytes)
 	for _, c := range []checkers.Checker{Session(Causal, history.Nil), Session(CausalConvergent, history.Nil), Sequential(history.Nil)} {

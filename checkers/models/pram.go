@@ -17,12 +17,19 @@ import (
 // no cycle (Wei, Cheng, Huang, Lu, Cao, IEEE TPDS 2013). Exact. Usually O(n·k)
 // for n operations of k sessions, as the reads of a session are taken from the
 // last to the first: of a read only earlier reads learn something new. At worst
-// each conclusion moves every write.
-func PRAM(initial history.Value) checkers.Checker {
+// each conclusion moves every write. Many sessions of a linearizable history are
+// taken as by Session.
+func PRAM(initial history.Value) checkers.Checker { return pram(initial, manySessions) }
+
+// pram is PRAM with another bound of what many sessions are.
+func pram(initial history.Value, many int) checkers.Checker {
 	return judge("pram", "an order of the writes for each session", func(ctx context.Context, ops []history.Operation) judged {
 		s, v := readSessions(ctx, ops, initial, false)
 		if s == nil {
 			return v
+		}
+		if len(s.of) > many && linearizable(ctx, ops, initial) {
+			return fromLinearizable(s)
 		}
 		return s.decide(ctx, func(s *sessions) judged { return s.pram(ctx) })
 	})

@@ -30,10 +30,20 @@ func Sequential(initial history.Value) checkers.Checker {
 			return v
 		}
 		if linearizable(ctx, ops, initial) {
-			return valid("%s can be linearized, so that one order explains all reads", every(len(ops), "operation"))
+			return fromLinearizable(s)
 		}
 		return s.decide(ctx, func(s *sessions) judged { return s.sequential(ctx) })
 	})
+}
+
+// manySessions is from how many sessions on models that are slower, or need more
+// memory, the more there are first ask whether a history is linearizable.
+const manySessions = 256
+
+// fromLinearizable is the verdict of all models of sessions on what can be
+// linearized: one order explains all reads, and keeps the order of each session.
+func fromLinearizable(s *sessions) judged {
+	return valid("%s of %s can be linearized, so that one order explains all reads", plural(len(s.ops), "operation"), plural(len(s.of), "session"))
 }
 
 // linearizable reports whether a history certainly is linearizable, and so

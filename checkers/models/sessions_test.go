@@ -432,15 +432,62 @@ func TestRegistersOfSessionsAgreeWithTheirDefinitionsOnSmallHistories(t *testing
 	r := trials.Rand(7, 8)
 	n := trials.Rounds(100_000)
 	x := &comparison{t, map[string]int{}, 0}
-	for range n {
-		h := randomTiny(r, false)
-		for _, g := range guarantees {
-			x.compare(Session(g, history.Nil), h, guaranteeOracle(h, g, false))
+	for i := range n {
+		h, many := randomTiny(r, false), manySessions
+		if i%4 == 0 {
+			many = 0
 		}
-		x.compare(PRAM(history.Nil), h, pramOracle(h))
+		for _, g := range guarantees {
+			x.compare(session(g, history.Nil, many), h, guaranteeOracle(h, g, false))
+		}
+		x.compare(pram(history.Nil, many), h, pramOracle(h))
 		x.compare(Sequential(history.Nil), h, sequentialOracle(h))
 	}
 	x.conclude(n, "read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads", "causal", "causal-convergent", "pram", "sequential")
+}
+
+// TestWhatIsLinearizableFollowsForManySessions takes the short way for histories
+// of more sessions than clocks would have room for, and not where the order of a
+// session is not that of real time.
+func TestWhatIsLinearizableFollowsForManySessions(t *testing.T) {
+	ops := []history.Operation{}
+	for i := range 60_000 {
+		o := history.Operation{Process: i, F: Write, Input: history.Int(int64(i)), Outcome: history.OK, Call: int64(2 * i), Return: int64(2*i + 1)}
+		if i%2 == 1 {
+			o.F, o.Input, o.Output = Read, history.Nil, history.Int(int64(i-1))
+		}
+		ops = append(ops, o)
+	}
+	list := []checkers.Checker{Sequential(history.Nil), PRAM(history.Nil)}
+	for _, g := range guarantees {
+		list = append(list, Session(g, history.Nil))
+	}
+	for _, c := range list {
+		if v := run(c, ops); v.Verdict != checkers.Valid || !strings.Contains(v.Reason, "60000 operations of 60000 sessions can be linearized") {
+			t.Errorf("%s: %s (%s)", c.Name(), v.Verdict, v.Reason)
+		}
+	}
+	overlapping := []history.Operation{ // it reads what it writes later
+		{Process: 1, F: Read, Output: history.Int(1), Outcome: history.OK, Call: 0, Return: 3},
+		{Process: 1, F: Write, Input: history.Int(1), Outcome: history.OK, Call: 1, Return: 2},
+	}
+	afterInfo := []history.Operation{ // it takes effect after the read, which is later
+		{Process: 1, F: Write, Input: history.Int(1), Outcome: history.Info, Call: 0, Return: -1, Completed: history.Never},
+		{Process: 1, F: Read, Outcome: history.OK, Call: 1, Return: 2},
+		{Process: 2, F: Read, Output: history.Int(1), Outcome: history.OK, Call: 3, Return: 4},
+	}
+	refused := []history.Operation{ // the cas found 1 before it was written
+		{Process: 1, F: CAS, Input: history.List(history.Int(7), history.Int(8)), Output: history.Int(1), Outcome: history.Fail, Call: 0, Return: 1},
+		{Process: 1, F: Read, Outcome: history.OK, Call: 2, Return: 3},
+		{Process: 2, F: Write, Input: history.Int(1), Outcome: history.OK, Call: 4, Return: 5},
+	}
+	for i, ops := range [][]history.Operation{overlapping, afterInfo, refused} {
+		for _, c := range []checkers.Checker{Sequential(history.Nil), pram(history.Nil, 0), session(Causal, history.Nil, 0)} {
+			if v := run(c, ops); v.Verdict != checkers.Invalid {
+				t.Errorf("history %d: %s: %s (%s), want invalid", i, c.Name(), v.Verdict, v.Reason)
+			}
+		}
+	}
 }
 
 func TestListsOfSessionsAgreeWithTheirDefinitionsOnSmallHistories(t *testing.T) {

@@ -200,3 +200,25 @@ func TestPromiseOfRealTimeLeavesOutOnlyWhatFollows(t *testing.T) {
 		}
 	}
 }
+
+// What a process did between two steps of a chain takes no memory either.
+func TestChainsOfVisibilityTakeNoMoreMemoryThanTheirSteps(t *testing.T) {
+	const between = 20_000
+	h := &History{Workload: RWRegister}
+	for i := range between {
+		h.Txns = append(h.Txns, Txn{ID: int64(i), Invoke: int64(2 * i), Complete: int64(2*i + 1), Ops: []Op{writeOp(0, i+1)}})
+	}
+	h.Txns[between-1].Ops = []Op{readOp(0, 1)}
+	g := &weakLevel{weakInput: &weakInput{h: h, readOff: make([]int32, between+1), previous: make([]int32, between)}}
+	for i := range g.previous {
+		g.previous[i] = int32(i - 1)
+	}
+	g.chain(0, between-1)
+	if took := allocated(func() {
+		if steps := g.chain(0, between-1); len(steps) != 1 {
+			t.Errorf("the chain has %d steps", len(steps))
+		}
+	}); took > 4096 {
+		t.Errorf("it took %d bytes", took)
+	}
+}

@@ -234,9 +234,14 @@ func (w *weakLevel) chain(from, to int32) []graph.Step {
 		if w.next[at].round != w.round {
 			return nil
 		}
-		steps = append(steps, graph.Step{From: at, To: w.next[at].to, Kind: w.next[at].kind})
+		s := graph.Step{From: at, To: w.next[at].to, Kind: w.next[at].kind}
+		if last := len(steps) - 1; last >= 0 && s.Kind == graph.SO && steps[last].Kind == graph.SO {
+			steps[last].To = s.To // what a process did in between explains nothing
+		} else {
+			steps = append(steps, s)
+		}
 	}
-	return graph.Bridge(steps, false)
+	return steps
 }
 
 // link is a step of a chain that is sought.

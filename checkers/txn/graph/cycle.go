@@ -33,7 +33,7 @@ type Step struct {
 
 // Shortest returns a cycle that meets spec and has the fewest transactions,
 // or nil if there is none; of a process, what it did between two steps is left
-// out (see Bridge). The budget pays for the edges that it follows; when
+// out (see bridge). The budget pays for the edges that it follows; when
 // that is used up, it returns the best cycle so far, with complete false. It visits no transaction twice on a cycle.
 //
 // It is a breadth-first search from each edge of kind Anchor, over pairs of a
@@ -234,7 +234,7 @@ func (s *search) walk(state int32, last Kind, length int) []Step {
 		cycle[len(cycle)-1].Kind = s.spec.Anchor
 	}
 	slices.Reverse(cycle)
-	cycle = Bridge(cycle, true)
+	cycle = bridge(cycle)
 	s.walks++
 	for _, step := range cycle {
 		if s.met[step.From] == s.walks {
@@ -249,10 +249,10 @@ func (s *search) walk(state int32, last Kind, length int) []Step {
 // a process that are left out of it.
 const walkBytes = 3 * 12
 
-// Bridge makes one step of several within one process that follow each other:
-// what it did in between explains nothing. Of a cycle the last step may go on
+// bridge makes one step of several within one process that follow each other:
+// what it did in between explains nothing. The last step of the cycle may go on
 // in the first. The list given is used for the result.
-func Bridge(steps []Step, cycle bool) []Step {
+func bridge(steps []Step) []Step {
 	list := steps[:0]
 	for _, s := range steps {
 		if last := len(list) - 1; last >= 0 && s.Kind == SO && list[last].Kind == SO && s.To != list[last].From {
@@ -261,7 +261,7 @@ func Bridge(steps []Step, cycle bool) []Step {
 			list = append(list, s)
 		}
 	}
-	if last := len(list) - 1; cycle && last > 1 && list[0].Kind == SO && list[last].Kind == SO {
+	if last := len(list) - 1; last > 1 && list[0].Kind == SO && list[last].Kind == SO {
 		list[0].From = list[last].From
 		list = list[:last]
 	}
@@ -270,7 +270,7 @@ func Bridge(steps []Step, cycle bool) []Step {
 
 // Through returns a cycle of edges in allow with the fewest steps among those
 // that pass through transaction v, or nil if v is on none. Steps within one
-// process that follow each other are one (see Bridge), so that v itself may be
+// process that follow each other are one (see bridge), so that v itself may be
 // left out.
 func (g *Graph) Through(v int32, allow Mask) []Step {
 	// A state is a node and whether an edge of kind SO reached it.
@@ -333,5 +333,5 @@ func (g *Graph) back(v int32, parent []int32, via []Kind) []Step {
 	}
 	cycle[len(cycle)-1].From = v
 	slices.Reverse(cycle)
-	return Bridge(cycle, true)
+	return bridge(cycle)
 }

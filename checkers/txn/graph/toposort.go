@@ -70,7 +70,7 @@ func (s *chooser) known() []Step {
 }
 
 // Contract leaves auxiliary nodes, those from real on, out of a cycle, and what a
-// process did between two steps (see Bridge).
+// process did between two steps (see bridge).
 func Contract(cycle []Step, real int32) []Step {
 	for i := range cycle {
 		if cycle[i].From < real {
@@ -86,7 +86,7 @@ func Contract(cycle []Step, real int32) []Step {
 			short[len(short)-1].To = s.To
 		}
 	}
-	return Bridge(short, true)
+	return bridge(short)
 }
 
 // insert adds an arc and mends the order. It reports false if the arc closes

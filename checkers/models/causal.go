@@ -57,7 +57,7 @@ const (
 // O(n·k·log n) time for n operations of k sessions, with vector clocks of 4
 // bytes for each session, one for each write that follows a read, up to 4 GiB;
 // so does writes-follow-reads. monotonic-reads, monotonic-writes and
-// read-your-writes take O(n·k). Where there are more than 256 sessions, as where
+// read-your-writes take O(n·k). Where there are more than 16 sessions, as where
 // processes are retired with each operation of unknown outcome, the history is
 // valid before all that if it is linearizable, in O(n·log n).
 //

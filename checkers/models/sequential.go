@@ -38,7 +38,7 @@ func Sequential(initial history.Value) checkers.Checker {
 
 // manySessions is from how many sessions on models that are slower, or need more
 // memory, the more there are first ask whether a history is linearizable.
-const manySessions = 256
+const manySessions = 16
 
 // fromLinearizable is the verdict of all models of sessions on what can be
 // linearized: one order explains all reads, and keeps the order of each session.

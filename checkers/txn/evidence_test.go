@@ -207,7 +207,7 @@ func TestWitnessAloneShowsTheSameAnomalyOrAWorseOne(t *testing.T) {
 					}
 				}
 			}
-			if judged < 1000 {
+			if judged < trials.Rounds(1_000) {
 				t.Errorf("only %d witnesses", judged)
 			}
 		})

@@ -111,7 +111,7 @@ func TestPromisesAboutKeysAgreeWithBruteForce(t *testing.T) {
 			}
 		}
 	}
-	if count[checkers.Valid] < 1000 || count[checkers.Invalid] < 1000 {
+	if n := trials.Rounds(1_000); count[checkers.Valid] < n || count[checkers.Invalid] < n {
 		t.Errorf("the histories are too much alike: %v", count)
 	}
 	t.Log(count)

@@ -135,7 +135,7 @@ func TestCyclesAskedForByNameAreSoughtInAllOrdersOfVersions(t *testing.T) {
 					t.Fatalf("%s: %s (%s), though %s holds: %t%s", name, a.Verdict, a.Reason, models[name], holds, h.text())
 				}
 			}
-			if count[checkers.Invalid] < 500 || count[checkers.Valid] < 500 {
+			if n := trials.Rounds(500); count[checkers.Invalid] < n || count[checkers.Valid] < n {
 				t.Errorf("the histories are too much alike: %v", count)
 			}
 		})

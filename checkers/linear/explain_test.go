@@ -2,6 +2,7 @@ package linear
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -154,5 +155,47 @@ func TestWhatWasOverWhenAllPermitsWereFreeIsLeftOut(t *testing.T) {
 		if got := (semaphores{1}).renewed(c.acts); got != c.want {
 			t.Errorf("%+v: from act %d on, want %d", c.acts, got, c.want)
 		}
+	}
+}
+
+// TestReadingAKeyEndsWithTheDeadline reads keys when the time is over.
+func TestReadingAKeyEndsWithTheDeadline(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, ops := range [][]history.Operation{
+		inTurn([]history.Operation{{F: Write, Input: history.Int(1), Outcome: history.OK}}),
+		inTurn([]history.Operation{{F: Enqueue, Input: history.Int(1), Outcome: history.OK}}),
+	} {
+		k := checker{object: structure{"queue", queues{}, "queue patterns"}, o: Options{}.withDefaults()}
+		if ops[0].F == Write {
+			k.object = registers{}
+		}
+		if j := k.object.judge(k.budget(ctx, k.o.Memory), ops, wholeOf(ops), Automatic); !errors.Is(j.err, errTime) {
+			t.Errorf("%s: %v, want %v", ops[0].F, j.err, errTime)
+		}
+	}
+}
+
+func TestActsAloneHaveOnlyTheValuesThatTheyName(t *testing.T) {
+	values := make([]*history.Value, 1_000)
+	for i := range values {
+		v := history.Int(int64(i))
+		values[i] = &v
+	}
+	whole := &trial{values: values, failed: map[int32]int32{700: 3, 701: 4}}
+	x := whole.alone(lists{}, []act{{value: 700}, {list: []int32{900, 700, 5}}, {list: []int32{}}})
+	if len(x.values) != 4 || len(x.failed) != 1 || x.failed[x.acts[0].value] != 3 {
+		t.Fatalf("%d values, %v failed", len(x.values), x.failed)
+	}
+	for i, want := range []int64{900, 700, 5} {
+		if got := number(*x.values[x.acts[1].list[i]]); got != want {
+			t.Errorf("element %d is %d, want %d", i, got, want)
+		}
+	}
+	if x.acts[2].list == nil {
+		t.Error("the empty list is a list no more")
+	}
+	if x := whole.alone(counters{}, []act{{value: 700}}); len(x.values) != len(values) {
+		t.Errorf("%d values of acts that hold none", len(x.values))
 	}
 }

@@ -177,7 +177,7 @@ func (semaphores) describe(t *trial) *conflict {
 				}
 			}
 			if given > taken {
-				return &conflict{class: UnheldRelease, summary: fmt.Sprintf("%s succeeded, although releases outnumbered acquires by then (%d to %d)", t.the(int32(i)), given, taken)}
+				return &conflict{class: UnheldRelease, summary: fmt.Sprintf("%s succeeded, although more was released by then than had been acquired", t.the(int32(i)))}
 			}
 		}
 	}

@@ -11,11 +11,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/docker"
 )
 
 // Exit codes. With several runs the worst decides, in the order harness
@@ -53,11 +55,45 @@ func usage(err error) error {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(context.Background(), func() {
+		fmt.Fprintln(os.Stderr, "cleancut: ending at once; what was recorded stays and can be judged with `cleancut check RUN`")
+		hurry, cancel := context.WithTimeout(context.Background(), hurryMax)
+		defer cancel()
+		if err := docker.RemoveOwn(hurry); err != nil {
+			fmt.Fprintf(os.Stderr, "cleancut: %v; `cleancut gc` removes what is left\n", err)
+		}
+		os.Exit(exitHarness)
+	})
 	defer stop()
-	// A second Ctrl-C ends the program at once.
-	context.AfterFunc(ctx, stop)
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Bounds of an end that was asked for: orderMax is how long it may take in
+// order after the first signal, hurryMax how long removing everything may take
+// after that, or after a second signal.
+const (
+	orderMax = 25 * time.Second
+	hurryMax = 4 * time.Second
+)
+
+// interruptible returns a context that SIGINT or SIGTERM cancels. A second
+// signal, or orderMax without an end, calls hurry.
+func interruptible(ctx context.Context, hurry func()) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		late := time.NewTimer(orderMax)
+		defer late.Stop()
+		select {
+		case <-signals:
+		case <-late.C:
+		}
+		hurry()
+	}()
+	return ctx, cancel
 }
 
 // execute runs the command line and returns the exit code.

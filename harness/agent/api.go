@@ -24,6 +24,9 @@ package agent
 
 import (
 	"errors"
+	"fmt"
+	"path"
+	"strings"
 	"time"
 )
 
@@ -53,6 +56,18 @@ const (
 	RunDir    = "/run/cleancut"
 	RecordDir = "/var/lib/cleancut-record"
 )
+
+// CheckFile says why the agent of a container would not touch a file there. No
+// file at all is fine.
+func CheckFile(name string) error {
+	clean := path.Clean(name)
+	for _, dir := range []string{DataDir, RunDir, RecordDir} {
+		if name == "" || strings.HasPrefix(clean, dir+"/") {
+			return nil
+		}
+	}
+	return fmt.Errorf("the file %q lies in none of %s, %s and %s, where the agent reaches files", name, DataDir, RunDir, RecordDir)
+}
 
 // Limits of the interface. Beyond them the agent refuses.
 const (

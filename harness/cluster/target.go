@@ -162,7 +162,9 @@ type NodeConfig struct {
 	Run      string // identifies the run: a cluster token, say
 }
 
-// Command starts a node's process in its container.
+// Command starts a node's process in its container. The runtime reaches
+// UnsyncedFile, SyncDelayFile and RecordFile only below /data, /run/cleancut and
+// /var/lib/cleancut-record.
 type Command struct {
 	Args []string // path and arguments
 	Env  []string // KEY=VALUE

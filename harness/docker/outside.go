@@ -69,10 +69,11 @@ func (o *outside) own(a events.Action) bool {
 func (o *outside) lose(why string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.lost != "" {
+	news := o.lost == ""
+	o.lost = why
+	if !news {
 		return false
 	}
-	o.lost = why
 	if at, err := raw.Now(); err == nil {
 		o.died = append(o.died, at)
 	}

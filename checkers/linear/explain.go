@@ -210,6 +210,9 @@ func (s *speaker) fromNowhere(o *op, v int32) (class, summary string) {
 	case tried.Call > o.ret:
 		return ThinAirRead, fmt.Sprintf("%s, which nobody had begun to write: the first to try was a %s that began at %s (process %d), and failed",
 			s.finding(o), tried.F, s.time(tried.Invoked), tried.Process)
+	case tried.Return < o.ret:
+		return AbortedRead, fmt.Sprintf("%s, although the %s of %s had failed at %s (process %d): it certainly did not happen",
+			s.finding(o), tried.F, s.value(v), s.time(tried.Completed), tried.Process)
 	}
 	return AbortedRead, fmt.Sprintf("%s, although the %s of %s that began at %s (process %d) failed: it certainly did not happen",
 		s.finding(o), tried.F, s.value(v), s.time(tried.Invoked), tried.Process)

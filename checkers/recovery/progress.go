@@ -10,7 +10,8 @@ import (
 
 // progress: the computation gets on until it has ended or a failure is told. It
 // is stalled if no process has told of work for RecoveryMax when the evidence
-// ends, and not all of them are in a final state. Evidence ends with the
+// ends, and not all of them are in a final state. That time counts from when
+// the last fault was healed, where faults are known. Evidence ends with the
 // record or with the run's phases, whichever is later: a computation that is
 // stalled may have nothing to record. Without work or final states in the
 // record nothing can be said. Not checked: how fast it gets on, and pauses
@@ -40,7 +41,7 @@ func progress(r *run, o Options) checkers.Verdict {
 			latest[r.proc[i]] = last
 		}
 	}
-	idle := (r.until - r.ev[last].T).Round(time.Millisecond)
+	idle := (r.until - max(r.calm, r.ev[last].T)).Round(time.Millisecond)
 	switch limit := cmp.Or(o.RecoveryMax, recoveryMax); {
 	case len(open) == 0 && len(members) > 0:
 		return valid("all %d processes have ended", len(members))

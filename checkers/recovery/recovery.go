@@ -174,7 +174,7 @@ func (x *index) of(ctx context.Context, e *checkers.Evidence, o Options) (*run, 
 	}
 	if x.err == nil {
 		x.run = newRun(ctx, e.Record)
-		x.run.until = evidenceEnd(e)
+		x.run.until, x.run.calm, x.run.watched = evidenceEnd(e), calmSince(e), len(e.Phases)+len(e.Faults) > 0
 	}
 	x.first, x.count = &e.Record[0], len(e.Record)
 	return x.run, x.err
@@ -189,6 +189,14 @@ func evidenceEnd(e *checkers.Evidence) (end time.Duration) {
 		end = max(end, p.End)
 	}
 	return end
+}
+
+// calmSince is when the last fault was healed, 0 where none is known.
+func calmSince(e *checkers.Evidence) (since time.Duration) {
+	for _, f := range e.Faults {
+		since = max(since, f.End)
+	}
+	return since
 }
 
 func valid(format string, args ...any) checkers.Verdict {

@@ -174,7 +174,8 @@ func (x *index) of(ctx context.Context, e *checkers.Evidence, o Options) (*run, 
 	}
 	if x.err == nil {
 		x.run = newRun(ctx, e.Record)
-		x.run.until, x.run.calm, x.run.watched = evidenceEnd(e), calmSince(e), len(e.Phases)+len(e.Faults) > 0
+		x.run.until, x.run.calm = evidenceEnd(e), calmSince(e)
+		x.run.watched, x.run.faults = len(e.Phases)+len(e.Faults) > 0, e.Faults
 	}
 	x.first, x.count = &e.Record[0], len(e.Record)
 	return x.run, x.err

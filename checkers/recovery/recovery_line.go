@@ -3,6 +3,7 @@ package recovery
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
@@ -72,7 +73,7 @@ func (w *walk) situation(v *recovery) *situation {
 	// What could not be read may be there, if the recovery takes it to be.
 	keep := func(c int32) bool {
 		if took, named := v.line[r.ckpts[c].proc]; named && took == c {
-			return r.possible(c, v.decided)
+			return r.committedBy(c, v.decided) && !r.abortedBy(c, v.decided) && (r.held(c, v.decided) || r.goneBefore(c, v) == none)
 		}
 		return r.usable(c, v.decided) && r.usable(c, until)
 	}
@@ -122,7 +123,9 @@ func (s *situation) called(p, x int32) string {
 // No recovery takes a checkpoint of which it had been told, by a process and
 // before the decision, that every level had lost it: an older round, or the
 // initial state, is there. Damage that shows only when the line is restored is
-// no fault of the decision, but of the next one if that takes it again. A level
+// no fault of the decision, but of the next one if that takes it again. Where
+// the faults of a run are known, they may have kept what was told from whoever
+// decides: there, it counts after 5 s without any fault. A level
 // that was unreadable has lost nothing: what is only there may be taken, and
 // may be passed over. Recoveries are in the order of their epochs.
 //
@@ -212,23 +215,44 @@ func (r *run) newestWhole(v *recovery) int32 {
 // come later.
 func (r *run) goneBefore(c int32, v *recovery) int32 {
 	k := &r.ckpts[c]
-	if r.possible(c, v.decided) {
+	if r.held(c, v.decided) {
 		return none
 	}
 	by := none
-	for _, i := range append(slices.Clone(k.losses), k.abort) {
-		if i == none || i > v.decided {
-			continue
+	for _, i := range k.losses {
+		switch {
+		case i > v.decided || r.ev[i].T >= v.time:
+		case r.held(c, i):
+			by = none
+		case by == none:
+			by = i
 		}
-		if r.ev[i].T >= v.time {
-			return none
-		}
-		by = max(by, i)
 	}
-	if len(k.commits) == 0 || by < k.commits[0] {
+	if by == none || !r.committedBy(c, by) {
 		return none // it never was there: atomic-rounds
 	}
+	if r.watched && r.ev[by].Kind == record.CheckpointBad && !r.heard(by, v.time) {
+		return none
+	}
 	return by
+}
+
+// heardAfter is how long it may take, without faults, until whoever decides
+// has heard what a process has told.
+const heardAfter = 5 * time.Second
+
+// heard reports whether no fault can have kept what an event tells from whoever
+// decides at a time.
+func (r *run) heard(event int32, by time.Duration) bool {
+	told := r.ev[event].T
+	return told+heardAfter <= by && !slices.ContainsFunc(r.faults, func(f checkers.FaultWindow) bool {
+		return f.Start <= told+heardAfter && told <= f.End
+	})
+}
+
+func (r *run) committedBy(c, event int32) bool {
+	commits := r.ckpts[c].commits
+	return len(commits) > 0 && commits[0] <= event
 }
 
 func (r *run) latestLine(s *situation, v *recovery) *checkers.Verdict {

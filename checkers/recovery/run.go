@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
@@ -69,6 +70,7 @@ type run struct {
 	until      time.Duration   // the end of the evidence
 	calm       time.Duration   // since when no fault has been in force, as far as faults are known
 	watched    bool            // faults and phases of a run are known
+	faults     []checkers.FaultWindow
 	kinds      map[record.Kind]int
 	taking     []int32 // see members
 	clock      *clock  // of the check that looks at it; nil where none does
@@ -265,12 +267,6 @@ func (r *run) contains(p place, event int32) bool {
 func (r *run) usable(c, event int32) bool {
 	sure, _ := r.standing(c, event)
 	return sure && !r.abortedBy(c, event)
-}
-
-// possible reports whether some level may have had a checkpoint: not all of
-// them had lost it, though they may not have answered.
-func (r *run) possible(c, event int32) bool {
-	return r.held(c, event) && !r.abortedBy(c, event)
 }
 
 func (r *run) abortedBy(c, event int32) bool {

@@ -30,7 +30,7 @@ import (
 //     checkpoint (its stop time if processes tell it, else its duration);
 //   - completion_*: see measureCompletion.
 //
-// Never invalid; unknown if nothing of it is recorded.
+// Never invalid; not applicable if nothing of it is recorded.
 func measure(r *run, _ Options) checkers.Verdict {
 	if r.kinds[record.CheckpointBegin]+r.kinds[record.Crash]+len(r.recoveries)+r.kinds[record.Work] == 0 {
 		return lacks("checkpoint, crash, recovery and work")

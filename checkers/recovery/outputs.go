@@ -175,7 +175,7 @@ func delivered(r *run, o Options, once bool) checkers.Verdict {
 		return lacks("output and no input")
 	}
 	if r.kinds[record.Output] > 0 && r.kinds[record.OutputCommit] == 0 {
-		return lacks("output that became visible")
+		return unknown("the record has no output that became visible")
 	}
 	w := r.world()
 	v, pending := w.visible(once, cmp.Or(o.RecoveryMax, recoveryMax))

@@ -18,7 +18,7 @@ import (
 // before its last work.
 func progress(r *run, o Options) checkers.Verdict {
 	if r.kinds[record.Work] == 0 {
-		return lacks("work")
+		return unknown("the record has no work")
 	}
 	members := r.members()
 	var open []int32 // members that have not ended
@@ -48,7 +48,7 @@ func progress(r *run, o Options) checkers.Verdict {
 	case r.kinds[record.Failure] > 0:
 		return valid("%d of %d processes have not ended, and a failure was told", len(open), len(members))
 	case r.kinds[record.Final] == 0 && !o.TellsEnd:
-		return lacks("final state: whether the computation had ended cannot be told")
+		return unknown("the record has no final state: whether the computation had ended cannot be told")
 	case idle < limit:
 		return unknown("%s and %d more had not ended when the evidence did, %s after the last work", r.procs[open[0]], len(open)-1, idle)
 	default:

@@ -231,8 +231,10 @@ func (r *run) violated(class string, events []int32, format string, args ...any)
 	return checkers.Verdict{Verdict: checkers.Invalid, Reason: w.Summary, Witness: w}
 }
 
-// lacks is the verdict where the events that a model needs are not recorded.
-func lacks(what string) checkers.Verdict { return unknown("the record has no %s", what) }
+// lacks is the verdict where nothing is recorded of what a model judges.
+func lacks(what string) checkers.Verdict {
+	return checkers.Verdict{Verdict: checkers.NotApplicable, Reason: "the record has no " + what}
+}
 
 // name is how a checkpoint is called in words.
 func (r *run) name(p, c int32) string {

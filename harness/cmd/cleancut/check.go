@@ -226,9 +226,7 @@ func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers
 	}
 	r.Checkers = checkers.Check(ctx, h.evidence, []checkers.Checker{c}, o)
 	r.Reasons = slices.Insert(r.Reasons, 0, r.Checkers[0].Reason)
-	r.Verdict = map[checkers.Validity]rundir.Outcome{
-		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,
-	}[checkers.Merge(r.Checkers)]
+	r.Verdict = rundir.OutcomeOf(checkers.Merge(r.Checkers))
 	return r
 }
 

@@ -227,7 +227,7 @@ func (f *checkFlags) judgeHistory(ctx context.Context, h *loaded, c checkers.Che
 	idle := proofless(f.workload, h.evidence.Operations, slices.Contains(f.assume, "nil-is-unknown"))
 	r.Checkers = checkers.Check(ctx, h.evidence, []checkers.Checker{c}, checkers.Options{Timeout: f.timeout, Memory: true})
 	r.Reasons = slices.Insert(r.Reasons, 0, r.Checkers[0].Reason)
-	r.Verdict = outcomeOf(checkers.Merge(r.Checkers))
+	r.Verdict = rundir.OutcomeOf(checkers.Merge(r.Checkers))
 	if r.Verdict == rundir.Valid && idle != "" {
 		r.Verdict, r.Reasons = rundir.Inconclusive, slices.Insert(r.Reasons, 0, idle)
 	}

@@ -72,7 +72,7 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 	verdicts := checkers.Check(ctx, &checkers.Evidence{}, []checkers.Checker{streaming}, checkers.Options{Timeout: f.timeout, Memory: true})
 	result := &rundir.Result{
 		Version: harness.Version(), Measures: map[string]float64{},
-		Checkers: verdicts, Verdict: outcomeOf(checkers.Merge(verdicts)),
+		Checkers: verdicts, Verdict: rundir.OutcomeOf(checkers.Merge(verdicts)),
 	}
 	select {
 	case x := <-ended:

@@ -36,8 +36,9 @@ const grace = 800 * time.Millisecond
 // the same order. A checker that panics or ends its goroutine, or that does not
 // return within its time and 800 ms of grace, is unknown; in the latter case
 // its goroutine is abandoned. An invalid without a witness that says anything
-// is unknown, too: it cannot be acted on. So is one that is Conditional, where
-// the evidence holds trouble of the harness. A measure that is no finite number is
+// is unknown, too: it cannot be acted on. So is a not-applicable without a
+// reason, and an invalid that is Conditional where the evidence holds trouble of
+// the harness. A measure that is no finite number is
 // left out, and named in the reason: results are JSON, which has none.
 //
 // A panic on a goroutine that a checker started ends the process, unless the
@@ -137,9 +138,11 @@ func (v Verdict) sane() Verdict {
 		}
 	}
 	switch {
-	case v.Verdict != Valid && v.Verdict != Invalid && v.Verdict != Unknown:
-		v.Reason = fmt.Sprintf("the checker said %q, which is no verdict; expected valid, invalid or unknown", v.Verdict)
+	case ranks[v.Verdict] == 0:
+		v.Reason = fmt.Sprintf("the checker said %q, which is no verdict; expected valid, invalid, unknown or not-applicable", v.Verdict)
 		v.Verdict = Unknown
+	case v.Verdict == NotApplicable && v.Reason == "":
+		v.Verdict, v.Reason = Unknown, "the checker said that it had nothing to judge, and not what did not occur"
 	case v.Verdict == Invalid && (v.Witness == nil || v.Witness.Summary == "" && len(v.Witness.Operations) == 0):
 		v.Verdict, v.Reason = Unknown, strings.TrimSpace("the checker said invalid without a witness. "+v.Reason)
 	}
@@ -150,19 +153,20 @@ func (v Verdict) sane() Verdict {
 }
 
 // Merge returns the conclusion of all verdicts together: invalid beats
-// unknown beats valid. Nothing at all is unknown.
+// unknown beats valid beats not-applicable. Nothing at all is unknown. Of
+// checkers of which none had anything to judge it is not-applicable, which
+// proves no more than unknown does.
 func Merge(verdicts []Verdict) Validity {
-	merged := Valid
+	var merged Validity
 	for _, v := range verdicts {
-		switch v.Verdict {
-		case Invalid:
-			return Invalid
-		case Valid:
-		default:
-			merged = Unknown
+		if ranks[v.Verdict] == 0 {
+			v.Verdict = Unknown
+		}
+		if v.Verdict.Beats(merged) {
+			merged = v.Verdict
 		}
 	}
-	if len(verdicts) == 0 {
+	if merged == "" {
 		return Unknown
 	}
 	return merged

@@ -94,7 +94,14 @@ func TestInvalidNeedsAWitnessAndVerdictsMustBeVerdicts(t *testing.T) {
 	mute := Func("mute", func(context.Context, *Evidence) Verdict {
 		return Verdict{Verdict: Invalid, Reason: "trust me", Witness: &Witness{Class: "lost"}}
 	})
-	got := Check(t.Context(), &Evidence{}, []Checker{bare, says("maybe"), says(Invalid), mute}, Options{})
+	idle := Func("idle", func(context.Context, *Evidence) Verdict {
+		return Verdict{Verdict: NotApplicable, Reason: "nothing crashed"}
+	})
+	silent := Func("silent", func(context.Context, *Evidence) Verdict { return Verdict{Verdict: NotApplicable} })
+	got := Check(t.Context(), &Evidence{}, []Checker{bare, says("maybe"), says(Invalid), mute, idle, silent}, Options{})
+	if got[4].Verdict != NotApplicable || got[5].Verdict != Unknown || !strings.Contains(got[5].Reason, "not what did not occur") {
+		t.Errorf("nothing to judge, with and without what did not occur: %+v %+v", got[4], got[5])
+	}
 	if got[3].Verdict != Unknown || got[3].Reason != got[0].Reason || got[3].Witness != nil {
 		t.Errorf("mute: %+v", got[3])
 	}
@@ -109,7 +116,7 @@ func TestInvalidNeedsAWitnessAndVerdictsMustBeVerdicts(t *testing.T) {
 	}
 }
 
-func TestInvalidBeatsUnknownBeatsValid(t *testing.T) {
+func TestInvalidBeatsUnknownBeatsValidBeatsNotApplicable(t *testing.T) {
 	for _, c := range []struct {
 		in   []Validity
 		want Validity
@@ -119,6 +126,10 @@ func TestInvalidBeatsUnknownBeatsValid(t *testing.T) {
 		{[]Validity{Valid, Unknown}, Unknown},
 		{[]Validity{Unknown, Invalid, Valid}, Invalid},
 		{[]Validity{Valid, ""}, Unknown},
+		{[]Validity{NotApplicable, Valid}, Valid},
+		{[]Validity{NotApplicable, NotApplicable}, NotApplicable},
+		{[]Validity{Unknown, NotApplicable}, Unknown},
+		{[]Validity{NotApplicable, Invalid}, Invalid},
 	} {
 		var verdicts []Verdict
 		for _, v := range c.in {
@@ -292,7 +303,7 @@ func TestBrokenInvariantsAreReportedApartFromCrashes(t *testing.T) {
 	if v := judgeOne(Invariants(3), &Evidence{Findings: e.Findings[:1]}); v.Verdict != Valid {
 		t.Errorf("a panic alone: %s: %s", v.Verdict, v.Reason)
 	}
-	if v := judgeOne(Invariants(0), &Evidence{}); v.Verdict != Unknown {
+	if v := judgeOne(Invariants(0), &Evidence{}); v.Verdict != NotApplicable {
 		t.Errorf("nobody watched: %s", v.Verdict)
 	}
 }

@@ -8,7 +8,8 @@
 // Checkers know nothing of runtimes and targets.
 //
 // Check runs several checkers, turns a panic of one into unknown, and merges
-// their verdicts: invalid beats unknown beats valid.
+// their verdicts: invalid beats unknown beats valid, and valid beats
+// not-applicable, which is what a checker says that had nothing to judge.
 package checkers
 
 import (
@@ -24,12 +25,24 @@ import (
 // Validity is a checker's conclusion.
 type Validity string
 
-// The three conclusions. Unknown is never taken for Valid.
+// The conclusions. Unknown is never taken for Valid, and nor is NotApplicable.
 const (
 	Valid   Validity = "valid"
 	Invalid Validity = "invalid"
 	Unknown Validity = "unknown"
+	// NotApplicable means that what the checker judges did not occur, and that
+	// the evidence shows so: no node crashed, and it judges what crashes cost.
+	// The reason says what did not occur. Where it may have occurred and
+	// evidence of it is missing, the conclusion is Unknown.
+	NotApplicable Validity = "not-applicable"
 )
+
+// ranks order conclusions by which of two decides.
+var ranks = map[Validity]int{NotApplicable: 1, Valid: 2, Unknown: 3, Invalid: 4}
+
+// Beats reports whether v decides where v and w are conclusions on parts of one
+// whole. What is no conclusion, as the empty one, beats nothing.
+func (v Validity) Beats(w Validity) bool { return ranks[v] > ranks[w] }
 
 // Checker judges one property.
 type Checker interface {

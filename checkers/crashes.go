@@ -163,7 +163,7 @@ func Invariants(watching int) Checker {
 		case len(found) > 0:
 			return broken(v, found[0].Invariant, found)
 		case watching == 0:
-			v.Verdict, v.Reason = Unknown, "no invariant watched this run"
+			v.Verdict, v.Reason = NotApplicable, "no invariant watched this run"
 		default:
 			v.Reason = fmt.Sprintf("%d invariants held throughout", watching)
 		}

@@ -170,7 +170,7 @@ func TestInvariantsAgreeWithTheirDefinitionOnRandomFindings(t *testing.T) {
 				first = f
 			}
 		}
-		want := map[bool]Validity{true: Valid, false: Unknown}[watching > 0]
+		want := map[bool]Validity{true: Valid, false: NotApplicable}[watching > 0]
 		if first != nil {
 			want = Invalid
 		}

@@ -158,12 +158,15 @@ func phasesOf(list []checkers.Phase) (phases []rundir.Phase) {
 // conclude sets the verdict of a run and its reasons from what r holds
 // already: checkers' verdicts, faults with receipts, why the evidence is weak, and reasons
 // that were known before. Invalid beats inconclusive beats valid; nothing is
-// valid without evidence.
+// valid without evidence: a checker that had nothing to judge takes no part, and
+// a run in which none had is inconclusive.
 func conclude(r *rundir.Result, faultsWanted bool, weak []string) {
-	var invalid []string
+	var invalid, idle []string
 	inconclusive := r.Reasons
 	for _, v := range r.Checkers {
 		switch v.Verdict {
+		case checkers.NotApplicable:
+			idle = append(idle, v.Checker+" had nothing to judge: "+v.Reason)
 		case checkers.Invalid:
 			invalid = append(invalid, v.Checker+": "+v.Reason)
 		case checkers.Unknown:
@@ -172,6 +175,8 @@ func conclude(r *rundir.Result, faultsWanted bool, weak []string) {
 	}
 	if len(r.Checkers) == 0 {
 		inconclusive = append(inconclusive, "nothing was checked")
+	} else if len(r.Checkers) == len(idle) {
+		inconclusive = append(inconclusive, idle...)
 	}
 	inconclusive = append(inconclusive, unproven(r.Faults, faultsWanted)...)
 	inconclusive = append(inconclusive, weak...)
@@ -185,7 +190,8 @@ func conclude(r *rundir.Result, faultsWanted bool, weak []string) {
 		r.Verdict, r.Reasons = rundir.Inconclusive, inconclusive
 	default:
 		r.Verdict = rundir.Valid
-		r.Reasons = []string{fmt.Sprintf("%d checkers found nothing wrong in %d operations under %d faults", len(r.Checkers), r.Operations.Total, len(r.Faults))}
+		r.Reasons = []string{fmt.Sprintf("%d checkers found nothing wrong in %d operations under %d faults", len(r.Checkers)-len(idle), r.Operations.Total, len(r.Faults))}
+		r.Reasons = append(r.Reasons, idle...)
 	}
 }
 

@@ -67,9 +67,12 @@ func (f *Finished) ReportPath() string {
 // The cluster is taken down before its history is judged: the evidence is on
 // disk by then, and a long search should not hold containers.
 func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
-	s = s.WithDefaults()
+	s, drawn := s.WithDefaults().varied(o.Seed)
 	if err := s.Validate(); err != nil {
 		return nil, err
+	}
+	if o.Reproduce != "" {
+		o.Reproduce += drawn
 	}
 	given := s.Settings
 	s, err := s.configured()

@@ -14,9 +14,11 @@ import (
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/checkers/linear"
+	"github.com/cleancut/cleancut/checkers/models"
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/rundir"
 	"github.com/cleancut/cleancut/harness/sim"
 	"github.com/cleancut/cleancut/targets/store"
@@ -146,6 +148,27 @@ func TestACheckerThatDoesNotKnowMakesARunInconclusive(t *testing.T) {
 	g.Expect(f.Result.Verdict).To(Equal(rundir.Inconclusive))
 	g.Expect(f.Result.Reasons).To(ContainElement("oracle could not decide: the stars are hidden"))
 }
+
+func TestACheckerWithNothingToJudgeLeavesARunWhatItIsWithoutIt(t *testing.T) {
+	s := scenario()
+	s.NoFaults = true
+	s.Checkers = append(s.Checkers, models.Durability(models.DurabilityOptions{}))
+	g := NewWithT(t)
+	f := run(t, s, harness.Options{Seed: 1})
+	g.Expect(f.Result.Verdict).To(Equal(rundir.Valid), "%v", f.Result.Reasons)
+	g.Expect(f.Result.Reasons).To(ContainElement("durability had nothing to judge: nothing crashed"))
+
+	s.Checkers = s.Checkers[len(s.Checkers)-1:]
+	s.Target = unwatched{store.New()}
+	f = run(t, s, harness.Options{Seed: 1})
+	g.Expect(f.Result.Verdict).To(Equal(rundir.Inconclusive), "%v", f.Result.Reasons)
+	g.Expect(f.Result.Reasons).To(ContainElement("durability had nothing to judge: nothing crashed"))
+}
+
+// unwatched is a target without invariants.
+type unwatched struct{ *store.Target }
+
+func (unwatched) Monitors([]string) []node.Monitor { return nil }
 
 func TestAViolationBeatsWhatIsInconclusive(t *testing.T) {
 	g := NewWithT(t)

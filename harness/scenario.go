@@ -51,6 +51,10 @@ type Scenario struct {
 	// what is not named has its default. The setting "job" is the workload's,
 	// if that has a method Job.
 	Settings map[string]string
+	// Vary, if it is set, returns the scenario as a seed wants it: with settings
+	// drawn that it does not have, and checkers for what it then claims. It is a
+	// pure function of its arguments.
+	Vary func(s Scenario, seed uint64) Scenario
 	// Nodes is the size of the cluster, 1 to 250; default 5. Containers need
 	// an address each: see package docker.
 	Nodes int
@@ -171,6 +175,21 @@ func (s Scenario) configured() (Scenario, error) {
 	}
 	s.Target, s.Settings = target, force
 	return s, nil
+}
+
+// varied returns s as a seed wants it, and what it draws as flags of a command
+// line, so that the same run can be had when other settings are drawn one day.
+func (s Scenario) varied(seed uint64) (Scenario, string) {
+	if s.Vary == nil {
+		return s, ""
+	}
+	v, flags := s.Vary(s, seed), ""
+	for _, name := range slices.Sorted(maps.Keys(v.Settings)) {
+		if _, given := s.Settings[name]; !given {
+			flags += fmt.Sprintf(" --set %s=%s", name, v.Settings[name])
+		}
+	}
+	return v, flags
 }
 
 // seeded returns s, which is configured, with a job of its own for each seed,

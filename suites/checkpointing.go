@@ -114,14 +114,14 @@ func damage() ordeal {
 		settings: map[string]string{"store-every": "0", "partner-every": "0", "retain": "4", "full-every": "1"}}
 }
 
+// ownPoints lists the points of the service, without those of its store.
+func ownPoints() (own []string) {
+	return slices.DeleteFunc(checkpoint.New().Points(), func(p string) bool { return strings.HasPrefix(p, "store.") })
+}
+
 // ordeals lists what every protocol goes through with every job.
 func ordeals() []ordeal {
-	var own []string
-	for _, p := range checkpoint.New().Points() {
-		if !strings.HasPrefix(p, "store.") {
-			own = append(own, p)
-		}
-	}
+	own := ownPoints()
 	crashes := []string{"kill", "reboot", "power-loss"}
 	return []ordeal{
 		{name: "crashes", doc: "processes and machines die, alone and all at once",
@@ -150,6 +150,7 @@ func checkpointing() (all []harness.Scenario) {
 		"independent-transfer", "cic-transfer", "msglog-transfer"}
 	for _, protocol := range checkpoint.Protocols() {
 		for _, job := range watched {
+			needed := map[string]string{"protocol": protocol}
 			set := map[string]string{"protocol": protocol, "interval": "500ms"}
 			_, _, err := cluster.Configure(checkpoint.New(), map[string]string{"protocol": protocol, cluster.JobSetting: job.Name()})
 			if err != nil {
@@ -164,7 +165,8 @@ func checkpointing() (all []harness.Scenario) {
 				// At the usual pace there are so many messages between two
 				// checkpoints that all of them are useless, and every failure
 				// leads back to the beginning.
-				maps.Copy(set, map[string]string{"step": "100ms", "interval": "150ms", "size": "100"})
+				needed = map[string]string{"protocol": protocol, "step": "100ms", "interval": "150ms", "size": "100"}
+				maps.Copy(set, needed)
 			}
 			pair := protocol + "-" + job.Name()
 			trouble := ordeals()
@@ -199,6 +201,7 @@ func checkpointing() (all []harness.Scenario) {
 					Nodes: 7, Rate: 20, Clients: 3, Time: o.time, Checkers: recovered(protocol, job, force), Plan: plan, Drawing: o.drawing, Labels: labels,
 				})
 			}
+			all = append(all, drawn(protocol, job, needed))
 		}
 	}
 	return slices.Concat(all, sinks(), []harness.Scenario{interval()})

@@ -78,9 +78,9 @@ var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 // keys; never_served_again and never_steady_again count the crashes after which
 // rto_first and rto_steady have no value. The verdict is
 // invalid if more is lost than the options allow, or something failed is
-// there; unknown without a crash, if no key that was written before a crash
-// was read after it, or if there are operations that change an object otherwise,
-// or reads of a part of it. O((n + m) log n) for n operations whose reads return
+// there; not applicable without a crash; unknown if no key that was written
+// before a crash was read after it, or if there are operations that change an
+// object otherwise, or reads of a part of it. O((n + m) log n) for n operations whose reads return
 // m elements, and O(k log n) more for each crash where there are k keys.
 func Durability(o DurabilityOptions) checkers.Checker {
 	if len(o.Kinds) == 0 {
@@ -107,7 +107,7 @@ func durability(w *watch, e *checkers.Evidence, o DurabilityOptions) judged {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End))
 	})
 	if len(crashes) == 0 {
-		return unknown("nothing crashed")
+		return notApplicable("nothing crashed")
 	}
 	losses := make([]loss, len(crashes))
 	for i := range losses {

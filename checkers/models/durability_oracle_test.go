@@ -25,7 +25,7 @@ func durabilityOracle(e *checkers.Evidence, o DurabilityOptions) (checkers.Valid
 		}
 	}
 	if len(crashes) == 0 {
-		return checkers.Unknown, m
+		return checkers.NotApplicable, m
 	}
 	slices.SortFunc(crashes, func(a, b checkers.FaultWindow) int { return cmp.Or(int(a.Start-b.Start), int(a.End-b.End)) })
 	firstCrash := crashes[0].Start

@@ -47,7 +47,7 @@ func TestDurabilityCountsWhatACrashLostAndHowLongItTook(t *testing.T) {
 		"a loss that is too old":   {DurabilityOptions{Time: 100 * time.Millisecond}, history.List(all[:8]...), checkers.Invalid, "lost", nil},
 		"a loss that is too large": {DurabilityOptions{Operations: 1}, history.List(all[:8]...), checkers.Invalid, "lost", nil},
 		"a loss that is no suffix": {DurabilityOptions{Operations: 9}, history.List(all[2:]...), checkers.Invalid, "lost, not a suffix", map[string]float64{"rpo_operations": 2, "rpo_seconds": 0.96, "not_prefix": 2}},
-		"a crash of a kind apart":  {DurabilityOptions{Kinds: []string{"pause"}}, history.List(all...), checkers.Unknown, "", nil},
+		"a crash of a kind apart":  {DurabilityOptions{Kinds: []string{"pause"}}, history.List(all...), checkers.NotApplicable, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := Durability(c.o).Check(context.Background(), base(c.read))

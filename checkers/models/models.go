@@ -91,6 +91,11 @@ func unknown(format string, args ...any) judged {
 	return judged{Verdict: checkers.Unknown, Reason: fmt.Sprintf(format, args...)}
 }
 
+// notApplicable says what did not occur that was to be judged.
+func notApplicable(format string, args ...any) judged {
+	return judged{Verdict: checkers.NotApplicable, Reason: fmt.Sprintf(format, args...)}
+}
+
 // invalid makes a verdict with its witness. The operations are put in order
 // of invocation, each once.
 func invalid(class, summary string, ops ...history.Operation) judged {
@@ -249,7 +254,6 @@ func perKey(ctx context.Context, ops []history.Operation, f keyJudge) judged {
 	}
 	slices.Sort(keys)
 	merged := judged{Measures: map[string]float64{}}
-	rank := map[checkers.Validity]int{checkers.Valid: 1, checkers.Unknown: 2, checkers.Invalid: 3}
 	for n, key := range keys {
 		if w.over(0) {
 			if merged.Verdict == checkers.Invalid {
@@ -261,7 +265,7 @@ func perKey(ctx context.Context, ops []history.Operation, f keyJudge) judged {
 		for name, x := range v.Measures {
 			merged.Measures[name] += x
 		}
-		if rank[v.Verdict] > rank[merged.Verdict] {
+		if v.Verdict.Beats(merged.Verdict) {
 			merged.Verdict, merged.Reason, merged.Witness = v.Verdict, v.Reason, v.Witness
 			if key != "" {
 				merged.Reason = "key " + key + ": " + v.Reason

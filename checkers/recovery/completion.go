@@ -39,7 +39,7 @@ func (r *run) measureCompletion(m map[string]float64) {
 		}
 	}
 	m["completion_checkpoints"] = float64(committed) / float64(len(members))
-	down, failures := r.down(end, computes)
+	down, failures := r.standstills(end, computes)
 	m["completion_down_seconds"], m["completion_failures"] = down.Seconds(), float64(failures)
 }
 
@@ -68,17 +68,17 @@ func (r *run) end(ended map[int32]bool, i int32) bool {
 	return false
 }
 
-// down is how long, and how often, the computation stood still for recoveries
+// standstills is how long, and how often, the computation stood still for recoveries
 // that were over by an event.
-func (r *run) down(end int32, computes map[int32]bool) (sum time.Duration, failures int) {
+func (r *run) standstills(end int32, computes map[int32]bool) (sum time.Duration, failures int) {
 	over := int32(0) // the event by which the recovery before was over
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
 		if v.done == none || v.done > end || v.done <= over {
 			continue
 		}
-		since := v.event
-		for i := over; i < v.event; i++ {
+		since := v.decided
+		for i := over; i < v.decided; i++ {
 			r.tick()
 			if r.ev[i].Kind == record.Crash && computes[r.proc[i]] {
 				since = i

@@ -54,10 +54,10 @@ func consistentCut(r *run, _ Options) checkers.Verdict {
 			continue
 		}
 		if !v.replayed {
-			moments = append(moments, moment{v.done, func() []place { return r.atLine(v.line, v.event) }, fmt.Sprintf("the line of the recovery at %s", history.At(r.ev[v.event].T))})
+			moments = append(moments, moment{v.done, func() []place { return r.atLine(v.line, v.decided) }, fmt.Sprintf("the line of the recovery at %s", history.At(r.ev[v.event].T))})
 		}
 		over := r.replaysOver(v.done)
-		if over == none || k+1 < len(r.recoveries) && r.recoveries[k+1].event < over {
+		if over == none || k+1 < len(r.recoveries) && r.recoveries[k+1].decided < over {
 			continue // the next one had begun: there is no state between the two
 		}
 		moments = append(moments, moment{over, func() []place { return r.now(over) }, fmt.Sprintf("the state after the recovery at %s", history.At(r.ev[v.event].T))})

@@ -19,8 +19,9 @@ import (
 //     Outputs with a transaction are not: who commits it does not matter
 //     (output-commit and exactly-once judge them).
 //   - No round is committed by a zombie, or in an epoch older than that of a
-//     recovery that was decided before and took an older round. (One that took
-//     it knew of the commit, which was only told of late.)
+//     recovery that was decided before and took an older round, unless the
+//     commit had been told of before. (A recovery that took the round knew of
+//     the commit, which was only told of late.)
 //   - The epoch of a process does not go back.
 //
 // Events with equal times are not taken to be in order. Without a restore and
@@ -34,7 +35,7 @@ func fencing(r *run, _ Options) checkers.Verdict {
 	if r.kinds[record.Restore] == 0 && !epochs {
 		return lacks("restore and no epoch")
 	}
-	f := &fence{r: r, epoch: map[int32]int{}, epochAt: map[int32]int32{}, sink: map[string]int32{}, sends: map[int32][]int32{}, decided: none, undone: map[int32][]int32{}}
+	f := &fence{r: r, epoch: map[int32]int{}, epochAt: map[int32]int32{}, sink: map[string]int32{}, sends: map[int32][]int32{}, decided: none, committed: map[int]bool{}}
 	for i := range int32(len(r.ev)) {
 		r.tick()
 		if v := f.judge(i); v != nil {
@@ -52,8 +53,8 @@ type fence struct {
 	epochAt         map[int32]int32 // the event that told it
 	sink            map[string]int32
 	sends           map[int32][]int32
-	undone          map[int32][]int32
-	decided         int32 // the recovery with the greatest epoch
+	decided         int32        // the recovery with the greatest epoch
+	committed       map[int]bool // rounds of which a commit has been told
 	judged, zombies int
 }
 
@@ -102,6 +103,10 @@ func (f *fence) judge(i int32) *checkers.Verdict {
 		if zombie {
 			return bad("zombie", []int32{r.lastBegin(p, i)}, "round %d was committed by an incarnation of %s that was over", e.Round, e.Proc)
 		}
+		if f.committed[e.Round] {
+			return nil
+		}
+		f.committed[e.Round] = true
 		if d := f.decided; d != none && e.Epoch > 0 && e.Epoch < r.ev[d].Epoch && e.Round > r.ev[d].Round && r.ev[d].T < e.T {
 			return bad("old-epoch", []int32{d}, "round %d was committed in epoch %d, after a recovery to epoch %d had been decided", e.Round, e.Epoch, r.ev[d].Epoch)
 		}

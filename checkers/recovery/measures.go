@@ -5,70 +5,8 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
-	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
-
-// recoveryMax is the default of Options.RecoveryMax.
-const recoveryMax = 30 * time.Second
-
-// terminates: every recovery ends. One that was decided ends when each process
-// of its line has been restored and, where processes tell of it, has resumed;
-// or when a later one supersedes it; or with a failure that is told. A process
-// that takes part in the computation and has crashed is in a recovery, starts
-// and computes again, or there is a failure. What has not ended with the record
-// is hung if the record goes on for RecoveryMax after it, and unknown else.
-// Not checked: whether the job gets on after it (measures).
-func terminates(r *run, o Options) checkers.Verdict {
-	if len(r.recoveries) == 0 && r.kinds[record.Crash] == 0 {
-		return lacks("crash and no recovery")
-	}
-	limit := cmp.Or(o.RecoveryMax, recoveryMax)
-	end := r.ev[len(r.ev)-1].T
-	failure := r.kinds[record.Failure] > 0
-	if n := len(r.recoveries); n > 0 && !failure {
-		v := &r.recoveries[n-1]
-		if late := r.unresumed(v); late != none {
-			began := r.ev[v.event].T
-			if end-began < limit {
-				return unknown("the record ends %s after a recovery began that had not ended", end-began)
-			}
-			return r.violated("hung", []int32{v.event}, "the recovery at %s never ended: %s did not resume in the %s that the record goes on", history.At(began), r.procs[late], end-began)
-		}
-	}
-	for _, p := range r.members() {
-		lives := r.lives[p]
-		in := &r.incs[lives[len(lives)-1]]
-		last := in.events[len(in.events)-1]
-		if failure || !in.bare && r.ev[last].Kind != record.Crash || in.bare && in.number == 1 {
-			continue
-		}
-		if down := end - r.ev[last].T; down >= limit {
-			return r.violated("hung", []int32{last}, "%s crashed and was never recovered in the %s that the record goes on", r.procs[p], down)
-		}
-		return unknown("%s had not been recovered when the record ended", r.procs[p])
-	}
-	return valid("%d recoveries ended", len(r.recoveries))
-}
-
-// unresumed is a process that a recovery has not brought back, or none.
-func (r *run) unresumed(v *recovery) int32 {
-	back := map[int32]bool{}
-	for _, k := range v.restores {
-		in := &r.incs[k]
-		_, ok := r.first(in, record.Resume)
-		if !ok && r.kinds[record.Resume] > 0 {
-			_, ok = r.first(in, record.Work)
-		}
-		back[in.proc] = ok || r.kinds[record.Resume] == 0
-	}
-	for _, p := range sorted(v.line) {
-		if !back[p] {
-			return p
-		}
-	}
-	return none
-}
 
 // measure computes, with times in seconds:
 //
@@ -92,7 +30,7 @@ func (r *run) unresumed(v *recovery) int32 {
 //     checkpoint (its stop time if processes tell it, else its duration);
 //   - completion_*: see measureCompletion.
 //
-// Never invalid; unknown if nothing of it is recorded.
+// Never invalid; not applicable if nothing of it is recorded.
 func measure(r *run, _ Options) checkers.Verdict {
 	if r.kinds[record.CheckpointBegin]+r.kinds[record.Crash]+len(r.recoveries)+r.kinds[record.Work] == 0 {
 		return lacks("checkpoint, crash, recovery and work")
@@ -114,8 +52,8 @@ func most(m map[string]float64, name string, x float64) { m[name] = max(m[name],
 func (r *run) measureRecoveries(m map[string]float64) {
 	for k := range r.recoveries {
 		v := &r.recoveries[k]
-		began := r.ev[v.event].T
-		for i := v.event; i >= 0 && (k == 0 || i > r.recoveries[k-1].event); i-- {
+		began := v.time
+		for i := v.decided; i >= 0 && (k == 0 || i > r.recoveries[k-1].decided); i-- {
 			if r.ev[i].Kind == record.Crash {
 				began = r.ev[i].T
 				break
@@ -127,7 +65,7 @@ func (r *run) measureRecoveries(m map[string]float64) {
 			if c != none {
 				to = r.ckpts[c].at
 			}
-			from := r.present(p, v.event)
+			from := r.present(p, v.decided)
 			if !r.before(to, from) {
 				continue
 			}

@@ -11,18 +11,18 @@ import (
 
 // agrees compares a model with its definition on random records, and demands
 // that both verdicts come up.
-func agrees(t *testing.T, n int, model string, draw func(c *chaos) (broken string, unknown bool)) {
+func agrees(t *testing.T, n int, model string, draw func(c *chaos) (broken string, nothing bool)) {
 	t.Helper()
 	count := map[string]int{}
 	patterns(t, n, false, func(c *chaos) error {
-		broken, unknown := draw(c)
+		broken, nothing := draw(c)
 		v := c.check(model)
 		want := checkers.Valid
 		switch {
 		case broken != "":
 			want = checkers.Invalid
-		case unknown:
-			want = checkers.Unknown
+		case nothing:
+			want = checkers.NotApplicable
 		}
 		count[string(want)+" "+broken]++
 		if err := expect(v, want); err != nil {

@@ -233,8 +233,8 @@ func TestRestoresAgreeWithTheDefinition(t *testing.T) {
 }
 
 // there reports whether a level holds a checkpoint before event i, and the event
-// that last said so.
-func (c *chaos) there(proc, ckpt, level string, i int, lenient bool) (is bool, by int) {
+// that last said so. A level that was unreadable has lost nothing.
+func (c *chaos) there(proc, ckpt, level string, i int) (is bool, by int) {
 	for j, e := range c.events[:i] {
 		if e.Proc != proc || e.Ckpt != ckpt {
 			continue
@@ -242,12 +242,7 @@ func (c *chaos) there(proc, ckpt, level string, i int, lenient bool) (is bool, b
 		if e.Kind == record.CheckpointCommit && e.Level == level {
 			is, by = true, j
 		}
-		lost := e.Kind == record.CheckpointDelete || e.Kind == record.CheckpointBad
-		for _, o := range c.events[j+1 : i] { // it did not answer, and may have later
-			if lenient && e.Reason == "unreadable" && o.Proc == proc && (o.Kind == record.Start || o.Kind == record.Restore) {
-				lost = false
-			}
-		}
+		lost := e.Kind == record.CheckpointDelete || e.Kind == record.CheckpointBad && e.Reason != "unreadable"
 		if lost && (e.Level == level || e.Level == "") {
 			is, by = false, j
 		}
@@ -255,9 +250,23 @@ func (c *chaos) there(proc, ckpt, level string, i int, lenient bool) (is bool, b
 	return is, by
 }
 
+// unread reports whether the incarnation before event i could not read a level.
+func (c *chaos) unread(proc, ckpt, level string, i int) bool {
+	for j := i - 1; j >= 0; j-- {
+		switch e := c.events[j]; {
+		case e.Proc != proc:
+		case e.Kind == record.CheckpointBad && e.Reason == "unreadable" && e.Ckpt == ckpt && e.Level == level:
+			return true
+		case e.Kind == record.Start || e.Kind == record.Restore:
+			return false
+		}
+	}
+	return false
+}
+
 func (c *chaos) anywhere(proc, ckpt string, i int) bool {
 	for _, level := range append(levelOrder, "") {
-		if is, _ := c.there(proc, ckpt, level, i, false); is {
+		if is, _ := c.there(proc, ckpt, level, i); is {
 			return true
 		}
 	}
@@ -277,7 +286,7 @@ func (c *chaos) restoredWrongly(i int, e record.Event) string {
 	if !slices.ContainsFunc(c.events[:i], func(o record.Event) bool { return eventIs(o, record.CheckpointCommit, e.Proc) && o.Ckpt == e.Ckpt }) {
 		return "never committed"
 	}
-	if is, _ := c.there(e.Proc, e.Ckpt, e.Level, i, true); e.Level != "" && !is || e.Level == "" && !c.anywhere(e.Proc, e.Ckpt, i) {
+	if is, _ := c.there(e.Proc, e.Ckpt, e.Level, i); e.Level != "" && !is || e.Level == "" && !c.anywhere(e.Proc, e.Ckpt, i) {
 		return "not there"
 	}
 	if slices.ContainsFunc(commits(e.Ckpt, e.Level), func(o record.Event) bool { return o.Base != "" }) {
@@ -300,9 +309,9 @@ func (c *chaos) restoredWrongly(i int, e record.Event) string {
 		if !slices.Contains(levelOrder[x+1:], e.Level) {
 			continue
 		}
-		is, by := c.there(e.Proc, e.Ckpt, level, i, true)
+		is, by := c.there(e.Proc, e.Ckpt, level, i)
 		crashed := slices.ContainsFunc(c.events[by:i], func(o record.Event) bool { return o.Kind == record.Crash || o.Kind == record.Start })
-		if is && !(level == "partner" && crashed) {
+		if is && !(level == "partner" && crashed) && !c.unread(e.Proc, e.Ckpt, level, i) {
 			return "a level was passed over"
 		}
 	}
@@ -320,15 +329,19 @@ func TestEndsOfRecoveriesAgreeWithTheDefinition(t *testing.T) {
 	patterns(t, many, false, func(c *chaos) error {
 		p := c.rng.IntN(len(c.procs))
 		a, other := c.procs[p], (p+1)%len(c.procs)
-		member := slices.ContainsFunc(c.events, func(e record.Event) bool {
-			return eventIs(e, record.CheckpointBegin, a.name) || e.Kind == record.Send && (e.Proc == a.name || e.Peer == a.name)
-		})
+		isMember := func(name string) bool {
+			return slices.ContainsFunc(c.events, func(e record.Event) bool {
+				return eventIs(e, record.CheckpointBegin, name) || e.Kind == record.Send && (e.Proc == name || e.Peer == name)
+			})
+		}
+		member := isMember(a.name)
 		tells, failed := c.rng.IntN(2) == 0, c.rng.IntN(20) == 0
 		if tells { // by which it is known that processes tell
 			c.add(other, record.Event{Kind: record.Resume})
 		}
 		c.add(p, record.Event{Kind: record.Crash})
 		lastOf, waits, began := c.clock, true, time.Duration(-1)
+		superseded, upset := time.Duration(-1), false
 		switch c.rng.IntN(4) {
 		case 0:
 		case 1:
@@ -340,13 +353,22 @@ func TestEndsOfRecoveriesAgreeWithTheDefinition(t *testing.T) {
 			}
 		default:
 			c.epoch++
-			again := c.rng.IntN(4) == 0 // a later recovery supersedes one that brought nothing back
-			for range 1 + map[bool]int{true: 1}[again] {
-				c.add(other, record.Event{Kind: record.Recovery, Epoch: c.epoch, Line: map[string]string{a.name: ""}})
+			// A later recovery may supersede one that brought nothing back: then
+			// both are one, unless somebody crashed or started in between.
+			again := c.rng.IntN(4) == 0
+			c.add(other, record.Event{Kind: record.Recovery, Epoch: c.epoch, Line: map[string]string{a.name: ""}})
+			began = c.clock
+			if again {
+				superseded = c.clock
+				if upset = member && c.rng.IntN(2) == 0; upset {
+					a.inc++
+					c.add(p, record.Event{Kind: record.Start})
+				}
 				c.epoch++
+				c.add(other, record.Event{Kind: record.Recovery, Epoch: c.epoch, Line: map[string]string{a.name: ""}})
+				began = c.clock
 			}
-			c.epoch--
-			if began = c.clock; c.rng.IntN(4) > 0 {
+			if c.rng.IntN(4) > 0 {
 				a.inc++
 				c.add(p, record.Event{Kind: record.Restore, Epoch: c.epoch})
 				waits = false
@@ -371,6 +393,8 @@ func TestEndsOfRecoveriesAgreeWithTheDefinition(t *testing.T) {
 		want := checkers.Valid
 		since := time.Duration(-1)
 		switch {
+		case failed && waits && member && c.wayBack(p, isMember):
+			want = checkers.Invalid
 		case failed:
 		case began >= 0:
 			since = began
@@ -378,7 +402,7 @@ func TestEndsOfRecoveriesAgreeWithTheDefinition(t *testing.T) {
 			since = lastOf
 		}
 		if since >= 0 {
-			if want = checkers.Unknown; c.clock-since >= limit {
+			if want = checkers.Unknown; c.clock-since >= limit || since == began && superseded >= 0 && !upset && c.clock-superseded >= limit {
 				want = checkers.Invalid
 			}
 		}
@@ -394,4 +418,23 @@ func TestEndsOfRecoveriesAgreeWithTheDefinition(t *testing.T) {
 	if len(count) != 3 {
 		t.Error("one of the verdicts never came up")
 	}
+}
+
+// wayBack reports whether the greatest consistent cut without the present state
+// of one process takes no member back to its beginning.
+func (c *chaos) wayBack(dead int, member func(name string) bool) bool {
+	p, best := c.pattern(), make([]int, len(c.procs))
+	c.cuts(func(x []int, hists [][]step) {
+		if x[dead] <= len(p.ckpts[dead]) && consistent(hists) {
+			for q := range x {
+				best[q] = max(best[q], x[q])
+			}
+		}
+	})
+	for q, a := range c.procs {
+		if member(a.name) && best[q] == 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -1,7 +1,9 @@
 package recovery
 
 import (
+	"cmp"
 	"slices"
+	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/record"
@@ -22,15 +24,16 @@ type world struct {
 	end     []place
 	keys    []outputKey
 	outputs map[outputKey]*shown
-	done    []bool // processes that have finished and were not set back since
+	done    []bool  // processes that have finished and were not set back since
+	ended   []int32 // when they did
 }
 
 func (r *run) world() *world {
-	w := &world{r: r, end: r.now(int32(len(r.ev) - 1)), outputs: map[outputKey]*shown{}, done: make([]bool, len(r.procs))}
+	w := &world{r: r, end: r.now(int32(len(r.ev) - 1)), outputs: map[outputKey]*shown{}, done: make([]bool, len(r.procs)), ended: make([]int32, len(r.procs))}
 	for i := range int32(len(r.ev)) {
 		e := &r.ev[i]
 		if e.Kind == record.Final && r.contains(w.end[r.proc[i]], i) {
-			w.done[r.proc[i]] = true
+			w.done[r.proc[i]], w.ended[r.proc[i]] = true, i
 		}
 		if e.Kind != record.Output && e.Kind != record.OutputCommit {
 			continue
@@ -151,28 +154,31 @@ func outputCommit(r *run, _ Options) checkers.Verdict {
 // are each consumed once, without a gap (offsets of a source count by one; of
 // one that several processes share, gaps count when all of them are done).
 //
-// An output that is not visible, of a process that has finished, is missing.
-// One of a process that goes on is missing if later ones of it
+// An output that is not visible, of a process that has finished, is missing,
+// unless it may still come: the round that has it is not committed when the
+// evidence ends, or the run that was watched ended within RecoveryMax of that
+// commit, of the process's end and of the last fault. Then the verdict is
+// unknown. One of a process that goes on is missing if later ones of it
 // in that sink are visible, and nothing more can be said than unknown, since
 // it may be late; those after the last visible one are pending and only
 // counted (outputs_pending). What is told again with the same transaction
 // became visible once. Source: Elnozahy et al. 2002, section 2.6, and the
 // read-committed view of transactional sinks.
-func exactlyOnce(r *run, _ Options) checkers.Verdict { return delivered(r, true) }
+func exactlyOnce(r *run, o Options) checkers.Verdict { return delivered(r, o, true) }
 
 // atLeastOnce is exactly-once but for outputs that are visible, and inputs
 // that are consumed, more than once.
-func atLeastOnce(r *run, _ Options) checkers.Verdict { return delivered(r, false) }
+func atLeastOnce(r *run, o Options) checkers.Verdict { return delivered(r, o, false) }
 
-func delivered(r *run, once bool) checkers.Verdict {
+func delivered(r *run, o Options, once bool) checkers.Verdict {
 	if r.kinds[record.Output]+r.kinds[record.OutputCommit]+r.kinds[record.Input] == 0 {
 		return lacks("output and no input")
 	}
 	if r.kinds[record.Output] > 0 && r.kinds[record.OutputCommit] == 0 {
-		return lacks("output that became visible")
+		return unknown("the record has no output that became visible")
 	}
 	w := r.world()
-	v, pending := w.visible(once)
+	v, pending := w.visible(once, cmp.Or(o.RecoveryMax, recoveryMax))
 	if v.Verdict == checkers.Invalid {
 		return v
 	}
@@ -184,7 +190,7 @@ func delivered(r *run, once bool) checkers.Verdict {
 }
 
 // visible compares what is visible with the final histories.
-func (w *world) visible(once bool) (checkers.Verdict, int) {
+func (w *world) visible(once bool, limit time.Duration) (checkers.Verdict, int) {
 	r, doubt, pending := w.r, "", 0
 	type stream struct {
 		proc int32
@@ -216,6 +222,8 @@ func (w *world) visible(once bool) (checkers.Verdict, int) {
 				}
 			}
 		case i == none: // emitted in a history that was undone
+		case w.done[r.proc[i]] && w.late(i, limit):
+			doubt = "output " + k.id + " of " + r.procs[r.proc[i]] + " was not visible yet in " + k.sink + " when the evidence ended"
 		case w.done[r.proc[i]]:
 			return r.violated("missing", s.emitted, "output %s of %s never became visible in %s", k.id, r.procs[r.proc[i]], k.sink), 0
 		case i < newest[stream{r.proc[i], k.sink}]:
@@ -228,6 +236,28 @@ func (w *world) visible(once bool) (checkers.Verdict, int) {
 		return unknown("%s", doubt), pending
 	}
 	return valid("%d outputs are visible as the final histories have it, %d are pending; %d inputs", len(w.keys)-pending, pending, r.kinds[record.Input]), pending
+}
+
+// late reports whether an output of a process that has finished may become
+// visible after the end of the evidence: with the commit of a round that has
+// it, or soon after.
+func (w *world) late(i int32, limit time.Duration) bool {
+	r := w.r
+	since := max(r.calm, r.ev[w.ended[r.proc[i]]].T)
+	if r.kinds[record.RoundBegin] > 0 {
+		commit := none
+		for _, c := range r.rounds {
+			if k, in := r.lineOf(c)[r.proc[i]]; in && r.contains(r.ckpts[k].at, i) {
+				commit = c
+				break
+			}
+		}
+		if commit == none {
+			return r.until-since < limit
+		}
+		since = max(since, r.ev[commit].T)
+	}
+	return r.watched && r.until-since < limit
 }
 
 // inputs judges what the final histories consumed.

@@ -10,14 +10,15 @@ import (
 
 // progress: the computation gets on until it has ended or a failure is told. It
 // is stalled if no process has told of work for RecoveryMax when the evidence
-// ends, and not all of them are in a final state. Evidence ends with the
+// ends, and not all of them are in a final state. That time counts from when
+// the last fault was healed, where faults are known. Evidence ends with the
 // record or with the run's phases, whichever is later: a computation that is
 // stalled may have nothing to record. Without work or final states in the
 // record nothing can be said. Not checked: how fast it gets on, and pauses
 // before its last work.
 func progress(r *run, o Options) checkers.Verdict {
 	if r.kinds[record.Work] == 0 {
-		return lacks("work")
+		return unknown("the record has no work")
 	}
 	members := r.members()
 	var open []int32 // members that have not ended
@@ -40,14 +41,14 @@ func progress(r *run, o Options) checkers.Verdict {
 			latest[r.proc[i]] = last
 		}
 	}
-	idle := (r.until - r.ev[last].T).Round(time.Millisecond)
+	idle := (r.until - max(r.calm, r.ev[last].T)).Round(time.Millisecond)
 	switch limit := cmp.Or(o.RecoveryMax, recoveryMax); {
 	case len(open) == 0 && len(members) > 0:
 		return valid("all %d processes have ended", len(members))
 	case r.kinds[record.Failure] > 0:
 		return valid("%d of %d processes have not ended, and a failure was told", len(open), len(members))
 	case r.kinds[record.Final] == 0 && !o.TellsEnd:
-		return lacks("final state: whether the computation had ended cannot be told")
+		return unknown("the record has no final state: whether the computation had ended cannot be told")
 	case idle < limit:
 		return unknown("%s and %d more had not ended when the evidence did, %s after the last work", r.procs[open[0]], len(open)-1, idle)
 	default:

@@ -174,7 +174,8 @@ func (x *index) of(ctx context.Context, e *checkers.Evidence, o Options) (*run, 
 	}
 	if x.err == nil {
 		x.run = newRun(ctx, e.Record)
-		x.run.until = evidenceEnd(e)
+		x.run.until, x.run.calm = evidenceEnd(e), calmSince(e)
+		x.run.watched, x.run.faults = len(e.Phases)+len(e.Faults) > 0, e.Faults
 	}
 	x.first, x.count = &e.Record[0], len(e.Record)
 	return x.run, x.err
@@ -189,6 +190,14 @@ func evidenceEnd(e *checkers.Evidence) (end time.Duration) {
 		end = max(end, p.End)
 	}
 	return end
+}
+
+// calmSince is when the last fault was healed, 0 where none is known.
+func calmSince(e *checkers.Evidence) (since time.Duration) {
+	for _, f := range e.Faults {
+		since = max(since, f.End)
+	}
+	return since
 }
 
 func valid(format string, args ...any) checkers.Verdict {
@@ -222,8 +231,10 @@ func (r *run) violated(class string, events []int32, format string, args ...any)
 	return checkers.Verdict{Verdict: checkers.Invalid, Reason: w.Summary, Witness: w}
 }
 
-// lacks is the verdict where the events that a model needs are not recorded.
-func lacks(what string) checkers.Verdict { return unknown("the record has no %s", what) }
+// lacks is the verdict where nothing is recorded of what a model judges.
+func lacks(what string) checkers.Verdict {
+	return checkers.Verdict{Verdict: checkers.NotApplicable, Reason: "the record has no " + what}
+}
 
 // name is how a checkpoint is called in words.
 func (r *run) name(p, c int32) string {

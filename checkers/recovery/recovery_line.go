@@ -3,6 +3,7 @@ package recovery
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
@@ -29,14 +30,19 @@ func (r *run) deadAt(v *recovery) []bool {
 		return dead
 	}
 	for p := range r.procs {
-		at := r.present(int32(p), v.event)
-		if at.inc == none || at.at == 0 {
-			continue
-		}
-		in := &r.incs[at.inc]
-		dead[p] = r.ev[in.events[at.at-1]].Kind == record.Crash || r.restartedBy(int32(p), at.inc, v.event)
+		dead[p] = r.down(int32(p), v.decided)
 	}
 	return dead
+}
+
+// down reports whether a process has crashed and computed nothing since, as of
+// an event.
+func (r *run) down(p, event int32) bool {
+	at := r.present(p, event)
+	if at.inc == none || at.at == 0 {
+		return false
+	}
+	return r.ev[r.incs[at.inc].events[at.at-1]].Kind == record.Crash || r.restartedBy(p, at.inc, event)
 }
 
 // restartedBy reports whether a process started anew, with nothing, after an
@@ -52,7 +58,7 @@ func (r *run) restartedBy(p, inc, event int32) bool {
 
 // restoredBy is the last event of a recovery and its restores.
 func (r *run) restoredBy(v *recovery) int32 {
-	until := v.event
+	until := v.decided
 	for _, k := range v.restores {
 		until = max(until, r.incs[k].events[0])
 	}
@@ -64,11 +70,14 @@ func (w *walk) situation(v *recovery) *situation {
 	r, until := w.r, w.r.restoredBy(v)
 	// That a part of the line is damaged may show only when it is to be
 	// restored: then the decision was right, and the next one has to do better.
+	// What could not be read may be there, if the recovery takes it to be.
 	keep := func(c int32) bool {
-		took, named := v.line[r.ckpts[c].proc]
-		return r.usable(c, v.event) && (r.usable(c, until) || named && took == c)
+		if took, named := v.line[r.ckpts[c].proc]; named && took == c {
+			return r.committedBy(c, v.decided) && !r.abortedBy(c, v.decided) && (r.held(c, v.decided) || r.goneBefore(c, v) == none)
+		}
+		return r.usable(c, v.decided) && r.usable(c, until)
 	}
-	return &situation{w: w, p: w.to(r.now(v.event)).keeping(until, v.event, keep), failed: r.deadAt(v), until: until}
+	return &situation{w: w, p: w.to(r.now(v.decided)).keeping(until, v.decided, keep), failed: r.deadAt(v), until: until}
 }
 
 // chosen is the state to which the recovery set a process back, as line counts
@@ -111,6 +120,15 @@ func (s *situation) called(p, x int32) string {
 // set back only the failed, each to its last checkpoint that could be
 // restored.
 //
+// No recovery takes a checkpoint of which it had been told, by a process and
+// before the decision, that every level had lost it: an older round, or the
+// initial state, is there. Damage that shows only when the line is restored is
+// no fault of the decision, but of the next one if that takes it again. Where
+// the faults of a run are known, they may have kept what was told from whoever
+// decides: there, it counts after 5 s without any fault. A level
+// that was unreadable has lost nothing: what is only there may be taken, and
+// may be passed over. Recoveries are in the order of their epochs.
+//
 // Not checked: consistency (consistent-cut), wholeness (atomic-rounds), and a
 // recovery that no event of kind recovery tells of.
 func recoveryLine(r *run, _ Options) checkers.Verdict {
@@ -134,24 +152,107 @@ func recoveryLine(r *run, _ Options) checkers.Verdict {
 	return valid("%d recoveries took the latest line there was", len(r.recoveries))
 }
 
+// newestRound judges a recovery to a round, or to the beginning for lack of one.
 func (r *run) newestRound(v *recovery) *checkers.Verdict {
-	until := r.restoredBy(v)
-	took := r.ev[v.event].Round
+	took, newest := r.ev[v.event].Round, r.newestWhole(v)
+	when := history.At(r.ev[v.event].T)
+	if newest != none && r.ev[newest].Round > took {
+		e := &r.ev[newest]
+		bad := r.violated("older", []int32{newest, v.event}, "the recovery at %s takes %s; round %d had been committed at %s, and all of its parts were there", when, roundOf(took), e.Round, history.At(e.T))
+		return &bad
+	}
+	for _, p := range sorted(v.line) {
+		c := v.line[p]
+		if c == none {
+			continue
+		}
+		by := r.goneBefore(c, v)
+		if by == none {
+			continue
+		}
+		left := "the initial state was left"
+		quoted := []int32{r.ckpts[c].begin, by, v.event}
+		if newest != none {
+			left = fmt.Sprintf("round %d, committed at %s, was whole", r.ev[newest].Round, history.At(r.ev[newest].T))
+			quoted = append(quoted, newest)
+		}
+		bad := r.violated("unusable", quoted, "the recovery at %s takes %s with %s, although it had been told at %s that no level had that any more; %s",
+			when, roundOf(took), r.name(p, c), history.At(r.ev[by].T), left)
+		return &bad
+	}
+	return nil
+}
+
+func roundOf(round int) string {
+	if round == 0 {
+		return "the initial state"
+	}
+	return fmt.Sprintf("round %d", round)
+}
+
+// newestWhole is the commit of the newest round that had been committed before
+// a recovery, and of which every part was there until all had been restored.
+func (r *run) newestWhole(v *recovery) int32 {
+	until, newest := r.restoredBy(v), none
 	for _, i := range r.rounds {
 		e := &r.ev[i]
-		if i > v.event || e.Round <= took || e.T == r.ev[v.event].T {
+		if i > v.decided || e.T >= v.time || newest != none && e.Round <= r.ev[newest].Round {
 			continue
 		}
 		whole := true
 		for _, c := range r.lineOf(i) {
-			whole = whole && r.usable(c, v.event) && r.usable(c, until)
+			whole = whole && r.usable(c, v.decided) && r.usable(c, until)
 		}
 		if whole {
-			bad := r.violated("older", []int32{i, v.event}, "the recovery at %s takes round %d; round %d had been committed at %s, and all of its parts were there", history.At(r.ev[v.event].T), took, e.Round, history.At(e.T))
-			return &bad
+			newest = i
 		}
 	}
-	return nil
+	return newest
+}
+
+// goneBefore is the event, before a recovery was decided, after which no level
+// held a checkpoint any more, or none. What happened at the same time may have
+// come later.
+func (r *run) goneBefore(c int32, v *recovery) int32 {
+	k := &r.ckpts[c]
+	if r.held(c, v.decided) {
+		return none
+	}
+	by := none
+	for _, i := range k.losses {
+		switch {
+		case i > v.decided || r.ev[i].T >= v.time:
+		case r.held(c, i):
+			by = none
+		case by == none:
+			by = i
+		}
+	}
+	if by == none || !r.committedBy(c, by) {
+		return none // it never was there: atomic-rounds
+	}
+	if r.watched && r.ev[by].Kind == record.CheckpointBad && !r.heard(by, v.time) {
+		return none
+	}
+	return by
+}
+
+// heardAfter is how long it may take, without faults, until whoever decides
+// has heard what a process has told.
+const heardAfter = 5 * time.Second
+
+// heard reports whether no fault can have kept what an event tells from whoever
+// decides at a time.
+func (r *run) heard(event int32, by time.Duration) bool {
+	told := r.ev[event].T
+	return told+heardAfter <= by && !slices.ContainsFunc(r.faults, func(f checkers.FaultWindow) bool {
+		return f.Start <= told+heardAfter && told <= f.End
+	})
+}
+
+func (r *run) committedBy(c, event int32) bool {
+	commits := r.ckpts[c].commits
+	return len(commits) > 0 && commits[0] <= event
 }
 
 func (r *run) latestLine(s *situation, v *recovery) *checkers.Verdict {
@@ -176,6 +277,10 @@ func (r *run) latestLine(s *situation, v *recovery) *checkers.Verdict {
 		when := history.At(r.ev[v.event].T)
 		var bad checkers.Verdict
 		switch {
+		case !there && r.goneBefore(v.line[p], v) != none:
+			by := r.goneBefore(v.line[p], v)
+			bad = r.violated("unusable", append(quoted, by), "the recovery at %s takes %s, although it had been told at %s that no level had that any more",
+				when, r.name(p, v.line[p]), history.At(r.ev[by].T))
 		case !there:
 			bad = r.violated("unusable", quoted, "the recovery at %s takes %s, which could not be restored from any level, or is not in the process's history", when, r.name(p, v.line[p]))
 		case got > want[p]:
@@ -253,7 +358,7 @@ func (s *situation) rollbacks(v *recovery, needUseless bool) (list []rollback) {
 	// Also what was lost or let go since counts: that a checkpoint became
 	// useless by the loss of another is no fault of who took it.
 	taken := s.w.pattern(func(c int32) bool {
-		return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= v.event
+		return len(r.ckpts[c].commits) > 0 && r.ckpts[c].commits[0] <= v.decided
 	})
 	bad, _ := taken.useless()
 	for _, c := range bad {
@@ -342,7 +447,7 @@ func noUseless(r *run, _ Options) checkers.Verdict {
 	}
 	moments := []int32{}
 	for k := range r.recoveries {
-		moments = append(moments, r.recoveries[k].event)
+		moments = append(moments, r.recoveries[k].decided)
 	}
 	moments = append(moments, int32(len(r.ev)-1))
 	useless, total := map[int32]bool{}, make([]bool, len(r.ckpts))

@@ -17,11 +17,13 @@ const volatileLevel = "partner"
 
 // restorable: what a process restores had been committed, to the level that it
 // is restored from if the restore names one; that level has not lost it since
-// (deleted, or found missing, corrupt or unreadable); the checkpoints that it
+// (deleted, or found to be bad); the checkpoints that it
 // rests on are there, too; and the digest of the restored state is that of the
 // saved one. Levels are tried in order (partner, local, store): one that holds
 // the checkpoint is not passed over, unless it is the memory of a partner and
-// some process has crashed since. And an acknowledged round does
+// some process has crashed since. A level that was unreadable has lost nothing:
+// it may answer when it is tried again; and the incarnation that could not read
+// it may pass it over. And an acknowledged round does
 // not vanish: no part of it is found missing at every level that is not
 // volatile, unless it had been deleted.
 //
@@ -68,8 +70,8 @@ func restorable(r *run, _ Options) checkers.Verdict {
 	return v
 }
 
-// holds reports whether a level holds a checkpoint after an event, and the
-// event that last said so.
+// holds reports whether a level holds a checkpoint after an event, as far as
+// that is known, and the event that last said so.
 func (r *run) holds(c int32, level string, event int32) (bool, int32) {
 	k, there, by := &r.ckpts[c], false, none
 	events := slices.Concat(k.commits, k.losses)
@@ -81,13 +83,22 @@ func (r *run) holds(c int32, level string, event int32) (bool, int32) {
 		switch e := &r.ev[i]; {
 		case e.Kind == record.CheckpointCommit && e.Level == level:
 			there, by = true, i
-		case e.Reason == "unreadable" && r.beganBetween(k.proc, i, event):
-			// It did not answer then, and may have it now.
-		case e.Kind != record.CheckpointCommit && (e.Level == level || e.Level == ""):
+		case e.Kind == record.CheckpointCommit || e.Reason == unreadable && e.Kind == record.CheckpointBad:
+		case e.Level == level || e.Level == "":
 			there, by = false, i
 		}
 	}
 	return there, by
+}
+
+// unread reports whether a level did not let a checkpoint be read before an
+// event, since the last incarnation of its process began.
+func (r *run) unread(c int32, level string, event int32) bool {
+	k := &r.ckpts[c]
+	return slices.ContainsFunc(k.losses, func(i int32) bool {
+		e := &r.ev[i]
+		return e.Kind == record.CheckpointBad && e.Reason == unreadable && e.Level == level && i < event && !r.beganBetween(k.proc, i, event)
+	})
 }
 
 // beganBetween reports whether an incarnation of a process began after one
@@ -117,17 +128,17 @@ func (r *run) loaded(i, c int32) *checkers.Verdict {
 		if there, by := r.holds(c, e.Level, i); !there {
 			return bad("not-there", by, "%s was restored to %s from level %s, which did not hold it", e.Proc, e.Ckpt, e.Level)
 		}
-	} else if r.levels(c, i) == 0 {
+	} else if !r.held(c, i) {
 		return bad("not-there", k.losses[len(k.losses)-1], "%s was restored to %s, which no level held any more", e.Proc, e.Ckpt)
 	}
 	for base, n := k.base, 0; base != none && n <= len(r.ckpts) && r.incrementOn(c, e.Level); base, n = r.ckpts[base].base, n+1 {
-		if r.levels(base, i) == 0 {
+		if !r.held(base, i) {
 			return bad("base", r.ckpts[base].begin, "%s was restored to %s, which rests on %s, which no level held", e.Proc, e.Ckpt, r.ckpts[base].name)
 		}
 	}
 	for _, level := range levelOrder[:max(0, slices.Index(levelOrder, e.Level))] {
 		there, by := r.holds(c, level, i)
-		if there && !(level == volatileLevel && r.crashedBetween(by, i)) {
+		if there && !r.unread(c, level, i) && !(level == volatileLevel && r.crashedBetween(by, i)) {
 			return bad("level-order", by, "%s was restored to %s from level %s; level %s held it and comes first", e.Proc, e.Ckpt, e.Level, level)
 		}
 	}
@@ -252,7 +263,7 @@ func (r *run) basesKept() *checkers.Verdict {
 			continue
 		}
 		for _, i := range r.ckpts[b].losses {
-			if r.ev[i].Kind != record.CheckpointDelete || r.levels(b, i) > 0 || r.levels(b, i-1) == 0 {
+			if r.ev[i].Kind != record.CheckpointDelete || r.held(b, i) || !r.held(b, i-1) {
 				continue
 			}
 			for _, c := range above {
@@ -277,7 +288,7 @@ func (r *run) roundKept() *checkers.Verdict {
 		if next < len(r.rounds) && r.rounds[next] == i {
 			for _, c := range r.lineOf(i) {
 				partOf[c] = append(partOf[c], next)
-				if held[c] = r.levels(c, i) > 0; !held[c] {
+				if held[c] = r.held(c, i); !held[c] {
 					lost[next]++
 				}
 			}
@@ -292,7 +303,7 @@ func (r *run) roundKept() *checkers.Verdict {
 			continue
 		}
 		c := r.ckptOf[r.proc[i]][e.Ckpt]
-		is := r.levels(c, i) > 0
+		is := r.held(c, i)
 		if len(partOf[c]) == 0 || is == held[c] {
 			continue
 		}
@@ -450,7 +461,7 @@ func (r *run) lineKept() *checkers.Verdict {
 		all := w.pattern(func(c int32) bool {
 			k := &r.ckpts[c]
 			bad := slices.ContainsFunc(k.losses, func(l int32) bool { return l <= s.until && r.ev[l].Kind == record.CheckpointBad })
-			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.event && !r.deletedInFaith(c, damaged)
+			return k.abort == none && !bad && len(k.commits) > 0 && k.commits[0] <= v.decided && !r.deletedInFaith(c, damaged)
 		})
 		best := all.line(s.failed)
 		// If the line is behind, one of its checkpoints was deleted: processes

@@ -37,12 +37,28 @@ var rules = []struct {
 		`"unreadable"`, `"corrupt"`,
 	},
 	{
-		"a level that was unreadable does not answer before a restart", "restorable", "not-there",
+		"a level that was unreadable may answer when it is tried again", "restorable", "not-there",
 		[]string{
-			`a 1 start`, `a 1 ckpt_begin "ckpt":"k"`, `a 1 ckpt_commit "ckpt":"k","level":"local"`, `a 1 crash`, `a 2 start`,
-			`a 2 ckpt_bad "ckpt":"k","level":"local","reason":"unreadable"`, `a 3 start`, `a 4 restore "ckpt":"k","level":"local"`,
+			`a 1 start`, `a 1 ckpt_begin "ckpt":"k"`, `a 1 ckpt_commit "ckpt":"k","level":"partner"`, `b 1 start`,
+			`a 1 ckpt_bad "ckpt":"k","level":"partner","reason":"unreadable"`, `a 2 restore "ckpt":"k","level":"partner"`,
 		},
-		"a 3 start\na 4 restore", "a 3 restore",
+		`"unreadable"`, `"missing"`,
+	},
+	{
+		"a level that was unreadable may answer, and may be named by nobody", "restorable", "not-there",
+		[]string{
+			`a 1 start`, `a 1 ckpt_begin "ckpt":"k"`, `a 1 ckpt_commit "ckpt":"k","level":"store"`,
+			`a 1 ckpt_bad "ckpt":"k","level":"store","reason":"unreadable"`, `a 2 restore "ckpt":"k"`,
+		},
+		`"unreadable"`, `"missing"`,
+	},
+	{
+		"only the incarnation that could not read a level may pass it over", "restorable", "level-order",
+		[]string{
+			`a 1 start`, `a 1 ckpt_begin "ckpt":"k"`, `a 1 ckpt_commit "ckpt":"k","level":"local"`, `a 1 ckpt_commit "ckpt":"k","level":"store"`,
+			`a 1 crash`, `a 2 start`, `a 2 ckpt_bad "ckpt":"k","level":"local","reason":"unreadable"`, `a 3 restore "ckpt":"k","level":"store"`,
+		},
+		"a 3 restore", "a 3 start\na 4 restore",
 	},
 	{
 		"another level is right while the first is unreadable", "restorable", "level-order",
@@ -87,6 +103,132 @@ var rules = []struct {
 			`p 1 crash`, `c 1 recovery "epoch":1,"line":{"p":""},"failed":["p"]`, `p 2 restore "epoch":1`,
 		},
 		`c 1 work "units":1`, `c 1 round_commit "round":1,"line":{"p":"p1"}`,
+	},
+	{
+		"damage of one level leaves a round that another has", "recovery-line", "unusable",
+		[]string{
+			`c 1 start`, `w 1 start`, `c 1 round_begin "round":1`, `w 1 ckpt_begin "ckpt":"w1","round":1`, `w 1 ckpt_commit "ckpt":"w1","level":"local"`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`,
+			`c 1 round_commit "round":1,"line":{"w":"w1"}`, `w 1 crash`, `w 2 start`, `w 2 ckpt_bad "ckpt":"w1","level":"local","reason":"torn"`,
+			`c 1 recovery "epoch":1,"round":1,"line":{"w":"w1"}`,
+		},
+		`w 2 ckpt_bad "ckpt":"w1","level":"local","reason":"torn"`,
+		`w 2 ckpt_bad "ckpt":"w1","level":"local","reason":"torn"` + "\n" + `w 2 ckpt_bad "ckpt":"w1","level":"store","reason":"missing"`,
+	},
+	{
+		"damage that is told after a decision is for the next one", "recovery-line", "unusable",
+		[]string{
+			`c 1 start`, `w 1 start`, `c 1 round_begin "round":1`, `w 1 ckpt_begin "ckpt":"w1","round":1`, `w 1 ckpt_commit "ckpt":"w1","level":"local"`,
+			`c 1 round_commit "round":1,"line":{"w":"w1"}`, `w 1 crash`, `w 2 start`, `c 1 recovery "epoch":1,"round":1,"line":{"w":"w1"}`,
+			`w 2 ckpt_bad "ckpt":"w1","level":"local","reason":"torn"`, `c 1 recovery "epoch":2,"line":{"w":""}`,
+		},
+		`c 1 recovery "epoch":2,"line":{"w":""}`, `c 1 recovery "epoch":2,"round":1,"line":{"w":"w1"}`,
+	},
+	{
+		"a round that could not be read may be taken", "recovery-line", "unusable",
+		[]string{
+			`c 1 start`, `w 1 start`, `c 1 round_begin "round":1`, `w 1 ckpt_begin "ckpt":"w1","round":1`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`,
+			`c 1 round_commit "round":1,"line":{"w":"w1"}`, `w 1 crash`, `w 2 start`, `w 2 ckpt_bad "ckpt":"w1","level":"store","reason":"unreadable"`,
+			`c 1 recovery "epoch":1,"round":1,"line":{"w":"w1"}`,
+		},
+		`"unreadable"`, `"corrupt"`,
+	},
+	{
+		"a round that could not be read may be passed over", "recovery-line", "older",
+		[]string{
+			`c 1 start`, `w 1 start`, `c 1 round_begin "round":1`, `w 1 ckpt_begin "ckpt":"w1","round":1`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`,
+			`c 1 round_commit "round":1,"line":{"w":"w1"}`, `w 1 crash`, `w 2 start`, `w 2 ckpt_bad "ckpt":"w1","level":"store","reason":"unreadable"`,
+			`c 1 recovery "epoch":1,"line":{"w":""}`,
+		},
+		"w 2 ckpt_bad \"ckpt\":\"w1\",\"level\":\"store\",\"reason\":\"unreadable\"\n", "",
+	},
+	{
+		"a checkpoint that could not be read may be in a line, or not", "recovery-line", "unusable",
+		[]string{
+			`c 1 start`, `w 1 start`, `w 1 ckpt_begin "ckpt":"w1"`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`, `w 1 crash`, `w 2 start`,
+			`w 2 ckpt_bad "ckpt":"w1","level":"store","reason":"unreadable"`, `c 1 recovery "epoch":1,"line":{"w":"w1"},"failed":["w"]`,
+		},
+		`"unreadable"`, `"missing"`,
+	},
+	{
+		"a deposed coordinator tells late of what it had decided", "recovery-line", "older",
+		[]string{
+			`c 1 start`, `d 1 start`, `w 1 start`, `c 1 round_begin "round":1`, `w 1 ckpt_begin "ckpt":"w1","round":1`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`,
+			`c 1 round_commit "round":1,"line":{"w":"w1"}`, `w 1 crash`, `w 2 start`,
+			`d 1 recovery "epoch":2,"round":1,"line":{"w":"w1"}`, `w 3 restore "epoch":2,"ckpt":"w1"`, `d 1 round_begin "epoch":2,"round":2`,
+			`w 3 ckpt_begin "epoch":2,"ckpt":"w2","round":2`, `w 3 ckpt_commit "epoch":2,"ckpt":"w2","level":"store"`, `d 1 round_commit "epoch":2,"round":2,"line":{"w":"w2"}`,
+			`c 1 recovery "epoch":1,"round":1,"line":{"w":"w1"}`,
+		},
+		`c 1 recovery "epoch":1,`, `c 1 recovery "epoch":3,`,
+	},
+	{
+		"a recovery that is told late of had ended when its processes resumed", "terminates", "hung",
+		[]string{
+			`c 1 start`, `d 1 start`, `w 1 start`, `x 1 start`, `x 1 send "msg":"m","peer":"w"`, `w 1 crash`, `d 1 recovery "epoch":2,"line":{"w":""}`, `w 2 restore "epoch":2`, `w 2 resume "epoch":2`,
+			`c 1 recovery "epoch":1,"line":{"w":"","x":""}`, `x 1 work "units":1`, `x 1 work "units":1`, `x 1 work "units":1`, `x 1 work "units":1`, `x 1 work "units":1`, `x 1 work "units":1`,
+		},
+		`c 1 recovery "epoch":1,`, `c 1 recovery "epoch":3,`,
+	},
+	{
+		"a deposed coordinator tells late of a round that was known to be committed", "fencing", "old-epoch",
+		[]string{
+			`c 1 start`, `d 1 start`, `w 1 start`, `c 1 round_begin "round":1`, `w 1 ckpt_begin "ckpt":"w1","round":1`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`,
+			`d 1 round_commit "round":1,"epoch":1,"line":{"w":"w1"}`, `w 1 crash`, `w 2 start`, `d 1 recovery "epoch":2,"line":{"w":""}`, `w 3 restore "epoch":2`,
+			`c 1 round_commit "round":1,"epoch":1,"line":{"w":"w1"}`,
+		},
+		`d 1 round_commit "round":1,"epoch":1,"line":{"w":"w1"}` + "\n", "",
+	},
+	{
+		"an output of a process that has ended is visible with the round that has it", "exactly-once", "missing",
+		[]string{
+			`c 1 start`, `w 1 start`, `w 1 output "sink":"s","id":"o"`, `w 1 output "sink":"s","id":"p"`, `w 1 ckpt_begin "ckpt":"w1","round":1`,
+			`w 1 ckpt_commit "ckpt":"w1"`, `w 1 final`, `c 1 round_begin "round":1`, `c 1 round_commit "round":1,"line":{"w":"w1"}`, `c 1 output_commit "sink":"s","id":"o"`, `c 1 output_commit "sink":"s","id":"p"`,
+		},
+		"c 1 output_commit \"sink\":\"s\",\"id\":\"p\"\n", "",
+	},
+	{
+		"one recovery cut short by the next ends, if the next one does", "terminates", "hung",
+		[]string{
+			`c 1 start`, `w 1 start`, `w 1 ckpt_begin "ckpt":"w1"`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`, `w 1 crash`,
+			`c 1 recovery "epoch":1,"line":{"w":"w1"}`, `w 2 start`, `w 2 ckpt_bad "ckpt":"w1","level":"store","reason":"torn"`, `w 2 crash`, `w 3 start`,
+			`c 1 recovery "epoch":2,"line":{"w":"w1"}`, `w 3 crash`, `w 4 start`, `c 1 recovery "epoch":3,"line":{"w":""}`, `w 5 restore "epoch":3`, `w 5 resume "epoch":3`,
+		},
+		"w 5 restore \"epoch\":3\nw 5 resume \"epoch\":3\n", "",
+	},
+	{
+		"a service gives up where no round is whole", "terminates", "gave-up",
+		[]string{
+			`c 1 start`, `w 1 start`, `c 1 round_begin "round":1`, `w 1 ckpt_begin "ckpt":"w1","round":1`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`,
+			`c 1 round_commit "round":1,"line":{"w":"w1"}`, `w 1 crash`, `w 2 start`, `w 2 ckpt_bad "ckpt":"w1","level":"store","reason":"torn"`,
+			`c 1 failure "reason":"no round is left"`,
+		},
+		"w 2 ckpt_bad \"ckpt\":\"w1\",\"level\":\"store\",\"reason\":\"torn\"\n", "",
+	},
+	{
+		"a service gives up rather than put out again what the world has seen", "terminates", "gave-up",
+		[]string{
+			`c 1 start`, `w 1 start`, `c 1 round_begin "round":1`, `w 1 ckpt_begin "ckpt":"w1","round":1`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`,
+			`c 1 round_commit "round":1,"line":{"w":"w1"}`, `w 1 output "sink":"s","id":"o"`, `c 1 round_begin "round":2`, `w 1 ckpt_begin "ckpt":"w2","round":2`, `w 1 ckpt_commit "ckpt":"w2","level":"store"`,
+			`c 1 round_commit "round":2,"line":{"w":"w2"}`, `w 1 crash`, `w 2 start`, `w 2 ckpt_bad "ckpt":"w2","level":"store","reason":"torn"`,
+			`c 1 failure "reason":"no way back"`,
+		},
+		"w 1 output \"sink\":\"s\",\"id\":\"o\"\n", "",
+	},
+	{
+		"a failure of a job that is not recovering says nothing of its checkpoints", "terminates", "gave-up",
+		[]string{
+			`c 1 start`, `w 1 start`, `c 1 round_begin "round":1`, `w 1 ckpt_begin "ckpt":"w1","round":1`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`,
+			`c 1 round_commit "round":1,"line":{"w":"w1"}`, `w 1 crash`, `w 2 start`, `c 1 recovery "epoch":1,"round":1,"line":{"w":"w1"}`, `w 3 restore "epoch":1,"ckpt":"w1"`,
+			`w 3 failure "reason":"no disk"`,
+		},
+		"w 3 restore \"epoch\":1,\"ckpt\":\"w1\"\nw 3 failure", "w 2 failure",
+	},
+	{
+		"a service without rounds gives up where a way back leads to the beginning", "terminates", "gave-up",
+		[]string{
+			`c 1 start`, `w 1 start`, `w 1 ckpt_begin "ckpt":"w1"`, `w 1 ckpt_commit "ckpt":"w1","level":"store"`, `w 1 crash`, `w 2 start`,
+			`w 2 ckpt_bad "ckpt":"w1","level":"store","reason":"torn"`, `c 1 failure "reason":"no line"`,
+		},
+		"w 2 ckpt_bad \"ckpt\":\"w1\",\"level\":\"store\",\"reason\":\"torn\"\n", "",
 	},
 	{
 		"a log keeps what the line lacks, and not what an older checkpoint lacks", "gc-safety", "log",

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
@@ -45,20 +46,9 @@ type checkpoint struct {
 	base    int32
 	commits []int32 // events
 	losses  []int32 // events that delete it or find it bad
+	loads   []int32 // events that restore it
 	channel []int32 // messages
 	abort   int32
-}
-
-// recovery is one decision of a coordinator with what came of it.
-type recovery struct {
-	event    int32
-	line     map[int32]int32 // process to checkpoint, or none
-	restores []int32         // incarnations
-	failed   []int32
-	replayed bool
-	// done is the last event by which all had been restored (and had replayed
-	// and resumed, if they say so), or none.
-	done int32
 }
 
 // run is a record with numbers for names.
@@ -75,8 +65,12 @@ type run struct {
 	ckpts      []checkpoint
 	ckptOf     []map[string]int32
 	recoveries []recovery
-	rounds     []int32       // events of kind round_commit, in order
-	until      time.Duration // the end of the evidence
+	ofEpoch    map[int][]int32 // recoveries by epoch
+	rounds     []int32         // events of kind round_commit, in order
+	until      time.Duration   // the end of the evidence
+	calm       time.Duration   // since when no fault has been in force, as far as faults are known
+	watched    bool            // faults and phases of a run are known
+	faults     []checkers.FaultWindow
 	kinds      map[record.Kind]int
 	taking     []int32 // see members
 	clock      *clock  // of the check that looks at it; nil where none does
@@ -110,6 +104,7 @@ func newRun(ctx context.Context, events []record.Event) *run {
 			}
 		}
 	}
+	r.decisions(procs)
 	for i := range r.ev {
 		r.tick()
 		r.add(int32(i), procs, msgs)
@@ -154,10 +149,11 @@ func (r *run) add(i int32, procs, msgs map[string]int32) {
 	if e.Kind == record.Start || e.Kind == record.Restore {
 		in := incarnation{proc: p, number: e.Inc, from: initial, recovery: none}
 		if e.Kind == record.Restore && e.Ckpt != "" {
-			in.from = r.ckpts[r.ckptOf[p][e.Ckpt]].at
+			k := &r.ckpts[r.ckptOf[p][e.Ckpt]]
+			in.from, k.loads = k.at, append(k.loads, i)
 		}
 		if e.Kind == record.Restore {
-			in.recovery = r.recoveryOf(e, p)
+			in.recovery = r.recoveryOf(i, p)
 			if in.recovery != none {
 				v := &r.recoveries[in.recovery]
 				v.restores = append(v.restores, int32(len(r.incs)))
@@ -180,15 +176,6 @@ func (r *run) add(i int32, procs, msgs map[string]int32) {
 		r.checkpoint(i, e, &r.ckpts[r.ckptOf[p][e.Ckpt]], msgs)
 	case record.RoundCommit:
 		r.rounds = append(r.rounds, i)
-	case record.Recovery:
-		v := recovery{event: i, line: map[int32]int32{}, done: none}
-		for name := range e.Line {
-			v.line[procs[name]] = none // until finish
-		}
-		for _, name := range e.Failed {
-			v.failed = append(v.failed, procs[name])
-		}
-		r.recoveries = append(r.recoveries, v)
 	}
 }
 
@@ -211,18 +198,6 @@ func (r *run) checkpoint(i int32, e *record.Event, c *checkpoint, msgs map[strin
 	}
 }
 
-// recoveryOf finds the decision that a restore follows: that of its epoch, or
-// else the last one that names the process.
-func (r *run) recoveryOf(e *record.Event, p int32) int32 {
-	for i := len(r.recoveries) - 1; i >= 0; i-- {
-		v := &r.recoveries[i]
-		if _, named := v.line[p]; named && (e.Epoch == 0 || e.Epoch == r.ev[v.event].Epoch) {
-			return int32(i)
-		}
-	}
-	return none
-}
-
 func (r *run) isBare(in *incarnation) bool {
 	if in.number == 1 || r.ev[in.events[0]].Kind == record.Restore {
 		return false
@@ -234,41 +209,6 @@ func (r *run) isBare(in *incarnation) bool {
 		}
 	}
 	return true
-}
-
-// finish finds the line of a recovery, and out when it was over.
-func (r *run) finish(v *recovery) {
-	for p := range v.line {
-		if c := r.ev[v.event].Line[r.procs[p]]; c != "" {
-			v.line[p] = r.ckptOf[p][c]
-		}
-	}
-	// A recovery may be cut short by the next before any replay has ended: how
-	// a system recovers is told by the record as a whole.
-	v.replayed = r.replays()
-	restored := map[int32]bool{}
-	for _, k := range v.restores {
-		in, last, crashed := &r.incs[k], int32(0), false
-		last = in.events[0]
-		for _, i := range in.events {
-			switch r.ev[i].Kind {
-			case record.ReplayEnd:
-				last = i
-			case record.Crash:
-				crashed = crashed || !resumed(r, in, i)
-			}
-		}
-		if i, ok := r.first(in, record.Resume); ok {
-			last = max(last, i)
-		}
-		if !crashed {
-			restored[in.proc] = true
-			v.done = max(v.done, last)
-		}
-	}
-	if len(restored) < len(v.line) {
-		v.done = none
-	}
 }
 
 // replays reports whether processes recover by a log: they say so or, where
@@ -322,18 +262,16 @@ func (r *run) contains(p place, event int32) bool {
 	return r.before(place{r.inc[event], r.at[event] + 1}, p)
 }
 
-// usable reports whether a checkpoint could be restored from some level, as
-// far as its process had said by then.
+// usable reports whether a checkpoint could be restored from some level for
+// certain, as far as its process had said by then.
 func (r *run) usable(c, event int32) bool {
-	k := &r.ckpts[c]
-	if k.abort != none && k.abort <= event {
-		return false
-	}
-	if len(k.losses) == 0 {
-		r.tick()
-		return len(k.commits) > 0 && k.commits[0] <= event
-	}
-	return r.levels(c, event) > 0
+	sure, _ := r.standing(c, event)
+	return sure && !r.abortedBy(c, event)
+}
+
+func (r *run) abortedBy(c, event int32) bool {
+	abort := r.ckpts[c].abort
+	return abort != none && abort <= event
 }
 
 // byRounds reports whether the system takes global checkpoints. Then a
@@ -342,31 +280,57 @@ func (r *run) byRounds(v *recovery) bool {
 	return r.ev[v.event].Round > 0 || r.kinds[record.RoundBegin] > 0
 }
 
-// levels counts the levels that hold a checkpoint after an event.
-func (r *run) levels(c, event int32) int {
+// unreadable is the reason of a level that did not answer, or not in time: it
+// has neither lost the checkpoint, nor is it known to have it.
+const unreadable = "unreadable"
+
+// standing reports whether some level holds a checkpoint after an event for
+// certain, and whether some may, which could not be read last.
+func (r *run) standing(c, event int32) (sure, doubtful bool) {
 	r.tick()
-	there := map[string]bool{}
 	k := &r.ckpts[c]
-	losses := k.losses
-	lose := func(until int32) {
-		for len(losses) > 0 && losses[0] <= until {
-			if level := r.ev[losses[0]].Level; level == "" {
-				clear(there)
-			} else {
-				delete(there, level)
-			}
-			losses = losses[1:]
-		}
+	if len(k.losses) == 0 {
+		return len(k.commits) > 0 && k.commits[0] <= event, false
 	}
-	for _, i := range k.commits {
+	levels := map[string]bool{} // those that may hold it: whether they do for certain
+	for _, i := range r.story(c) {
 		if i > event {
 			break
 		}
-		lose(i)
-		there[r.ev[i].Level] = true
+		e := &r.ev[i]
+		_, has := levels[e.Level]
+		switch {
+		case e.Kind == record.CheckpointCommit || e.Kind == record.Restore && has:
+			levels[e.Level] = true
+		case e.Kind == record.Restore:
+		case e.Reason == unreadable && e.Kind == record.CheckpointBad:
+			if has {
+				levels[e.Level] = false
+			}
+		case e.Level == "":
+			clear(levels)
+		default:
+			delete(levels, e.Level)
+		}
 	}
-	lose(event)
-	return len(there)
+	for _, is := range levels {
+		sure, doubtful = sure || is, doubtful || !is
+	}
+	return sure, doubtful
+}
+
+// story lists what is told of a checkpoint after its begin, in order.
+func (r *run) story(c int32) []int32 {
+	k := &r.ckpts[c]
+	events := slices.Concat(k.commits, k.losses, k.loads)
+	slices.Sort(events)
+	return events
+}
+
+// held reports whether some level may hold a checkpoint after an event.
+func (r *run) held(c, event int32) bool {
+	sure, doubtful := r.standing(c, event)
+	return sure || doubtful
 }
 
 // say describes an event in words.

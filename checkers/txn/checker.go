@@ -57,13 +57,12 @@ func independently(ctx context.Context, ops []history.Operation, judge func(cont
 		of[o.Key] = append(of[o.Key], o)
 	}
 	merged := checkers.Verdict{Measures: map[string]float64{}}
-	rank := map[checkers.Validity]int{checkers.Valid: 1, checkers.Unknown: 2, checkers.Invalid: 3}
 	for _, key := range slices.Sorted(maps.Keys(of)) {
 		v := judge(ctx, of[key])
 		for measure, x := range v.Measures {
 			merged.Measures[measure] += x
 		}
-		if rank[v.Verdict] > rank[merged.Verdict] {
+		if v.Verdict.Beats(merged.Verdict) {
 			merged.Verdict, merged.Algorithm, merged.Witness = v.Verdict, v.Algorithm, v.Witness
 			merged.Reason = fmt.Sprintf("%d independent histories; that of key %s: %s", len(of), key, v.Reason)
 		}

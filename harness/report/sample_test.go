@@ -185,7 +185,7 @@ func judge(t testing.TB, d *rundir.Dir, start time.Time) *rundir.Result {
 	for _, p := range e.Phases {
 		r.Phases = append(r.Phases, rundir.Phase(p))
 	}
-	r.Verdict = map[checkers.Validity]rundir.Outcome{checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive}[checkers.Merge(r.Checkers)]
+	r.Verdict = rundir.OutcomeOf(checkers.Merge(r.Checkers))
 	for _, v := range r.Checkers {
 		if v.Verdict != checkers.Valid {
 			r.Reasons = append(r.Reasons, v.Checker+": "+v.Reason)

@@ -21,6 +21,18 @@ const (
 	Error        Outcome = "error"
 )
 
+// OutcomeOf is the outcome of a whole on which checkers came to a conclusion.
+// One on which none had anything to judge is inconclusive.
+func OutcomeOf(v checkers.Validity) Outcome {
+	switch v {
+	case checkers.Valid:
+		return Valid
+	case checkers.Invalid:
+		return Invalid
+	}
+	return Inconclusive
+}
+
 // Result is what result.json holds and --json prints.
 type Result struct {
 	Scenario string  `json:"scenario"`

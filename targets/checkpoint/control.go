@@ -171,7 +171,10 @@ func (c *control) begin(l ledger, at string, aborted int) {
 	case l.Phase == recovering && solo(c.cfg.Protocol):
 		c.gather(nil, garbage{})
 	case l.Phase == recovering:
-		c.recover(nil, l.Target, nil)
+		// It goes on as it is. Whoever decided it may have died before it could
+		// say so.
+		c.noteRecovery(nil)
+		c.broadcast()
 	default:
 		c.broadcast()
 	}
@@ -424,12 +427,19 @@ func (c *control) recover(failed []string, target int, from *fallback) {
 			c.discard(pending)
 		}
 		c.settled, c.finished, c.fallback = 0, false, nil
-		if c.ledger.Epoch == firstEpoch {
-			return // the workers begin: nothing is set back
+		if c.ledger.Epoch > firstEpoch {
+			c.noteRecovery(failed)
+			c.env.Point("recovery.decided")
 		}
-		c.note(record.Event{Kind: record.Recovery, Round: target, Line: c.line(target), Failed: failed})
-		c.env.Point("recovery.decided")
 	})
+}
+
+// noteRecovery records the recovery that is under way. In the first epoch the
+// workers begin, and nothing is set back.
+func (c *control) noteRecovery(failed []string) {
+	if c.ledger.Epoch > firstEpoch {
+		c.note(record.Event{Kind: record.Recovery, Round: c.ledger.Target, Line: c.line(c.ledger.Target), Failed: failed})
+	}
 }
 
 // watchRecovery lets the workers compute when all are restored, and looks for

@@ -111,6 +111,9 @@ func (l *ledger) order(k links, p int) order {
 	n := len(l.Stable)
 	o.committed, o.ward = l.numbers(p), l.numbers((p+n-1)%n)
 	o.lost, o.shown = contains(l.Lost, p), l.Shown[p]
+	if l.Gone[p] != 0 && len(o.committed) > 0 {
+		o.oldest = o.committed[0]
+	}
 	if l.Line != nil {
 		o.stay = l.Line[p] == stays
 		o.target = max(0, l.Line[p])

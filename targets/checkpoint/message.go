@@ -244,6 +244,7 @@ type order struct {
 	lost    bool     // it counts as dead, and its state is void
 	boot    uint64   // process that may compute in this epoch
 	shown   int      // transactions of output that are released
+	oldest  int      // what no recovery goes behind: its oldest checkpoint, 0 for where it began
 	covered []uint64 // by outgoing channel: messages that need not be kept
 	owed    []uint64 // by outgoing channel: messages that a replay must come to
 }
@@ -257,14 +258,15 @@ func (o order) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(o.begun))
 	b = appendNames(appendNames(b, o.committed), o.ward)
 	b = binary.AppendUvarint(wire.AppendBool(wire.AppendBool(b, o.stay), o.lost), o.boot)
-	return appendNumbers(appendNumbers(binary.AppendUvarint(b, uint64(o.shown)), o.covered), o.owed)
+	return appendNumbers(appendNumbers(binary.AppendUvarint(binary.AppendUvarint(b, uint64(o.shown)), uint64(o.oldest)), o.covered), o.owed)
 }
 
 func decodeOrder(b []byte) (order, error) {
 	r := reader{wire.Over(b)}
 	o := order{version: r.Uvarint(), epoch: r.Number(), phase: phase(r.Byte()), target: r.Number(), pending: r.Number(), begun: r.Number()}
 	o.committed, o.ward = r.ascending(), r.ascending()
-	o.stay, o.lost, o.boot, o.shown, o.covered, o.owed = r.Bool(), r.Bool(), r.Uvarint(), r.Number(), r.numbers(), r.numbers()
+	o.stay, o.lost, o.boot, o.shown, o.oldest = r.Bool(), r.Bool(), r.Uvarint(), r.Number(), r.Number()
+	o.covered, o.owed = r.numbers(), r.numbers()
 	if !r.Done() || o.phase < recovering || o.phase > gathering {
 		return order{}, errMessage
 	}

@@ -90,6 +90,9 @@ func (w *worker) load() {
 		}
 		w.loading = nil
 		w.state = unrestorable
+		if !contains(w.gone, l.round) {
+			w.gone = append(w.gone, l.round)
+		}
 		w.env.Logf("round %d cannot be restored from any level", l.round)
 		w.beat()
 		return

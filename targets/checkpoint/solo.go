@@ -215,12 +215,13 @@ func (s *soloist) tell(numbers []int) {
 	}
 }
 
-// lost lists the checkpoints in the catalogue that were nowhere but on this
-// worker's disk, and were found damaged there at the start.
+// lost lists the checkpoints in the catalogue that no level has: those that
+// could not be restored, and those that were nowhere but on this worker's disk
+// and were found damaged there at the start.
 func (s *soloist) lost() (list []int) {
 	w := s.w
 	for _, number := range w.order.committed {
-		if contains(w.local.damaged, number) && slices.Equal(w.cfg.levelsOf(number), []string{levelLocal}) {
+		if contains(w.gone, number) || contains(w.local.damaged, number) && slices.Equal(w.cfg.levelsOf(number), []string{levelLocal}) {
 			list = append(list, number)
 		}
 	}
@@ -359,8 +360,8 @@ func (s *soloist) obey(o order) {
 		}
 		s.prune(i, covered)
 	}
-	if len(o.committed) > 0 {
-		w.solo.let(o.committed[0])
+	if o.oldest > 0 {
+		w.solo.let(o.oldest)
 	}
 	w.publish()
 	w.drain()

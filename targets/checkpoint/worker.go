@@ -58,6 +58,7 @@ type worker struct {
 	doneAt   int     // newest round that is durable at all its levels
 	failed   int     // newest round that could not be saved
 	loading  *loading
+	gone     []int // checkpoints that could not be restored from any level
 	last     savedPart
 	held     map[int][]string // by round: the levels that have it, as far as this process knows
 

@@ -194,7 +194,7 @@ func (f *checkFlags) judged(ctx context.Context, path string, c checkers.Checker
 	debug.SetMemoryLimit(2*memory + ownMemory)
 	switch {
 	case err == nil:
-		return judgeHistory(ctx, h, c, checkers.Options{Timeout: f.timeout, Memory: true}), nil
+		return f.judgeHistory(ctx, h, c), nil
 	case errors.Is(err, edn.ErrTooLarge) && streamed != nil:
 		return streamed, nil
 	case errors.Is(err, edn.ErrTooLarge) && f.streams(path):
@@ -216,7 +216,7 @@ func (f *checkFlags) conclude(cmd *cobra.Command, path string, result *rundir.Re
 }
 
 // judgeHistory lets one checker judge a history.
-func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers.Options) *rundir.Result {
+func (f *checkFlags) judgeHistory(ctx context.Context, h *loaded, c checkers.Checker) *rundir.Result {
 	// All else is found out first: after its deadline nobody waits for anything
 	// but a checker that ends.
 	r := &rundir.Result{
@@ -224,11 +224,13 @@ func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers
 		Operations: harness.CountOperations(h.evidence.Operations), Strength: history.Measure(h.evidence.Events, h.evidence.Operations),
 		Measures: map[string]float64{}, Reasons: remarks(h),
 	}
-	r.Checkers = checkers.Check(ctx, h.evidence, []checkers.Checker{c}, o)
+	idle := proofless(f.workload, h.evidence.Operations, slices.Contains(f.assume, "nil-is-unknown"))
+	r.Checkers = checkers.Check(ctx, h.evidence, []checkers.Checker{c}, checkers.Options{Timeout: f.timeout, Memory: true})
 	r.Reasons = slices.Insert(r.Reasons, 0, r.Checkers[0].Reason)
-	r.Verdict = map[checkers.Validity]rundir.Outcome{
-		checkers.Valid: rundir.Valid, checkers.Invalid: rundir.Invalid, checkers.Unknown: rundir.Inconclusive,
-	}[checkers.Merge(r.Checkers)]
+	r.Verdict = rundir.OutcomeOf(checkers.Merge(r.Checkers))
+	if r.Verdict == rundir.Valid && idle != "" {
+		r.Verdict, r.Reasons = rundir.Inconclusive, slices.Insert(r.Reasons, 0, idle)
+	}
 	return r
 }
 

@@ -69,10 +69,10 @@ func (f *checkFlags) checkRecord(cmd *cobra.Command, path string, names []string
 	r := &rundir.Result{
 		Scenario: filepath.Base(path), Checkers: verdicts, Version: harness.Version(),
 		Measures: map[string]float64{"events": float64(len(events))}, Reproduce: f.reproduce(cmd, path),
-		Verdict: outcomeOf(checkers.Merge(verdicts)),
+		Verdict: rundir.OutcomeOf(checkers.Merge(verdicts)),
 	}
 	for _, v := range verdicts {
-		if v.Verdict != checkers.Valid || len(verdicts) == 1 {
+		if v.Verdict == checkers.Invalid || v.Verdict == checkers.Unknown || r.Verdict == rundir.Inconclusive && v.Verdict != checkers.Valid || len(verdicts) == 1 {
 			r.Reasons = append(r.Reasons, v.Checker+": "+v.Reason)
 		}
 		for name, x := range v.Measures {
@@ -86,16 +86,6 @@ func (f *checkFlags) checkRecord(cmd *cobra.Command, path string, names []string
 		return err
 	}
 	return codeFor(r.Verdict)
-}
-
-func outcomeOf(v checkers.Validity) rundir.Outcome {
-	switch v {
-	case checkers.Valid:
-		return rundir.Valid
-	case checkers.Invalid:
-		return rundir.Invalid
-	}
-	return rundir.Inconclusive
 }
 
 // readRecord reads a record from a file, which may be compressed by gzip.

@@ -105,6 +105,9 @@ func (o *outside) setCut(cut bool) bool {
 
 // disturbed tells whoever wants to know of something that is in no plan.
 func (c *Cluster) disturbed(m *machine, format string, args ...any) {
+	if leaving.Load() {
+		return
+	}
 	t := cluster.Trouble{At: max(c.Now(), 0), Step: cluster.TroubleOutside, Text: fmt.Sprintf(format, args...)}
 	if m != nil {
 		t.Nodes = []string{m.name}

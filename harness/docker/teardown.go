@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync/atomic"
 	"testing/fstest"
 	"time"
 
@@ -153,9 +154,14 @@ func (d *daemon) removeOwned(ctx context.Context, f client.Filters, labels map[s
 		d.removeNetworks(ctx, f, mine))
 }
 
+// leaving tells that this process takes its containers away from under its runs:
+// what the daemon tells from then on is no disturbance.
+var leaving atomic.Bool
+
 // RemoveOwn removes all containers and networks of this process, whatever its
 // runs are at: for a process that ends at once. Without a daemon there are none.
 func RemoveOwn(ctx context.Context) error {
+	leaving.Store(true)
 	d, err := connect(ctx)
 	if errors.Is(err, cluster.ErrUnavailable) {
 		return nil

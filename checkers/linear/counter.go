@@ -228,7 +228,7 @@ func (t *trial) counted(class string, read int32, summary string) *conflict {
 func (counters) project([]act, []bool) []act { return nil }
 
 // bounds implements bounder, as Jepsen's counter checker does.
-func (c counters) bounds(t *trial) (answer, string, *conflict, error) {
+func (c counters) bounds(t *trial) *conflict {
 	type change struct {
 		at     int64
 		lo, hi int64
@@ -267,10 +267,32 @@ func (c counters) bounds(t *trial) (answer, string, *conflict, error) {
 		from, to := before(t.acts[r].call), before(t.acts[r].ret)
 		low, high := slices.Min(lows[from:to+1]), slices.Max(highs[from:to+1])
 		if n := t.number(&t.acts[r]); n < low || n > high {
-			return illegal, "bounds", t.counted(WrongSum, r, fmt.Sprintf("%s; what had been acknowledged and begun allows %d to %d", t.the(r), low, high)), nil
+			return t.counted(WrongSum, r, fmt.Sprintf("%s; what had been acknowledged and begun allows %d to %d", t.the(r), low, high))
 		}
 	}
-	return undecided, "bounds", nil, errors.New("every read is within its bounds, but additions differ, so that this is no proof, and the search for one used up its budget")
+	return c.indivisible(t, reads)
+}
+
+// indivisible finds a read that differs from the first value by what is no
+// multiple of what all additions are multiples of.
+func (c counters) indivisible(t *trial, reads []int32) *conflict {
+	divisor := int64(0)
+	for i := range t.acts {
+		if a := &t.acts[i]; a.kind == counterAdd {
+			for n := t.number(a); n != 0; divisor, n = n, divisor%n {
+			}
+		}
+	}
+	for _, r := range reads {
+		if n := t.number(&t.acts[r]) - c.initial; divisor == 0 && n != 0 || divisor != 0 && n%divisor != 0 {
+			return t.counted(WrongSum, r, fmt.Sprintf("%s, which is not %d and a multiple of %d, as all sums are", t.the(r), c.initial, max(divisor, -divisor)))
+		}
+	}
+	return nil
+}
+
+func (counters) unproven() error {
+	return errors.New("every read is within its bounds, but additions differ, so that this is no proof, and the search for one used up its budget")
 }
 
 // counterModel has sums as states.

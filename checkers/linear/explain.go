@@ -57,6 +57,9 @@ func (x *explanation) witness(e *checkers.Evidence) *checkers.Witness {
 	if len(x.ops) > 1 {
 		w.Lines = append(w.Lines, "No order of these operations agrees both with real time and with what they returned.")
 	}
+	if v, found := s.beginning(); found {
+		w.Lines = append(w.Lines, fmt.Sprintf("If the register begins with %s, say --initial %s.", s.value(v), s.value(v)))
+	}
 	if !x.minimal {
 		w.Lines = append(w.Lines, "There may be a smaller explanation: the search for it ran out of its budget.")
 	}
@@ -181,6 +184,9 @@ func (s *speaker) classify() (class, summary string) {
 	if class, summary := s.future(); class != "" {
 		return class, summary
 	}
+	if class, summary := s.unset(); class != "" {
+		return class, summary
+	}
 	if class, summary := s.stale(); class != "" {
 		return class, summary
 	}
@@ -192,14 +198,55 @@ func (s *speaker) unordered() (class, summary string) {
 }
 
 func (s *speaker) fromNowhere(o *op, v int32) (class, summary string) {
+	var tried *history.Operation // the first to try, and to fail
 	for _, f := range s.x.problem.failed {
-		if f.value == v {
-			h := &s.all[f.source]
-			return AbortedRead, fmt.Sprintf("%s, although the %s of %s had failed at %s (process %d): it certainly did not happen",
-				s.finding(o), h.F, s.value(v), s.time(h.Completed), h.Process)
+		if h := &s.all[f.source]; f.value == v && (tried == nil || h.Call < tried.Call) {
+			tried = h
 		}
 	}
-	return ThinAirRead, fmt.Sprintf("%s, which nobody had written", s.finding(o))
+	switch {
+	case tried == nil:
+		return ThinAirRead, fmt.Sprintf("%s, which nobody had written", s.finding(o))
+	case tried.Call > o.ret:
+		return ThinAirRead, fmt.Sprintf("%s, which nobody had begun to write: the first to try was a %s that began at %s (process %d), and failed",
+			s.finding(o), tried.F, s.time(tried.Invoked), tried.Process)
+	case tried.Return < o.ret:
+		return AbortedRead, fmt.Sprintf("%s, although the %s of %s had failed at %s (process %d): it certainly did not happen",
+			s.finding(o), tried.F, s.value(v), s.time(tried.Completed), tried.Process)
+	}
+	return AbortedRead, fmt.Sprintf("%s, although the %s of %s that began at %s (process %d) failed: it certainly did not happen",
+		s.finding(o), tried.F, s.value(v), s.time(tried.Invoked), tried.Process)
+}
+
+// unset recognizes a finding of a value that only cas could have set which
+// cannot have found what they expected by then.
+func (s *speaker) unset() (class, summary string) {
+	i := impossible(s.x.ops, s.x.problem.initial, len(s.x.problem.values))
+	if i < 0 {
+		return "", ""
+	}
+	o := &s.x.ops[i]
+	v, _ := o.observes()
+	return ThinAirRead, fmt.Sprintf("%s: by then, %s can only have been set by a cas that expected what was never there", s.finding(o), s.value(v))
+}
+
+// beginning returns the value that registers seem to begin with, where one was
+// found before anything was acknowledged, and they are said to begin with nil.
+func (s *speaker) beginning() (v int32, found bool) {
+	p := s.x.problem
+	if !p.values[p.initial].IsNil() {
+		return 0, false
+	}
+	i := impossible(s.x.ops, p.initial, len(p.values))
+	if i < 0 {
+		return 0, false
+	}
+	for j := range p.ops {
+		if o := &p.ops[j]; o.kind != read && o.ret < s.x.ops[i].call {
+			return 0, false
+		}
+	}
+	return s.x.ops[i].observes()
 }
 
 // setters returns the operations that may have set v.

@@ -120,6 +120,9 @@ func (r *reducer) illegal(ops []op) bool {
 	if a, _, applies := decideByZones(prune(slices.Clone(ops), r.values), r.initial, r.values); applies {
 		return a == illegal
 	}
+	if impossible(ops, r.initial, r.values) >= 0 {
+		return true
+	}
 	a := decideBySearch(r.budget, ops, r.initial, r.values)
 	if a == undecided {
 		r.cut = true

@@ -33,9 +33,18 @@ func (r registers) judge(b *budget, all []history.Operation, k part, a Algorithm
 			return j
 		}
 	}
-	if zoned && (j.answer == illegal || p.refused == nil) {
+	nowhere := -1
+	if !zoned && a != Porcupine {
+		nowhere = impossible(p.ops, p.initial, len(p.values))
+	}
+	switch {
+	case nowhere >= 0:
+		p.refused, j.answer, j.algorithm = nil, illegal, supply
+		j.explain = func(b *budget) (explained, bool) { return p.explainImpossible(b, nowhere) }
+		return j
+	case zoned && (j.answer == illegal || p.refused == nil):
 		p.refused = nil
-	} else {
+	default:
 		j.algorithm, j.answer = p.searched(b, a == Porcupine, zoned)
 	}
 	if stuck := b.stuck; j.answer == illegal {
@@ -74,13 +83,25 @@ func (p *problem) searched(b *budget, porcupine, legal bool) (string, answer) {
 // if a search found the violation.
 func (p *problem) explain(b *budget, conflict []int32, stuck int64) (explained, bool) {
 	r := &reducer{budget: b, initial: p.initial, values: len(p.values)}
-	x := &explanation{problem: p}
 	var closed []op
 	if conflict != nil {
 		closed = firstConflict(p, conflict)
 	} else {
 		closed = r.firstIllegalPrefix(p.ops, stuck)
 	}
+	return p.small(r, closed)
+}
+
+// explainImpossible is explain where the operation at nowhere found what
+// nothing can have set by then. All who would have set it belong to that.
+func (p *problem) explainImpossible(b *budget, nowhere int) (explained, bool) {
+	r := &reducer{budget: b, initial: p.initial, values: len(p.values)}
+	return p.small(r, closeOver(p.ops, p.ops[nowhere:nowhere+1], len(p.values)))
+}
+
+// small reduces operations that are closed and illegal.
+func (p *problem) small(r *reducer, closed []op) (explained, bool) {
+	b, x := r.budget, &explanation{problem: p}
 	few := renumber(closed, p.initial)
 	r.initial, r.values = few.initial, len(few.old)
 	small := r.reduce(few.ops)

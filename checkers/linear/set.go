@@ -60,9 +60,8 @@ func (sets) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 	}
 	a.kind = setRead
 	list, err := in.list(&h.Output)
-	list = slices.Clone(list)
-	slices.Sort(list)
-	a.list = slices.Compact(list)
+	a.list = slices.Clone(list)
+	slices.Sort(a.list) // what is in it twice stays: no set has it so
 	return true, err
 }
 
@@ -100,6 +99,11 @@ func (sets) open(a act) (act, bool) { return a, true }
 
 func (s sets) exact(t *trial) (*conflict, bool) {
 	adds, removes := make([]int8, len(t.values)), make([]int8, len(t.values))
+	for i := range t.acts {
+		if v, twice := repeated(t.acts[i].list); twice {
+			return t.repeats(int32(i), v), true
+		}
+	}
 	var reads, asks, removed bool
 	for i := range t.acts {
 		switch a := &t.acts[i]; a.kind {
@@ -125,6 +129,22 @@ func (s sets) exact(t *trial) (*conflict, bool) {
 		return s.member(t), true
 	}
 	return nil, false
+}
+
+// repeated returns an element that a sorted list has more than once.
+func repeated(list []int32) (v int32, found bool) {
+	for i := 1; i < len(list); i++ {
+		if list[i] == list[i-1] {
+			return list[i], true
+		}
+	}
+	return 0, false
+}
+
+// repeats is the conflict of a read that has an element more than once.
+func (t *trial) repeats(r, v int32) *conflict {
+	return &conflict{class: Duplicate, acts: []int32{r}, values: []int32{v},
+		summary: fmt.Sprintf("%s, and so has %s more than once: a set has an element once or not at all", t.the(r), t.values[v])}
 }
 
 // growOnly decides a set that only grows. The smallest read that has an
@@ -312,6 +332,9 @@ type setModel struct {
 	words []byte
 }
 
+// noState is what no set is.
+const noState = -1
+
 func (sets) pose(t *trial) *search.Problem {
 	seen := make([]bool, len(t.values))
 	for i := range t.acts {
@@ -332,6 +355,9 @@ func (sets) pose(t *trial) *search.Problem {
 				m.words[v/8] |= 1 << (v % 8)
 			}
 			m.reads[i] = m.id(string(m.words), len(m.words))
+			if _, twice := repeated(t.acts[i].list); twice {
+				m.reads[i] = noState
+			}
 		}
 	}
 	clear(m.words)

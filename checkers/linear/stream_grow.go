@@ -167,6 +167,10 @@ func (g *streamGrow) look(o *streamOp, list history.Value) *finding {
 	var texts map[[16]byte]struct{}
 	var word uint64 // of settled integers
 	page := int64(math.MinInt64)
+	twice := func(v history.Value) *finding {
+		value := history.List(v, v)
+		return &finding{class: Duplicate, why: fmt.Sprintf("it found %s more than once: a set has an element once or not at all", v), shown: &value}
+	}
 	for i := range list.Len() {
 		v := list.At(i)
 		c := cellOf(&v)
@@ -185,6 +189,7 @@ func (g *streamGrow) look(o *streamOp, list history.Value) *finding {
 			x.mark = o.call
 			g.found = append(g.found, x)
 		case x != nil:
+			return twice(v)
 		case !g.past.has(c):
 			value := history.List(v)
 			return &finding{class: ThinAirRead, why: fmt.Sprintf("nobody had begun to add %s, or that had failed", v), shown: &value}
@@ -192,13 +197,21 @@ func (g *streamGrow) look(o *streamOp, list history.Value) *finding {
 			if texts == nil {
 				texts = map[[16]byte]struct{}{}
 			}
+			if _, again := texts[c.digest()]; again {
+				return twice(v)
+			}
 			texts[c.digest()] = struct{}{}
 		}
 	}
 	if !slices.IsSorted(g.ints) {
 		slices.Sort(g.ints)
 	}
-	if n := len(slices.Compact(g.ints)) + len(texts); n < g.settled {
+	for i := 1; i < len(g.ints); i++ {
+		if g.ints[i] == g.ints[i-1] {
+			return twice(history.Int(g.ints[i]))
+		}
+	}
+	if n := len(g.ints) + len(texts); n < g.settled {
 		return &finding{class: StaleRead, why: fmt.Sprintf("it found %d of %d elements that every read must find since before it began", n, g.settled)}
 	}
 	return nil

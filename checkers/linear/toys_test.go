@@ -63,7 +63,7 @@ func sortedInts(v history.Value) []int64 {
 		ns = append(ns, number(x))
 	}
 	slices.Sort(ns)
-	return slices.Compact(ns)
+	return ns
 }
 
 func setToy(name string, remove, whole bool) toy {

@@ -167,6 +167,11 @@ func (s structure) decide(b *budget, t *trial, a Algorithm) judgement {
 	if a == Automatic {
 		c, applies = s.rules.exact(t)
 	}
+	if c = s.evident(t, c, applies || a == Porcupine); c != nil && !applies {
+		j.answer, j.algorithm = illegal, supply
+		j.explain = func(b *budget) (explained, bool) { return s.explain(b, t, c, 0) }
+		return j
+	}
 	switch {
 	case applies && c == nil:
 		j.algorithm, j.answer = s.exact, legal
@@ -180,8 +185,8 @@ func (s structure) decide(b *budget, t *trial, a Algorithm) judgement {
 			j.algorithm, j.answer = "porcupine", b.oracle(s.rules.pose(t))
 		}
 	}
-	if x, ok := s.rules.(bounder); ok && j.answer == undecided {
-		j.answer, j.algorithm, c, j.err = x.bounds(t)
+	if x, ok := s.rules.(bounder); ok && j.answer == undecided && b.ctx.Err() == nil && !b.defect {
+		j.err = x.unproven()
 	}
 	if stuck := b.stuck; j.answer == illegal {
 		j.explain = func(b *budget) (explained, bool) { return s.explain(b, t, c, stuck) }
@@ -189,10 +194,33 @@ func (s structure) decide(b *budget, t *trial, a Algorithm) judgement {
 	return j
 }
 
-// bounder is rules that can say something where search gives up.
+// supply names what is decided by counting what was brought in: it needs neither
+// an exact algorithm nor a search.
+const supply = "supply"
+
+// evident returns a conflict that is one whatever the order of operations is,
+// or c if the trial is decided.
+func (s structure) evident(t *trial, c *conflict, decided bool) *conflict {
+	if decided {
+		return c
+	}
+	if r, ok := s.rules.(trader); ok {
+		c = unsupplied(t, r)
+	}
+	if r, ok := s.rules.(bounder); ok && c == nil {
+		c = r.bounds(t)
+	}
+	return c
+}
+
+// bounder is rules of which a search may give up, and something can be said
+// without.
 type bounder interface {
-	// bounds returns illegal with a conflict, or undecided with what is known.
-	bounds(t *trial) (answer, string, *conflict, error)
+	// bounds returns a conflict whatever the order of operations is, nil if it
+	// finds none, which proves nothing.
+	bounds(t *trial) *conflict
+	// unproven says so.
+	unproven() error
 }
 
 // posed makes a problem of acts: classes are made of acts of equal kind and

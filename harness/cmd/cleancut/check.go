@@ -194,7 +194,7 @@ func (f *checkFlags) judged(ctx context.Context, path string, c checkers.Checker
 	debug.SetMemoryLimit(2*memory + ownMemory)
 	switch {
 	case err == nil:
-		return judgeHistory(ctx, h, c, checkers.Options{Timeout: f.timeout, Memory: true}), nil
+		return f.judgeHistory(ctx, h, c), nil
 	case errors.Is(err, edn.ErrTooLarge) && streamed != nil:
 		return streamed, nil
 	case errors.Is(err, edn.ErrTooLarge) && f.streams(path):
@@ -216,7 +216,7 @@ func (f *checkFlags) conclude(cmd *cobra.Command, path string, result *rundir.Re
 }
 
 // judgeHistory lets one checker judge a history.
-func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers.Options) *rundir.Result {
+func (f *checkFlags) judgeHistory(ctx context.Context, h *loaded, c checkers.Checker) *rundir.Result {
 	// All else is found out first: after its deadline nobody waits for anything
 	// but a checker that ends.
 	r := &rundir.Result{
@@ -224,9 +224,13 @@ func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers
 		Operations: harness.CountOperations(h.evidence.Operations), Strength: history.Measure(h.evidence.Events, h.evidence.Operations),
 		Measures: map[string]float64{}, Reasons: remarks(h),
 	}
-	r.Checkers = checkers.Check(ctx, h.evidence, []checkers.Checker{c}, o)
+	idle := proofless(f.workload, h.evidence.Operations, slices.Contains(f.assume, "nil-is-unknown"))
+	r.Checkers = checkers.Check(ctx, h.evidence, []checkers.Checker{c}, checkers.Options{Timeout: f.timeout, Memory: true})
 	r.Reasons = slices.Insert(r.Reasons, 0, r.Checkers[0].Reason)
 	r.Verdict = rundir.OutcomeOf(checkers.Merge(r.Checkers))
+	if r.Verdict == rundir.Valid && idle != "" {
+		r.Verdict, r.Reasons = rundir.Inconclusive, slices.Insert(r.Reasons, 0, idle)
+	}
 	return r
 }
 
@@ -234,9 +238,6 @@ func judgeHistory(ctx context.Context, h *loaded, c checkers.Checker, o checkers
 func remarks(h *loaded) (list []string) {
 	if h.summary.CompletionsOnly {
 		list = append(list, "the history has completions only: all operations were taken as overlapping")
-	}
-	if n := contrary(h.evidence.Operations); n > 0 {
-		list = append(list, fmt.Sprintf("%d operations were ok with another argument than they were invoked with: that of the invocation counts", n))
 	}
 	if h.format != formatJSONL && looksIndependent(h.evidence.Operations) {
 		list = append(list, "all values look like [key value], and were taken for values: --independent takes them apart")
@@ -248,22 +249,6 @@ func remarks(h *loaded) (list []string) {
 		list = append(list, fmt.Sprintf("%d times a process went on after an operation of unknown outcome, or with one open: it was taken for a new process", n))
 	}
 	return list
-}
-
-// contrary counts operations that were ok with another argument than they were
-// invoked with, where the completion has the argument again.
-func contrary(ops []history.Operation) (n int) {
-	for i := range ops {
-		o := &ops[i]
-		switch o.F {
-		case "write", "cas", "add", "remove", "enqueue":
-			_, answer := o.Output.AsBool()
-			if o.Outcome == history.OK && !answer && !o.Output.IsNil() && !o.Output.Equal(o.Input) {
-				n++
-			}
-		}
-	}
-	return n
 }
 
 // looksIndependent reports whether reads were asked for [key nil] and no

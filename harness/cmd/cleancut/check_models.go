@@ -76,7 +76,7 @@ var workloadNames = []struct{ name, model string }{
 	{"mutex", "linearizable"}, {"semaphore", "linearizable"}, {"fencing", "linearizable"},
 	{"set", "linearizable"}, {"set-full", "set-full"},
 	{"queue", "linearizable"}, {"unordered-queue", "unordered-queue"}, {"total-queue", "total-queue"},
-	{"counter", "bounds"}, {"unique-ids", "unique-ids"}, {"monotonic", "monotonic"},
+	{"counter", "linearizable"}, {"unique-ids", "unique-ids"}, {"monotonic", "monotonic"},
 	{"list-append", "strict-serializable"}, {"rw-register", "strict-serializable"},
 	{"closed-predicate", "strict-serializable"},
 	{"bank", "bank"}, {"long-fork", "long-fork"}, {"write-skew", "write-skew"}, {"causal-reverse", "causal-reverse"},

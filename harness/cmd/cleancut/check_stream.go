@@ -61,10 +61,11 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 		err        error
 	}
 	ended := make(chan end, 1)
+	proving := newProving(f.workload)
 	streaming := checkers.Func(linear.Name, func(ctx context.Context, _ *checkers.Evidence) checkers.Verdict {
 		var x end
 		var v checkers.Verdict
-		v, x.err = streamEvents(ctx, r, s, &x.operations)
+		v, x.err = streamEvents(ctx, r, s, &x.operations, proving)
 		ended <- x
 		return v
 	})
@@ -79,14 +80,17 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 			return nil, fmt.Errorf("%s: as %s: %w", path, formatJSONL, x.err)
 		}
 		result.Operations = x.operations
+		if why := proving.proofless(x.operations); why != "" && result.Verdict == rundir.Valid {
+			result.Verdict, result.Reasons = rundir.Inconclusive, []string{why}
+		}
 	default: // it panicked, or is out of time and still at it
 	}
-	result.Reasons = []string{verdicts[0].Reason, "the history does not fit into the memory allowed: it was judged while it was read"}
+	result.Reasons = append(result.Reasons, verdicts[0].Reason, "the history does not fit into the memory allowed: it was judged while it was read")
 	return result, nil
 }
 
 // streamEvents feeds events to s. The time allowed includes that of reading.
-func streamEvents(ctx context.Context, r io.Reader, s *linear.Stream, n *rundir.Operations) (checkers.Verdict, error) {
+func streamEvents(ctx context.Context, r io.Reader, s *linear.Stream, n *rundir.Operations, p *proving) (checkers.Verdict, error) {
 	d := history.NewDecoder(r)
 	for {
 		e, err := d.Next()
@@ -101,6 +105,7 @@ func streamEvents(ctx context.Context, r io.Reader, s *linear.Stream, n *rundir.
 		case err != nil:
 			return checkers.Verdict{}, err
 		}
+		p.add(&e)
 		if err := s.Add(&e); err != nil {
 			return checkers.Verdict{}, err
 		}

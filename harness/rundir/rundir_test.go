@@ -138,9 +138,9 @@ func TestLedgerSurvivesTheHarnessAndTellsWhatIsLeftToUndo(t *testing.T) {
 			}
 		}
 	}
-	one, err := l.Begin(time.Second, "partition(isolate one)", "partition", nil, map[string]string{"rule": "r1"})
+	one, err := l.Begin(time.Second, "partition(isolate one)", "partition", history.Omission, nil, map[string]string{"rule": "r1"})
 	steps(err, l.Injected(one, 2*time.Second, "", []string{"n2"}, nil))
-	two, err := l.Begin(3*time.Second, "pause(one)", "pause", []string{"n1"}, nil)
+	two, err := l.Begin(3*time.Second, "pause(one)", "pause", history.Timing, []string{"n1"}, nil)
 	steps(err, l.Injected(two, 3*time.Second, "", nil, errors.New("no such node")))
 	var receipt cluster.Receipt
 	receipt.Count("packets_dropped", 12)

@@ -149,7 +149,7 @@ func durability(w *watch, e *checkers.Evidence, o DurabilityOptions) judged {
 	case looked == 0:
 		return with(unknown("no key was acknowledged before or during a fault and read after it"), m)
 	}
-	return with(valid("%s cost at most %s each, at most %.3f s old, of %s that reads tell of", plural(len(faults.list), "fault"), plural(int(m["rpo_operations"]), "acknowledged operation"), m["rpo_seconds"], plural(looked, "one")), m)
+	return with(valid("%s cost at most %s each, at most %.3f s old: reads tell of %d", plural(len(faults.list), "fault"), plural(int(m["rpo_operations"]), "acknowledged operation"), m["rpo_seconds"], looked), m)
 }
 
 // loss is what a fault cost.

@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -204,5 +205,58 @@ func TestWitnessOfALossShowsAsManyAsAreTooManyAndWhoWroteWhatWasRead(t *testing.
 		if again.Verdict != checkers.Invalid {
 			t.Errorf("%+v: the witness alone is %s (%s)", c.o, again.Verdict, again.Reason)
 		}
+	}
+}
+
+// Which fault is charged: the one in which a value was last there, of those in
+// force the one that hit the node which acknowledged it.
+func TestALossIsChargedToTheFaultInWhichTheValueWasLastThere(t *testing.T) {
+	at := func(tenths int64) time.Duration { return time.Duration(tenths) * 100 * time.Millisecond }
+	fault := func(text, node string, from, to int64) checkers.FaultWindow {
+		return checkers.FaultWindow{Fault: text, Model: history.Omission, Nodes: []string{node}, Start: at(from), End: at(to)}
+	}
+	on := func(node string, o history.Operation) history.Operation { o.Node = node; return o }
+	add := func(n, tenths int64) history.Operation { return done(Add, history.Int(n), history.Nil, tenths, 0) }
+	read := func(tenths int64, elements ...int64) history.Operation {
+		list := make([]history.Value, len(elements))
+		for i, x := range elements {
+			list[i] = history.Int(x)
+		}
+		return done(Read, history.Nil, history.List(list...), tenths, 1)
+	}
+	cut, other, kill := fault("cut(n1)", "n1", 10, 30), fault("slow(n2)", "n2", 12, 31), fault("kill(n3)", "n3", 50, 51)
+	for name, c := range map[string]struct {
+		faults []checkers.FaultWindow
+		ops    []history.Operation
+		say    string // "" if nothing is lost
+	}{
+		"acknowledged while it lasted":            {[]checkers.FaultWindow{cut, kill}, []history.Operation{on("n1", add(1, 20)), read(40), read(60)}, "acknowledged by n1 at 2.050 s, during cut(n1)"},
+		"by the node that was hit, of two":        {[]checkers.FaultWindow{cut, other}, []history.Operation{on("n1", add(1, 20)), read(40)}, "acknowledged by n1 at 2.050 s, during cut(n1)"},
+		"by the other one":                        {[]checkers.FaultWindow{cut, other}, []history.Operation{on("n2", add(1, 20)), read(40)}, "acknowledged by n2 at 2.050 s, during slow(n2)"},
+		"by a node that nobody named":             {[]checkers.FaultWindow{cut, other}, []history.Operation{add(1, 20), read(40)}, "acknowledged at 2.050 s, during slow(n2)"},
+		"seen after it, and lost by the next":     {[]checkers.FaultWindow{cut, kill}, []history.Operation{on("n1", add(1, 20)), read(32, 1), read(40, 1), read(60)}, "acknowledged by n1 at 2.050 s, before kill(n3)"},
+		"before any, and after the first one":     {[]checkers.FaultWindow{cut, kill}, []history.Operation{on("n1", add(1, 2)), read(32, 1), read(40, 1), read(60)}, "before kill(n3)"},
+		"just after it, until service was back":   {[]checkers.FaultWindow{cut}, []history.Operation{on("n1", func() history.Operation { o := add(1, 29); o.Completed = at(31); o.Return = 63; return o }()), read(32), read(33)}, "just after cut(n1)"},
+		"acknowledged while it lasted, and there": {[]checkers.FaultWindow{cut, kill}, []history.Operation{on("n1", add(1, 20)), read(40, 1), read(60, 1)}, ""},
+		"gone while it lasted, and there again":   {[]checkers.FaultWindow{cut}, []history.Operation{on("n1", add(1, 20)), read(25), read(40, 1)}, ""},
+	} {
+		v := Durability(DurabilityOptions{}).Check(context.Background(), &checkers.Evidence{Operations: c.ops, Faults: c.faults})
+		if c.say == "" && v.Verdict != checkers.Valid || c.say != "" && (v.Verdict != checkers.Invalid || !strings.Contains(v.Reason, c.say)) {
+			t.Errorf("%s: %s (%s), want %q", name, v.Verdict, v.Reason, c.say)
+		}
+	}
+}
+
+func TestAFaultOfWhichNobodyKnowsWhatItDoesIsNotCharged(t *testing.T) {
+	e := &checkers.Evidence{
+		Operations: []history.Operation{done(Write, history.Int(1), history.Int(1), 0, 0), done(Read, history.Nil, history.Nil, 9, 0)},
+		Faults:     []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}},
+	}
+	if v := Durability(DurabilityOptions{}).Check(context.Background(), e); v.Verdict != checkers.NotApplicable {
+		t.Errorf("without a model: %s (%s)", v.Verdict, v.Reason)
+	}
+	e.Faults[0].Model = history.Timing
+	if v := Durability(DurabilityOptions{}).Check(context.Background(), e); v.Verdict != checkers.Invalid {
+		t.Errorf("with one: %s (%s)", v.Verdict, v.Reason)
 	}
 }

@@ -239,9 +239,6 @@ func remarks(h *loaded) (list []string) {
 	if h.summary.CompletionsOnly {
 		list = append(list, "the history has completions only: all operations were taken as overlapping")
 	}
-	if n := contrary(h.evidence.Operations); n > 0 {
-		list = append(list, fmt.Sprintf("%d operations were ok with another argument than they were invoked with: that of the invocation counts", n))
-	}
 	if h.format != formatJSONL && looksIndependent(h.evidence.Operations) {
 		list = append(list, "all values look like [key value], and were taken for values: --independent takes them apart")
 	}
@@ -252,22 +249,6 @@ func remarks(h *loaded) (list []string) {
 		list = append(list, fmt.Sprintf("%d times a process went on after an operation of unknown outcome, or with one open: it was taken for a new process", n))
 	}
 	return list
-}
-
-// contrary counts operations that were ok with another argument than they were
-// invoked with, where the completion has the argument again.
-func contrary(ops []history.Operation) (n int) {
-	for i := range ops {
-		o := &ops[i]
-		switch o.F {
-		case "write", "cas", "add", "remove", "enqueue":
-			_, answer := o.Output.AsBool()
-			if o.Outcome == history.OK && !answer && !o.Output.IsNil() && !o.Output.Equal(o.Input) {
-				n++
-			}
-		}
-	}
-	return n
 }
 
 // looksIndependent reports whether reads were asked for [key nil] and no

@@ -108,6 +108,10 @@ func loadFrom(r *bufio.Reader, name string, o loadOptions) (*loaded, error) {
 		return nil, errors.New("--overlapping is for edn and json: in jsonl each process does one thing at a time")
 	}
 	ops, err := history.Operations(events)
+	var wrong *history.ContradictionError
+	if errors.As(err, &wrong) && h.format == formatJSONL { // an event a line
+		return nil, fmt.Errorf("line %d: %s", wrong.Index+1, wrong.Text)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -316,15 +316,20 @@ func (b *builder) complete(e *history.Event, o *operation) error {
 	}
 	call := b.open[p][at]
 	begun := &b.events[call.event]
-	e.Process, e.Key = call.process, begun.Key
 	if !o.hasF {
 		e.F = begun.F
 	}
-	if e.Kind == history.OK && begun.Value.IsNil() && echoes[e.F] {
-		begun.Value = e.Value // as Knossos completes histories: what it was to do turned out later
-	}
 	if e.F != begun.F {
 		return fieldError("f", "process %d completes %s, but what it has open is %s", p, e.F, begun.F)
+	}
+	if e.Key != begun.Key && (e.Key != "" || !e.Value.IsNil() && e.Kind == history.OK) {
+		return fieldError("value", "process %d completes its %s with %s, but invoked it on key %s", p, e.F, clip(o.value.String()), begun.Key)
+	}
+	e.Process, e.Key = call.process, begun.Key
+	// What it was to do may turn out later, as Knossos completes histories.
+	begun.Value = history.Learn(e.F, e.Kind, begun.Value, e.Value)
+	if why := history.Misfit(e.F, e.Kind, begun.Value, e.Value); why != "" {
+		return fieldError("value", "process %d completes %s (event %d), but %s", p, e.F, begun.Index, clipTo(why, explainedMax))
 	}
 	b.open[p] = append(b.open[p][:at:at], b.open[p][at+1:]...)
 	if len(b.open[p]) == 0 {
@@ -335,9 +340,6 @@ func (b *builder) complete(e *history.Event, o *operation) error {
 	}
 	return nil
 }
-
-// echoes are functions whose completion has their argument again.
-var echoes = map[string]bool{"write": true, "cas": true, "add": true, "remove": true, "enqueue": true}
 
 // fitting returns which of the open operations o completes, -1 if none does.
 func (b *builder) fitting(list []opened, o *operation) int {

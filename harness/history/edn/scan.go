@@ -425,9 +425,14 @@ func number(t string) (history.Value, error) {
 	return history.Nil, fmt.Errorf("%q is not a number that a history can hold", clip(t))
 }
 
-func clip(t string) string {
-	if len(t) > 40 {
-		return t[:40] + "…"
+func clip(t string) string { return clipTo(t, 40) }
+
+// explainedMax is how long a whole explanation may be, in bytes.
+const explainedMax = 500
+
+func clipTo(t string, most int) string {
+	if len(t) > most {
+		return strings.ToValidUTF8(t[:most], "") + "…"
 	}
 	return t
 }

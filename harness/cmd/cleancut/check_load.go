@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/history/edn"
 	"github.com/cleancut/cleancut/harness/rundir"
@@ -178,7 +179,7 @@ func faultWindows(events []history.Event, begun map[int64]time.Duration) (window
 			if !known {
 				start = e.Time
 			}
-			windows = append(windows, checkers.FaultWindow{Fault: e.F, Kind: kind, Nodes: e.Nodes, Start: start, End: events[len(events)-1].Time})
+			windows = append(windows, checkers.FaultWindow{Fault: e.F, Kind: kind, Model: faults.ModelOf(kind), Nodes: e.Nodes, Start: start, End: events[len(events)-1].Time})
 		case history.FaultEnd:
 			if n := len(open[e.F]); n > 0 {
 				windows[open[e.F][n-1]].End = e.Time

@@ -124,8 +124,11 @@ type Evidence struct {
 
 // FaultWindow is when a fault was in force.
 type FaultWindow struct {
-	Fault string   // its text, as in the plan
-	Kind  string   // its name: "kill", "partition", …
+	Fault string // its text, as in the plan
+	Kind  string // its name: "kill", "partition", …
+	// Model is its failure model, "" where nobody knows what it does. Checkers
+	// tell faults by it, never by their names.
+	Model history.Failure
 	Nodes []string // whom it hit, in order
 	// Start is when its injection began, End when it was healed.
 	Start, End time.Duration

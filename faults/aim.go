@@ -78,6 +78,11 @@ func (d Drawing) files(r *rand.Rand, f Fault) Fault {
 
 // validateAims returns what is wrong with a drawing's groups and files.
 func (d Drawing) validateAims() error {
+	if d.Crash != "" {
+		if _, err := parseWithin("one", d.Crash); err != nil {
+			return err
+		}
+	}
 	for _, g := range d.Groups {
 		if _, err := parseWithin("one", g); err != nil {
 			return err

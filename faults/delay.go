@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: timing. Packets come late, and with jitter out of order.
 var delayDefinition = Definition{
-	Name: "delay", Model: Timing, Usage: "delay(50ms,20ms,all)",
+	Name: "delay", Model: history.Timing, Usage: "delay(50ms,20ms,all)",
 	Doc:   "delays packets between the victims and all other nodes by a fixed time plus a random jitter",
 	parse: parseDelay,
 	draw: func(r *rand.Rand, nodes int) Fault {

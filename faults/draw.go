@@ -40,6 +40,11 @@ type Drawing struct {
 	// of five (Groce et al., "Swarm testing", ISSTA 2012): what is left out
 	// leaves room for the rest.
 	Swarm bool `json:"swarm,omitempty"`
+	// Crash names a group of the target's nodes one of which is killed in the
+	// first half of every plan that crashes nobody for certain, or only those
+	// who lead or follow: so that there is something to recover from. Empty
+	// means none.
+	Crash string `json:"crash,omitempty"`
 }
 
 // Validate returns what is wrong with a drawing.
@@ -98,7 +103,32 @@ func (d Drawing) Draw(seed uint64, nodes int, length time.Duration) Plan {
 			break
 		}
 	}
-	return plan
+	return d.crash(seed, length, plan)
+}
+
+// crash adds the crash of one of a group to a plan that has none. It is drawn
+// from a stream of its own, so that other plans stay as they were.
+func (d Drawing) crash(seed uint64, length time.Duration, plan Plan) Plan {
+	crashes := func(s Step) bool {
+		certain := s.When.Point == "" && !s.When.Then
+		return certain && slices.Contains([]string{"kill", "reboot", "power-loss"}, s.Fault.Name()) &&
+			!slices.Contains([]Who{"leader", "follower", "followers"}, s.Fault.Victims())
+	}
+	if d.Crash == "" || slices.ContainsFunc(plan, crashes) {
+		return plan
+	}
+	r := rng.Stream(seed, "faults/crash")
+	step := Step{
+		When:  Trigger{After: (length/6 + time.Duration(r.Int64N(int64(length/3)))).Round(time.Millisecond)},
+		Fault: Kill{Who("one:" + d.Crash)},
+		For:   min(d.lasting(r), length/3).Round(time.Millisecond),
+	}
+	// Steps that follow others stay behind them.
+	at := slices.IndexFunc(plan, func(s Step) bool { return !s.When.Then && s.When.After > step.When.After })
+	if at < 0 {
+		at = len(plan)
+	}
+	return slices.Insert(plan, at, step)
 }
 
 // chancyMin is how long chancy faults last at least, so that they leave a

@@ -7,12 +7,13 @@ import (
 	"math/rand/v2"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: timing. A packet arrives twice, as after a spurious
 // retransmission below the transport.
 var duplicateDefinition = Definition{
-	Name: "duplicate", Model: Timing, Usage: "duplicate(30%,all)",
+	Name: "duplicate", Model: history.Timing, Usage: "duplicate(30%,all)",
 	Doc: "delivers packets between the victims and all other nodes twice, with a probability",
 	parse: func(args []string) (Fault, error) {
 		p, who, err := parseShare(args)

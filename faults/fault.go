@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Fault is something that can be done to a cluster. Implementations are
@@ -45,7 +46,7 @@ type Fault interface {
 // Definition describes a kind of fault.
 type Definition struct {
 	Name  string
-	Model Model
+	Model history.Failure
 	Doc   string // one sentence
 	Usage string // an example of its text
 	// Asked tells that it is drawn only where a Drawing names it: few systems

@@ -7,13 +7,14 @@ import (
 	"math/rand/v2"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: crash-recovery. The process dies without warning (SIGKILL)
 // and is started again when the fault is healed. Network namespace, address
 // and disk stay.
 var killDefinition = Definition{
-	Name: "kill", Model: CrashRecovery, Usage: "kill(leader)",
+	Name: "kill", Model: history.CrashRecovery, Usage: "kill(leader)",
 	Doc:   "kills the victims' processes (SIGKILL); healing starts them again",
 	parse: victimsOnly(func(w Who) Fault { return Kill{w} }),
 	draw: func(r *rand.Rand, nodes int) Fault {

@@ -7,11 +7,12 @@ import (
 	"math/rand/v2"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: omission, with a probability.
 var lossDefinition = Definition{
-	Name: "loss", Model: Omission, Usage: "loss(20%,leader)",
+	Name: "loss", Model: history.Omission, Usage: "loss(20%,leader)",
 	Doc: "drops packets between the victims and all other nodes, in both directions, with a probability",
 	parse: func(args []string) (Fault, error) {
 		p, who, err := parseShare(args)

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: omission. Links between nodes, or between clients and nodes,
 // carry nothing for a while, in both directions or in one; what is in flight
 // when the cut starts still arrives.
 var partitionDefinition = Definition{
-	Name: "partition", Model: Omission, Usage: "partition(isolate,leader)",
+	Name: "partition", Model: history.Omission, Usage: "partition(isolate,leader)",
 	Doc: "cuts links: isolate,WHO | halves | majority | bridge | ring | in,WHO | out,WHO | clients,WHO | " +
 		"groups such as n1+n2|n3; with flap=DURATION the cut comes and goes",
 	parse: parsePartition,

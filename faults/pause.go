@@ -7,13 +7,14 @@ import (
 	"math/rand/v2"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: timing. The process is alive and does nothing, as under a
 // long garbage collection or a live migration; peers see time-outs, not
 // resets, and the node goes on with what it believed before.
 var pauseDefinition = Definition{
-	Name: "pause", Model: Timing, Usage: "pause(leader)",
+	Name: "pause", Model: history.Timing, Usage: "pause(leader)",
 	Doc:   "stops the victims' processes (SIGSTOP); healing lets them go on (SIGCONT)",
 	parse: victimsOnly(func(w Who) Fault { return Pause{w} }),
 	draw: func(r *rand.Rand, nodes int) Fault {

@@ -7,11 +7,12 @@ import (
 	"math/rand/v2"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: crash-recovery with loss of what was written and not synced.
 var powerLossDefinition = Definition{
-	Name: "power-loss", Model: CrashRecovery, Usage: "power-loss(all)",
+	Name: "power-loss", Model: history.CrashRecovery, Usage: "power-loss(all)",
 	Doc:   "takes the power from the victims at one instant, so that unsynced writes are lost; healing starts them again",
 	parse: victimsOnly(func(w Who) Fault { return PowerLoss{w} }),
 	draw: func(r *rand.Rand, nodes int) Fault {

@@ -7,12 +7,13 @@ import (
 	"math/rand/v2"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: crash-recovery, of the whole machine: connections break and
 // the network namespace goes with them.
 var rebootDefinition = Definition{
-	Name: "reboot", Model: CrashRecovery, Usage: "reboot(one)",
+	Name: "reboot", Model: history.CrashRecovery, Usage: "reboot(one)",
 	Doc:   "kills the victims' whole machines (containers); healing starts them again at the same address",
 	parse: victimsOnly(func(w Who) Fault { return Reboot{w} }),
 	draw: func(r *rand.Rand, nodes int) Fault {

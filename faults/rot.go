@@ -7,13 +7,14 @@ import (
 	"math/rand/v2"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: Byzantine storage. What was written and synced reads back
 // otherwise, without an error: bit rot at rest (Bairavasundaram et al., "An
 // analysis of data corruption in the storage stack", FAST 2008).
 var rotDefinition = Definition{
-	Name: "rot", Model: Byzantine, Usage: "rot(ckpt-*,8,one)", Asked: true,
+	Name: "rot", Model: history.Byzantine, Usage: "rot(ckpt-*,8,one)", Asked: true,
 	Doc: "flips bits of that many bytes in the victims' files that match a pattern; nothing undoes it",
 	parse: func(args []string) (Fault, error) {
 		if len(args) != 3 {

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: timing. Syncs complete late, as on a disk that is worn out
 // or shared; reads and writes to the cache are as fast as ever.
 var slowDiskDefinition = Definition{
-	Name: "slow-disk", Model: Timing, Usage: "slow-disk(100ms,one)", Asked: true,
+	Name: "slow-disk", Model: history.Timing, Usage: "slow-disk(100ms,one)", Asked: true,
 	Doc: "lets every sync of the victims take longer by a fixed time",
 	parse: func(args []string) (Fault, error) {
 		if len(args) != 2 {

@@ -7,12 +7,13 @@ import (
 	"math/rand/v2"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: Byzantine storage. Files that were written and synced end
 // too early, as after a repair by fsck or a restore that was cut off.
 var truncateDefinition = Definition{
-	Name: "truncate", Model: Byzantine, Usage: "truncate(ckpt-*,one)", Asked: true,
+	Name: "truncate", Model: history.Byzantine, Usage: "truncate(ckpt-*,one)", Asked: true,
 	Doc: "cuts the victims' files that match a pattern at a random place; nothing undoes it",
 	parse: func(args []string) (Fault, error) {
 		if len(args) != 2 {

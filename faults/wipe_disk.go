@@ -7,12 +7,13 @@ import (
 	"math/rand/v2"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Failure model: crash-recovery with loss of stable storage. The process dies,
 // and starts again on an empty disk, as after a disk was replaced.
 var wipeDiskDefinition = Definition{
-	Name: "wipe-disk", Model: CrashRecovery, Usage: "wipe-disk(one)", Asked: true,
+	Name: "wipe-disk", Model: history.CrashRecovery, Usage: "wipe-disk(one)", Asked: true,
 	Doc:   "kills the victims' processes and removes all of their files; healing starts them again on an empty disk",
 	parse: victimsOnly(func(w Who) Fault { return WipeDisk{w} }),
 	draw:  func(r *rand.Rand, nodes int) Fault { return WipeDisk{"one"} },

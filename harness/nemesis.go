@@ -201,7 +201,7 @@ func (n *nemesis) await(ctx context.Context, step faults.Step) (self string, sei
 // such and is no error of the harness.
 func (n *nemesis) inject(ctx context.Context, site *faults.Site, step faults.Step) (victims []string, err error) {
 	c := n.site.Cluster
-	id, err := n.ledger.Begin(c.Now(), step.Fault.String(), step.Fault.Name(), nil, n.undo)
+	id, err := n.ledger.Begin(c.Now(), step.Fault.String(), step.Fault.Name(), faults.ModelOf(step.Fault.Name()), nil, n.undo)
 	if err != nil {
 		return nil, err
 	}
@@ -292,7 +292,7 @@ func (n *nemesis) missed(chain []faults.Step, k int, why string) error {
 	}
 	for _, s := range chain[k:] {
 		now := n.site.Cluster.Now()
-		id, err := n.ledger.Begin(now, s.Fault.String(), s.Fault.Name(), nil, nil)
+		id, err := n.ledger.Begin(now, s.Fault.String(), s.Fault.Name(), faults.ModelOf(s.Fault.Name()), nil, nil)
 		if err == nil {
 			err = n.ledger.Injected(id, now, "", nil, errors.New(rundir.NotInjected+why))
 		}

@@ -156,13 +156,13 @@ func TestACheckerWithNothingToJudgeLeavesARunWhatItIsWithoutIt(t *testing.T) {
 	g := NewWithT(t)
 	f := run(t, s, harness.Options{Seed: 1})
 	g.Expect(f.Result.Verdict).To(Equal(rundir.Valid), "%v", f.Result.Reasons)
-	g.Expect(f.Result.Reasons).To(ContainElement("durability had nothing to judge: nothing crashed"))
+	g.Expect(f.Result.Reasons).To(ContainElement("durability had nothing to judge: no fault that can cost data was in force"))
 
 	s.Checkers = s.Checkers[len(s.Checkers)-1:]
 	s.Target = unwatched{store.New()}
 	f = run(t, s, harness.Options{Seed: 1})
 	g.Expect(f.Result.Verdict).To(Equal(rundir.Inconclusive), "%v", f.Result.Reasons)
-	g.Expect(f.Result.Reasons).To(ContainElement("durability had nothing to judge: nothing crashed"))
+	g.Expect(f.Result.Reasons).To(ContainElement("durability had nothing to judge: no fault that can cost data was in force"))
 }
 
 // unwatched is a target without invariants.

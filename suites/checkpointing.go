@@ -21,6 +21,9 @@ import (
 // atLeastOnce is the sink that claims less than the others.
 const atLeastOnce = "at-least-once"
 
+// workersGroup is the group of the nodes that compute.
+const workersGroup = "workers"
+
 // stallMax is how long a job may do nothing before it counts as stalled: less
 // than the final reads of a job that has not ended are tried for.
 const stallMax = 15 * time.Second
@@ -33,7 +36,7 @@ func recovered(protocol string, job workloads.Workload, settings map[string]stri
 		all = append(all, jobresult.Outputs(repeats))
 	}
 	models := []string{"consistent-cut", "channel-state", "recovery-line", "restorable",
-		"gc-safety", "fencing", "terminates", "progress", "measures"}
+		"gc-safety", "fencing", "terminates", "progress", "identity", "measures"}
 	if checkpoint.Rounds(protocol) {
 		models = append(models, "atomic-rounds")
 	} else {
@@ -138,7 +141,7 @@ func ordeals() []ordeal {
 			settings: map[string]string{"store-every": "1"}},
 		{name: "swarm", doc: "everything at once, drawn anew by each seed",
 			labels:  []string{Soak, "fault:all"},
-			drawing: faults.Drawing{Points: own, Pairs: true, Swarm: true}},
+			drawing: faults.Drawing{Points: own, Pairs: true, Swarm: true, Crash: workersGroup}},
 	}
 }
 
@@ -271,7 +274,7 @@ func interval() harness.Scenario {
 		Target: checkpoint.New(), Workload: job,
 		Settings: map[string]string{"protocol": "coordinated", "interval": "1s", "size": "6000"},
 		Nodes:    7, Rate: 1, Clients: 1, Time: 5 * time.Minute, Checkers: recovered("coordinated", job, nil),
-		Drawing: faults.Drawing{Kinds: []string{"kill"}, MTBF: 10 * time.Second, Groups: []string{"workers"}, ForMin: 100 * time.Millisecond, ForMax: 300 * time.Millisecond},
+		Drawing: faults.Drawing{Kinds: []string{"kill"}, MTBF: 10 * time.Second, Groups: []string{workersGroup}, ForMin: 100 * time.Millisecond, ForMax: 300 * time.Millisecond},
 		Labels:  []string{"target:checkpoint", "mode:coordinated", Soak, SimOnly, "fault:kill"},
 	}
 }

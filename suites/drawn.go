@@ -25,7 +25,7 @@ func drawn(protocol string, job workloads.Workload, needed map[string]string) ha
 		Doc:    job.Name() + ", " + protocol + " checkpoints: everything at once, and levels, intervals, sizes, sinks and the like, drawn anew by each seed",
 		Target: checkpoint.New(), Workload: job, Settings: needed, Vary: vary,
 		Nodes: 7, Rate: 20, Clients: 3, Time: 10 * time.Second, Checkers: recovered(protocol, job, needed),
-		Drawing: faults.Drawing{Points: ownPoints(), Pairs: true, Swarm: true},
+		Drawing: faults.Drawing{Points: ownPoints(), Pairs: true, Swarm: true, Crash: workersGroup},
 		Labels:  []string{"target:checkpoint", "mode:" + protocol, Soak, "fault:all"},
 	}
 }

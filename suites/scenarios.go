@@ -20,6 +20,7 @@ func replicated() []checkers.Checker {
 		checkers.Availability(checkers.AvailabilityBounds{}),
 		checkers.Liveness(checkers.LivenessBounds{}),
 		checkers.Convergence(),
+		models.Durability(models.DurabilityOptions{}),
 		checkers.Crashes(),
 	}
 }
@@ -28,7 +29,7 @@ func replicated() []checkers.Checker {
 func replication() []harness.Scenario {
 	raft := func(name, doc string, labels []string, s harness.Scenario) harness.Scenario {
 		s.Name, s.Doc = "replication/raft-"+name, doc
-		s.Target, s.Checkers = store.New(), append(replicated(), s.Checkers...)
+		s.Target, s.Checkers = store.New(), replicated()
 		if s.Workload == nil {
 			s.Workload = workloads.CASRegister()
 		}
@@ -41,10 +42,7 @@ func replication() []harness.Scenario {
 			harness.Scenario{Drawing: faults.Drawing{Kinds: []string{"partition"}, Every: 2 * time.Second}}),
 		raft("crashes", "processes and machines die, alone and all at once, and lose nothing that they acknowledged",
 			[]string{Quick, "fault:kill", "fault:reboot", "fault:power-loss"},
-			harness.Scenario{
-				Drawing:  faults.Drawing{Kinds: []string{"kill", "reboot", "power-loss"}, Every: 2500 * time.Millisecond},
-				Checkers: []checkers.Checker{models.Durability(models.DurabilityOptions{})},
-			}),
+			harness.Scenario{Drawing: faults.Drawing{Kinds: []string{"kill", "reboot", "power-loss"}, Every: 2500 * time.Millisecond}}),
 		raft("pauses", "a paused leader that wakes up must not answer from the past",
 			[]string{Quick, "fault:pause"},
 			harness.Scenario{Workload: workloads.Register(), Drawing: faults.Drawing{Kinds: []string{"pause"}, Every: 2 * time.Second}}),

@@ -30,46 +30,35 @@ const (
 	whole                // the whole system
 )
 
-// IsCrash reports whether a fault is a crash by its name, which is its text up
-// to a parenthesis: a word of it is kill, killed, crash or reboot, or it has
-// power off, power loss, power cut or power failure in it. Words are separated
-// by hyphens, underscores, slashes or dots. So cleancut's kill, reboot and
-// power-loss are crashes, and Jepsen's :kill, :crash, :kill-node, :start-kill,
-// :power-off and their like. What only says start, stop or restart is none:
-// Jepsen begins and ends faults of all kinds so.
-func IsCrash(fault string) bool {
-	name, _, _ := strings.Cut(strings.ToLower(fault), "(")
-	words := strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune("-_/. ", r) })
-	for i, w := range words {
-		next := ""
-		if i+1 < len(words) {
-			next = words[i+1]
-		}
-		switch {
-		case slices.Contains([]string{"kill", "killed", "crash", "reboot", "poweroff"}, w),
-			w == "power" && slices.Contains([]string{"off", "loss", "cut", "failure"}, next):
-			return true
+// crashKinds are the kinds of faults that are crashes: those whose failure model
+// is crash-recovery.
+func crashKinds(e *checkers.Evidence) map[string]bool {
+	kinds := map[string]bool{}
+	for i := range e.Faults {
+		if e.Faults[i].Model == history.CrashRecovery {
+			kinds[e.Faults[i].Kind] = true
 		}
 	}
-	return false
+	return kinds
 }
 
-// crashes finds the crashes of a history: the FaultStart events of faults that
-// are crashes. A crash happened between the time at which its injection began,
+// crashes finds the crashes of a history: the FaultStart events of faults of
+// crashKinds. A crash happened between the time at which its injection began,
 // as e.Faults say, and its event. It hit the whole system if it names no
 // victims, or "all", or every node that the history mentions. It ends an era
 // if with it each of these is down: from its crash to the end of that fault or,
 // as Jepsen has it, to an act of another name that ends, starts or restarts
 // something.
 func crashes(e *checkers.Evidence) []crash {
-	nodes := mentioned(e)
+	nodes, kinds := mentioned(e), crashKinds(e)
 	down := map[string]int{} // node → crashes that hold it down
 	var found []crash
 	for i := range e.Events {
 		ev := &e.Events[i]
+		kind, _, _ := strings.Cut(ev.F, "(")
 		switch {
-		case ev.Kind == history.FaultStart && IsCrash(ev.F):
-		case ev.Kind == history.FaultEnd && IsCrash(ev.F), ev.Kind == history.FaultEnd && !strings.Contains(ev.F, "("),
+		case ev.Kind == history.FaultStart && kinds[kind]:
+		case ev.Kind == history.FaultEnd && kinds[kind], ev.Kind == history.FaultEnd && !strings.Contains(ev.F, "("),
 			ev.Kind == history.FaultStart && (strings.HasPrefix(ev.F, "start") || strings.HasPrefix(ev.F, "restart")):
 			for _, n := range ev.Nodes {
 				down[n] = max(0, down[n]-1)

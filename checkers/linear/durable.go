@@ -117,7 +117,7 @@ func (d durable) Check(ctx context.Context, e *checkers.Evidence) checkers.Verdi
 	v.Measures["crashes"] = float64(len(found))
 	if count == 0 && v.Verdict == checkers.Valid && d.model != DurableLinearizable {
 		v.Verdict = checkers.NotApplicable
-		v.Reason = fmt.Sprintf("%s, and without a crash %s is linearizable, which this history is; crashes are faults whose name says kill, crash, reboot or power loss", what, d.model)
+		v.Reason = fmt.Sprintf("%s, and without a crash %s is linearizable, which this history is; crashes are faults whose failure model is crash-recovery", what, d.model)
 	}
 	return v
 }

@@ -152,7 +152,8 @@ func TestModelsOfDurabilityTakeNoMoreMemoryThanTheyMay(t *testing.T) {
 			}
 			e.Operations = append(e.Operations, o)
 			if i%5_000 == 9 {
-				e.Events = append(e.Events, history.Event{Index: o.Call + 2, Time: o.Invoked + 2, Kind: history.FaultStart, Process: history.NemesisProcess, F: "power-loss(all)"})
+				c := history.Event{Index: o.Call + 2, Time: o.Invoked + 2, Kind: history.FaultStart, Process: history.NemesisProcess, F: "power-loss(all)"}
+				e.Events, e.Faults = append(e.Events, c), append(e.Faults, window(&c))
 			}
 		}
 		stale := *e

@@ -125,6 +125,10 @@ func (s *Stream) Add(e *history.Event) error {
 		if !busy || o.f != e.F || o.key != nil && o.begun.Key != e.Key {
 			return fmt.Errorf("event %d: process %d completes %s, but has no such operation open", e.Index, e.Process, e.F)
 		}
+		argument := history.Learn(e.F, e.Kind, o.begun.Value, e.Value)
+		if why := history.Misfit(e.F, e.Kind, argument, e.Value); why != "" && o.key != nil {
+			return fmt.Errorf("event %d: process %d completes %s (event %d), but %s", e.Index, e.Process, e.F, o.call, why)
+		}
 		delete(s.open, e.Process)
 		s.operations++
 		if e.Kind == history.Info {

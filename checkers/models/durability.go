@@ -4,19 +4,18 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
-// DurabilityOptions say which faults are crashes and what may be lost.
+// DurabilityOptions say what may be lost.
 type DurabilityOptions struct {
-	// Kinds are the kinds of faults that count as crashes; empty means those
-	// of CrashKinds.
-	Kinds []string
-	// Operations and Time bound what a crash may lose: acknowledged
+	// Operations and Time bound what a fault may cost: acknowledged
 	// operations, and the age of the oldest of them. Zero allows no loss at
 	// all. If either is set, a loss within it must be that of a suffix, as
 	// buffered durability has it.
@@ -32,35 +31,47 @@ type DurabilityOptions struct {
 	Initial history.Value
 }
 
-// CrashKinds are the faults in which a node loses what it holds in memory:
-// those of cleancut, and crash, as Jepsen's tests name theirs.
-var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
-
-// Durability measures what crashes cost. A crash is a window of a fault: from
-// t_c, its start, to t_r, when it was healed; indices and times are those of
-// the harness. Mutations are add, append and enqueue, each of a value that is
-// unique for its key, on collections, and write, cas and delete on registers;
-// reads are read, which return the collection of all values, or the value.
+// Durability measures what faults cost. Each fault whose failure model is known
+// can cost data, for the service that it hits may fail over: see
+// history.Failure. It is a window: from t_c, its start, to t_r, when it was
+// healed, and on to t_s, when service was back: the first completion of an ok
+// operation that was invoked at t_r or later, or t_r if there is none. Indices
+// and times are those of the harness. Mutations are add, append and enqueue,
+// each of a value that is unique for its key, on collections, and write, cas and
+// delete on registers; reads are read, which return the collection of all
+// values, or the value.
 //
-// An acknowledged mutation belongs to the first crash that began after it had
-// completed; of those that began at once, to the one that was healed last. It
-// is *lost* if the key was read after t_r, and
+// An acknowledged mutation was *last there* when the last ok read was invoked
+// that has its value, and at its completion at least. Of a register a read
+// counts only if it was over before another mutation that was invoked later, and
+// may have happened, brought in the same value. It belongs to the windows in
+// which it was last there: that began before, and t_s was then or later; so what
+// a node acknowledges while it is cut off belongs to that partition. If there
+// are none, it belongs to those that began first after it; t_r is that of the
+// last of them to be healed. It is *charged* to one of them: that hit the node
+// that acknowledged it, if any did, and of those that began last the one that
+// was healed last. The mutation is *lost* if
 //
-//   - for collections: no ok read invoked after t_r has it, and all removes of
-//     it that may have happened had completed before it was invoked;
-//   - for registers: an ok read invoked after t_r returned a value that only
-//     what had completed before the lost one was invoked can have set: the
-//     initial value (or nil) or others. A stale read cannot be told from a loss
-//     here. A value that nobody can have set tells nothing.
+//   - for collections: reads were invoked after t_r, none of which has it, and
+//     all removes of it that may have happened had completed before it was
+//     invoked;
+//   - for registers: an ok read invoked after t_r, and after it was last there,
+//     returned a value that only what had completed before the lost one was
+//     invoked can have set: the initial value (or nil) or others. A stale read
+//     cannot be told from a loss here, unless the value is read again. A value
+//     that nobody can have set tells nothing.
 //
-// For each crash, and as the greatest over all crashes:
+// One that is not lost belongs to the windows at its completion, and *survived*
+// if reads after their t_r tell of it.
 //
-//   - rpo_operations: the number of lost mutations;
-//   - rpo_seconds: t_c less the completion of the first lost one to complete,
-//     0 if none is lost: the age of the oldest loss, and of the recovery point,
-//     which is the latest time before which no acknowledged mutation is lost;
+// For each window, and as the greatest over all windows:
+//
+//   - rpo_operations: the number of lost mutations that are charged to it;
+//   - rpo_seconds: the age of the oldest of them: t_c less its completion, and
+//     t_r less that of one that was acknowledged after t_c, for by then it was
+//     lost; 0 if none is lost, or that was acknowledged after t_r;
 //   - not_prefix: of the lost ones, those that preceded a mutation of the same
-//     key, acknowledged before t_c, that survived. Then what survived is no
+//     key, charged to the same window, that survived. Then what survived is no
 //     prefix: worse than any age.
 //   - rto_first_seconds: the first completion of an ok operation on any key
 //     that was invoked at t_c or later, less t_c;
@@ -68,24 +79,21 @@ var CrashKinds = []string{"kill", "power-loss", "reboot", "crash"}
 //     less t_c, such that of the operations invoked in [t, t+Window), at least
 //     one, a share of at least Share was ok, with a 99 % quantile of latencies
 //     of at most Factor times that of the ok operations completed before the
-//     first crash. A window that reaches beyond the last invocation is not
+//     first fault. A window that reaches beyond the last invocation is not
 //     looked at.
 //
 // Besides, resurrected counts failed mutations that a read has which was over
 // before anybody else tried the same, and
 // availability_gap_seconds is the longest time between two ok completions that
 // follow each other, or from the last one to the last invocation, on whatever
-// keys; never_served_again and never_steady_again count the crashes after which
+// keys; never_served_again and never_steady_again count the faults after which
 // rto_first and rto_steady have no value. The verdict is
 // invalid if more is lost than the options allow, or something failed is
-// there; not applicable without a crash; unknown if no key that was written
-// before a crash was read after it, or if there are operations that change an
+// there; not applicable without a window; unknown if no key that was
+// written before or in one was read after it, or if there are operations that change an
 // object otherwise, or reads of a part of it. O((n + m) log n) for n operations whose reads return
-// m elements, and O(k log n) more for each crash where there are k keys.
+// m elements, and O(k log n) more for each fault where there are k keys.
 func Durability(o DurabilityOptions) checkers.Checker {
-	if len(o.Kinds) == 0 {
-		o.Kinds = CrashKinds
-	}
 	o.Window = cmp.Or(o.Window, time.Second)
 	o.Share = cmp.Or(o.Share, 0.95)
 	o.Factor = cmp.Or(o.Factor, 3)
@@ -97,22 +105,11 @@ func Durability(o DurabilityOptions) checkers.Checker {
 }
 
 func durability(w *watch, e *checkers.Evidence, o DurabilityOptions) judged {
-	var crashes []checkers.FaultWindow
-	for _, f := range e.Faults {
-		if slices.Contains(o.Kinds, f.Kind) {
-			crashes = append(crashes, f)
-		}
+	if !slices.ContainsFunc(e.Faults, func(f checkers.FaultWindow) bool { return f.Model != "" }) {
+		return notApplicable("no fault that can cost data was in force")
 	}
-	slices.SortStableFunc(crashes, func(a, b checkers.FaultWindow) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End))
-	})
-	if len(crashes) == 0 {
-		return notApplicable("nothing crashed")
-	}
-	losses := make([]loss, len(crashes))
-	for i := range losses {
-		losses[i].crash = crashes[i]
-	}
+	served := newService(e, o)
+	faults := newWindows(e, served)
 	var resurrected []history.Operation
 	odd := ""
 	keys := surveys(w, e.Operations, o.Initial)
@@ -126,21 +123,20 @@ func durability(w *watch, e *checkers.Evidence, o DurabilityOptions) judged {
 			continue
 		}
 		if w.over(len(s.mutations)) {
-			return unknown("time ran out while what was read after crashes was compared with what was acknowledged before")
+			return unknown("time ran out while what was read after faults was compared with what was acknowledged before")
 		}
-		s.losses(losses)
+		s.losses(faults)
 		resurrected = append(resurrected, s.risen()...)
 	}
-	m := map[string]float64{"crashes": float64(len(crashes)), "availability_gap_seconds": gap(e).Seconds()}
-	served := newService(e.Operations, crashes[0].Start, o)
+	m := map[string]float64{"faults": float64(len(faults.list)), "availability_gap_seconds": gap(e).Seconds()}
 	var worst judged
 	looked := 0
-	for i := range losses {
-		l := &losses[i]
-		looked += l.looked
-		l.measure(m)
-		worst = first(worst, l.judge(o))
-		served.recovery(l.crash.Start, m)
+	for i := range faults.list {
+		x := &faults.list[i]
+		looked += x.looked
+		x.measure(m)
+		worst = first(worst, x.judge(o))
+		served.recovery(x.Start, m)
 	}
 	m["resurrected"] = float64(len(resurrected) / 2)
 	switch {
@@ -151,73 +147,108 @@ func durability(w *watch, e *checkers.Evidence, o DurabilityOptions) judged {
 	case odd != "":
 		return with(unknown("%s", odd), m)
 	case looked == 0:
-		return with(unknown("no key was acknowledged before a crash and read after it"), m)
+		return with(unknown("no key was acknowledged before or during a fault and read after it"), m)
 	}
-	return with(valid("%s lost at most %s each, at most %.3f s old", plural(len(crashes), "crash fault"), plural(int(m["rpo_operations"]), "acknowledged operation"), m["rpo_seconds"]), m)
+	return with(valid("%s cost at most %s each, at most %.3f s old: reads tell of %d", plural(len(faults.list), "fault"), plural(int(m["rpo_operations"]), "acknowledged operation"), m["rpo_seconds"], looked), m)
 }
 
-// loss is what one crash cost.
+// loss is what a fault cost.
 type loss struct {
-	crash  checkers.FaultWindow
 	lost   []lostMutation
-	looked int
+	looked int // mutations of which reads tell, the lost included
 }
 
 // lostMutation is a mutation that was lost.
 type lostMutation struct {
 	w *history.Operation
-	// proof are a read that shows it, and who can have set what that returned
-	// if it is not the initial value.
+	// proof are a read that shows it, who can have set what that returned if it
+	// is not the initial value, and what shows when it was last there.
 	proof []*history.Operation
 	// survivor is a later mutation that survived, with a read that has it.
 	survivor, held *history.Operation
 }
 
-func (l *loss) measure(m map[string]float64) {
-	m["rpo_operations"] = max(m["rpo_operations"], float64(len(l.lost)))
-	m["rpo_seconds"] = max(m["rpo_seconds"], l.age().Seconds())
+func (x *window) measure(m map[string]float64) {
+	m["rpo_operations"] = max(m["rpo_operations"], float64(len(x.lost)))
+	m["rpo_seconds"] = max(m["rpo_seconds"], x.age().Seconds())
 	n := 0
-	for _, x := range l.lost {
-		if x.survivor != nil {
+	for _, l := range x.lost {
+		if l.survivor != nil {
 			n++
 		}
 	}
 	m["not_prefix"] = max(m["not_prefix"], float64(n))
 }
 
-func (l *loss) age() (age time.Duration) {
-	for _, x := range l.lost {
-		age = max(age, l.crash.Start-x.w.Completed)
+// age is how old the oldest loss is.
+func (x *window) age() (age time.Duration) {
+	for _, l := range x.lost {
+		by := x.Start
+		if l.w.Completed > x.Start {
+			by = x.End
+		}
+		age = max(age, by-l.w.Completed)
 	}
 	return age
 }
 
 // judge says of a loss that is too large what shows it, with as many of the lost
 // as are too many.
-func (l *loss) judge(o DurabilityOptions) judged {
-	if len(l.lost) == 0 {
+func (x *window) judge(o DurabilityOptions) judged {
+	if len(x.lost) == 0 {
 		return judged{}
 	}
-	say := fmt.Sprintf("%s at %s lost %s, the oldest %s old", l.crash.Fault, history.At(l.crash.Start), plural(len(l.lost), "acknowledged operation"), l.age())
-	for _, x := range l.lost {
-		if x.survivor != nil {
-			return invalid("lost, not a suffix", fmt.Sprintf("%s: %s is gone, and %s, which came after it, is not", say, brought(x.w), brought(x.survivor)), operations(x.proof, []*history.Operation{x.w, x.survivor, x.held})...)
+	slices.SortStableFunc(x.lost, func(a, b lostMutation) int { return cmp.Compare(a.w.Completed, b.w.Completed) })
+	say := x.account()
+	for _, l := range x.lost {
+		if l.survivor != nil {
+			return invalid("lost, not a suffix", fmt.Sprintf("%s: %s is gone, and %s, which came after it, is not", say, brought(l.w), brought(l.survivor)), operations(l.proof, []*history.Operation{l.w, l.survivor, l.held})...)
 		}
 	}
-	bounded, old := o.Operations > 0 || o.Time > 0, o.Time > 0 && l.age() > o.Time
-	if bounded && !old && (o.Operations == 0 || len(l.lost) <= o.Operations) {
+	bounded, old := o.Operations > 0 || o.Time > 0, o.Time > 0 && x.age() > o.Time
+	if bounded && !old && (o.Operations == 0 || len(x.lost) <= o.Operations) {
 		return judged{}
 	}
-	slices.SortStableFunc(l.lost, func(a, b lostMutation) int { return cmp.Compare(a.w.Completed, b.w.Completed) })
-	shown := l.lost[:1]
+	shown := x.lost[:1]
 	if bounded && !old {
-		shown = l.lost[:o.Operations+1]
+		shown = x.lost[:o.Operations+1]
 	}
 	var evidence []*history.Operation
-	for _, x := range shown {
-		evidence = append(append(evidence, x.w), x.proof...)
+	for _, l := range shown {
+		evidence = append(append(evidence, l.w), l.proof...)
 	}
-	return invalid("lost", say+": "+brought(l.lost[0].w).String()+" among them", operations(evidence)...)
+	return invalid("lost", fmt.Sprintf("%s: %s among them", say, brought(x.lost[0].w)), operations(evidence)...)
+}
+
+// account says how much is lost, who acknowledged it and when.
+func (x *window) account() string {
+	by := map[string]bool{}
+	for _, l := range x.lost {
+		by[l.w.Node] = true
+	}
+	delete(by, "")
+	nodes := ""
+	if len(by) > 0 {
+		nodes = " by " + strings.Join(slices.Sorted(maps.Keys(by)), ", ")
+	}
+	from, to := x.lost[0].w.Completed, x.lost[len(x.lost)-1].w.Completed
+	when := fmt.Sprintf("between %s and %s", history.At(from), history.At(to))
+	if from == to {
+		when = "at " + history.At(from)
+	}
+	relation := "before and during"
+	switch {
+	case to <= x.Start:
+		relation = "before"
+	case from > x.End:
+		relation = "just after"
+	case from > x.Start && to <= x.End:
+		relation = "during"
+	case from > x.Start:
+		relation = "during and just after"
+	}
+	return fmt.Sprintf("%d of %s lost, acknowledged%s %s, %s %s (%s to %s)",
+		len(x.lost), plural(x.looked, "acknowledged operation"), nodes, when, relation, x.Fault, history.At(x.Start), history.At(x.End))
 }
 
 // gap is the longest time without an ok completion.

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
 )
 
@@ -14,18 +15,23 @@ import (
 type service struct {
 	o       DurabilityOptions
 	ops     []*history.Operation // by time of invocation
-	soonest []time.Duration      // completion of an ok one of these from here on
+	soonest []*history.Operation // of those from here on, the ok one that completed first
 	ok      []int                // how many of those before were ok
-	fast    []int                // and as fast as before the first crash, or nearly
-
+	fast    []int                // and as fast as before the first fault, or nearly
 }
 
-func newService(ops []history.Operation, firstCrash time.Duration, o DurabilityOptions) *service {
-	s := &service{o: o, ops: make([]*history.Operation, len(ops)), soonest: make([]time.Duration, len(ops)+1), ok: make([]int, len(ops)+1), fast: make([]int, len(ops)+1)}
+func newService(e *checkers.Evidence, o DurabilityOptions) *service {
+	ops, firstFault := e.Operations, history.Never
+	for _, f := range e.Faults {
+		if f.Model != "" {
+			firstFault = min(firstFault, f.Start)
+		}
+	}
+	s := &service{o: o, ops: make([]*history.Operation, len(ops)), soonest: make([]*history.Operation, len(ops)+1), ok: make([]int, len(ops)+1), fast: make([]int, len(ops)+1)}
 	var baseline []time.Duration
 	for i := range ops {
 		s.ops[i] = &ops[i]
-		if op := &ops[i]; op.Outcome == history.OK && op.Invoked < firstCrash && op.Completed <= firstCrash {
+		if op := &ops[i]; op.Outcome == history.OK && op.Invoked < firstFault && op.Completed <= firstFault {
 			baseline = append(baseline, op.Completed-op.Invoked)
 		}
 	}
@@ -43,10 +49,10 @@ func newService(ops []history.Operation, firstCrash time.Duration, o DurabilityO
 			}
 		}
 	}
-	s.soonest[len(ops)] = history.Never
 	for i := len(s.ops) - 1; i >= 0; i-- {
-		if s.soonest[i] = s.soonest[i+1]; s.ops[i].Outcome == history.OK {
-			s.soonest[i] = min(s.soonest[i], s.ops[i].Completed)
+		op := s.ops[i]
+		if s.soonest[i] = s.soonest[i+1]; op.Outcome == history.OK && (s.soonest[i] == nil || op.Completed <= s.soonest[i].Completed) {
+			s.soonest[i] = op
 		}
 	}
 	return s
@@ -57,16 +63,16 @@ func (s *service) from(at time.Duration) int {
 	return sort.Search(len(s.ops), func(i int) bool { return s.ops[i].Invoked >= at })
 }
 
-// recovery adds the times to recover from one crash.
-func (s *service) recovery(crash time.Duration, m map[string]float64) {
-	soonest := s.soonest[s.from(crash)]
-	if soonest == history.Never {
+// recovery adds the times to recover from one fault.
+func (s *service) recovery(start time.Duration, m map[string]float64) {
+	soonest := s.soonest[s.from(start)]
+	if soonest == nil {
 		m["never_served_again"]++
 		return
 	}
-	m["rto_first_seconds"] = max(m["rto_first_seconds"], (soonest - crash).Seconds())
-	if steady, ok := s.steady(crash); ok {
-		m["rto_steady_seconds"] = max(m["rto_steady_seconds"], (steady - crash).Seconds())
+	m["rto_first_seconds"] = max(m["rto_first_seconds"], (soonest.Completed - start).Seconds())
+	if steady, ok := s.steady(start); ok {
+		m["rto_steady_seconds"] = max(m["rto_steady_seconds"], (steady - start).Seconds())
 	} else {
 		m["never_steady_again"]++
 	}
@@ -74,10 +80,10 @@ func (s *service) recovery(crash time.Duration, m map[string]float64) {
 
 // steady is the first time on the grid from which service is steady. Windows
 // in which nothing was invoked are passed over at once.
-func (s *service) steady(crash time.Duration) (time.Duration, bool) {
+func (s *service) steady(start time.Duration) (time.Duration, bool) {
 	step := max(s.o.Window/10, 1)
 	last := s.ops[len(s.ops)-1].Invoked
-	for t := crash; t <= last-s.o.Window; t += step {
+	for t := start; t <= last-s.o.Window; t += step {
 		from, to := s.from(t), s.from(t+s.o.Window)
 		if from == to { // on to the first window with the next one
 			t += (s.ops[from].Invoked - t - s.o.Window) / step * step

@@ -32,8 +32,9 @@ type fact struct {
 	// setters are when those were invoked that may have set it, in order, and
 	// until by when they and those before them were over.
 	setters, until []int64
-	removed        int64              // when all removes of it were over, -1 without
-	last           *history.Operation // the read of a collection that has it and was invoked last
+	removed        int64                // when all removes of it were over, -1 without
+	last           *history.Operation   // the read that has it and was invoked last
+	seen           []*history.Operation // of a register: all reads that have it, by time of invocation
 	// held is, of the reads that have it and were over before anybody can have
 	// set it, the one that was over last.
 	held *history.Operation
@@ -177,7 +178,9 @@ func (s *survey) saw(r *history.Operation, v history.Value) {
 		return
 	}
 	f := &s.facts[n]
-	f.last = r
+	if f.last = r; s.register {
+		f.seen = append(f.seen, r)
+	}
 	if (len(f.setters) == 0 || r.Return < f.setters[0]) && (f.held == nil || f.held.Return < r.Return) {
 		f.held = r
 	}
@@ -199,39 +202,81 @@ func (s *survey) age(r *history.Operation) (until int64, known bool) {
 // empty reports whether a register may have a value before anything was set.
 func (s *survey) empty(v history.Value) bool { return v.IsNil() || v.Equal(s.initial) }
 
-// losses adds what each crash cost; crashes are in order of their start. A
-// mutation belongs to the first that began after it had completed.
-func (s *survey) losses(crashes []loss) {
+// losses adds what each fault cost.
+func (s *survey) losses(faults *windows) {
 	type survivor struct{ w, held *history.Operation }
-	kept := make([][]survivor, len(crashes))
-	gone := make([]int, len(crashes)) // first of this key
-	for c := range crashes {
-		gone[c] = len(crashes[c].lost)
+	kept := make([][]survivor, len(faults.list))
+	gone := make([]int, len(faults.list)) // first of this key
+	for x := range faults.list {
+		gone[x] = len(faults.list[x].lost)
 	}
 	for i, w := range s.mutations {
-		c := sort.Search(len(crashes), func(c int) bool { return crashes[c].crash.Start >= w.Completed })
-		if w.Outcome != history.OK || c == len(crashes) {
+		if w.Outcome != history.OK {
 			continue
 		}
-		l := &crashes[c]
-		lost, proof := s.missing(i, s.after(l.crash.End))
-		if proof == nil {
+		there, held := s.lastThere(i)
+		if x, healed := faults.of(there, w.Node); x >= 0 {
+			if lost, proof := s.missing(i, s.after(max(healed, there))); lost {
+				l := &faults.list[x].loss
+				l.looked++
+				evidence := s.setter(proof)
+				if held != nil {
+					evidence = append(evidence, held)
+				}
+				if back := faults.list[x].back; there > faults.list[x].End && back != nil {
+					evidence = append(evidence, back)
+				}
+				l.lost = append(l.lost, lostMutation{w: w, proof: evidence})
+				continue
+			}
+		}
+		x, healed := faults.of(w.Completed, w.Node)
+		if x < 0 {
 			continue
 		}
-		if l.looked++; lost {
-			l.lost = append(l.lost, lostMutation{w: w, proof: s.setter(proof)})
-		} else {
-			kept[c] = append(kept[c], survivor{w, proof})
+		healed = max(healed, w.Completed)
+		lost, proof := s.missing(i, s.after(healed))
+		switch {
+		case proof == nil, lost && (held == nil || held.Invoked <= healed):
+			continue
+		case lost: // it was read again: what did not have it was stale
+			proof = held
 		}
+		faults.list[x].looked++
+		kept[x] = append(kept[x], survivor{w, proof})
 	}
-	for c := range crashes {
-		for i := range crashes[c].lost[gone[c]:] {
-			x := &crashes[c].lost[gone[c]+i]
-			if at := sort.Search(len(kept[c]), func(i int) bool { return precedes(x.w, kept[c][i].w) }); at < len(kept[c]) {
-				x.survivor, x.held = kept[c][at].w, kept[c][at].held
+	for x := range faults.list {
+		for i := range faults.list[x].lost[gone[x]:] {
+			l := &faults.list[x].lost[gone[x]+i]
+			if at := sort.Search(len(kept[x]), func(i int) bool { return precedes(l.w, kept[x][i].w) }); at < len(kept[x]) {
+				l.survivor, l.held = kept[x][at].w, kept[x][at].held
 			}
 		}
 	}
+}
+
+// lastThere is when a mutation was last there, and the read that has it, nil if
+// none does.
+func (s *survey) lastThere(mutation int) (time.Duration, *history.Operation) {
+	w, f := s.mutations[mutation], &s.facts[s.of[mutation]]
+	read := f.last
+	if s.register {
+		next := never // when the next mutation began that brought in the same
+		if i := sort.Search(len(f.setters), func(i int) bool { return f.setters[i] > w.Call }); i < len(f.setters) {
+			next = f.setters[i]
+		}
+		read = nil
+		i := sort.Search(len(f.seen), func(i int) bool { return f.seen[i].Call >= next })
+		for i--; i >= 0 && read == nil; i-- {
+			if f.seen[i].Return < next {
+				read = f.seen[i]
+			}
+		}
+	}
+	if read == nil || read.Invoked < w.Completed {
+		return w.Completed, nil
+	}
+	return read.Invoked, read
 }
 
 // setter returns a read, and of a register the first that can have set what it

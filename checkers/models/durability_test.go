@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func done(f string, value, result history.Value, atTenths int64, process int) hi
 func TestDurabilityCountsWhatACrashLostAndHowLongItTook(t *testing.T) {
 	n := history.Int
 	base := func(read history.Value) *checkers.Evidence {
-		e := &checkers.Evidence{Faults: []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 1010 * time.Millisecond, End: 1500 * time.Millisecond}}}
+		e := &checkers.Evidence{Faults: []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Model: history.CrashRecovery, Start: 1010 * time.Millisecond, End: 1500 * time.Millisecond}}}
 		for i := range int64(10) {
 			e.Operations = append(e.Operations, done(Add, n(i), n(i), i, 0))
 		}
@@ -47,7 +48,6 @@ func TestDurabilityCountsWhatACrashLostAndHowLongItTook(t *testing.T) {
 		"a loss that is too old":   {DurabilityOptions{Time: 100 * time.Millisecond}, history.List(all[:8]...), checkers.Invalid, "lost", nil},
 		"a loss that is too large": {DurabilityOptions{Operations: 1}, history.List(all[:8]...), checkers.Invalid, "lost", nil},
 		"a loss that is no suffix": {DurabilityOptions{Operations: 9}, history.List(all[2:]...), checkers.Invalid, "lost, not a suffix", map[string]float64{"rpo_operations": 2, "rpo_seconds": 0.96, "not_prefix": 2}},
-		"a crash of a kind apart":  {DurabilityOptions{Kinds: []string{"pause"}}, history.List(all...), checkers.NotApplicable, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := Durability(c.o).Check(context.Background(), base(c.read))
@@ -65,7 +65,7 @@ func TestDurabilityCountsWhatACrashLostAndHowLongItTook(t *testing.T) {
 
 func TestDurabilityOfRegistersAndOfWhatFailed(t *testing.T) {
 	n := history.Int
-	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
+	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Model: history.CrashRecovery, Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
 	for _, c := range []struct {
 		read  history.Value
 		class string
@@ -91,7 +91,7 @@ func TestDurabilityKnowsAllThatSetsOrTakesAway(t *testing.T) {
 	}
 	failed := func(o history.Operation) history.Operation { o.Outcome = history.Fail; return o }
 	reads := func(v history.Value) history.Operation { return done(Read, none, v, 9, 1) }
-	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
+	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Model: history.CrashRecovery, Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
 	for name, c := range map[string]struct {
 		ops     []history.Operation
 		initial history.Value
@@ -131,7 +131,7 @@ func TestTimesToRecoverAreFoundInTimeThatDoesNotGrowWithTheClock(t *testing.T) {
 	last.Invoked, last.Completed = history.Never-2, history.Never-1
 	e := &checkers.Evidence{
 		Operations: []history.Operation{done(Write, history.Int(1), history.Int(1), 0, 0), last},
-		Faults:     []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}},
+		Faults:     []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Model: history.CrashRecovery, Start: 400 * time.Millisecond, End: 500 * time.Millisecond}},
 	}
 	if v := Durability(DurabilityOptions{}).Check(context.Background(), e); v.Verdict != checkers.Invalid {
 		t.Errorf("%s: %s", v.Verdict, v.Reason)
@@ -140,7 +140,7 @@ func TestTimesToRecoverAreFoundInTimeThatDoesNotGrowWithTheClock(t *testing.T) {
 
 func TestDurabilityDoesNotTakeForLostWhatWasRemovedOrWrittenAgain(t *testing.T) {
 	n := history.Int
-	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
+	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Model: history.CrashRecovery, Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
 	one, two := done(Write, n(1), n(1), 0, 0), done(Write, n(2), n(2), 1, 0)
 	failed := one
 	failed.Outcome = history.Fail
@@ -158,7 +158,7 @@ func TestDurabilityDoesNotTakeForLostWhatWasRemovedOrWrittenAgain(t *testing.T) 
 
 func TestDurabilityPassesOverTimeInWhichNothingWasInvoked(t *testing.T) {
 	e := &checkers.Evidence{
-		Faults:     []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}},
+		Faults:     []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Model: history.CrashRecovery, Start: 400 * time.Millisecond, End: 500 * time.Millisecond}},
 		Operations: []history.Operation{done(Add, history.Int(1), history.Int(1), 0, 0), done(Read, history.Nil, history.List(history.Int(1)), 1<<35, 0), done(Read, history.Nil, history.List(history.Int(1)), 1<<36, 0)},
 	}
 	v := Durability(DurabilityOptions{}).Check(context.Background(), e)
@@ -169,7 +169,7 @@ func TestDurabilityPassesOverTimeInWhichNothingWasInvoked(t *testing.T) {
 
 func TestOfCrashesThatBeganAtOnceTheOneHealedLastCounts(t *testing.T) {
 	crash := func(until int64) checkers.FaultWindow {
-		return checkers.FaultWindow{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: time.Duration(until) * time.Millisecond}
+		return checkers.FaultWindow{Fault: "kill(n1)", Kind: "kill", Model: history.CrashRecovery, Start: 400 * time.Millisecond, End: time.Duration(until) * time.Millisecond}
 	}
 	e := &checkers.Evidence{Operations: []history.Operation{
 		done(Add, history.Int(1), history.Nil, 0, 0), done(Read, history.Nil, history.List(), 6, 0), done(Read, history.Nil, history.List(history.Int(1)), 9, 0),
@@ -188,7 +188,7 @@ func TestOfCrashesThatBeganAtOnceTheOneHealedLastCounts(t *testing.T) {
 
 func TestWitnessOfALossShowsAsManyAsAreTooManyAndWhoWroteWhatWasRead(t *testing.T) {
 	n := history.Int
-	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
+	crash := []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Model: history.CrashRecovery, Start: 400 * time.Millisecond, End: 500 * time.Millisecond}}
 	ops := []history.Operation{
 		done(Write, n(1), n(1), 0, 0), done(Write, n(2), n(2), 1, 0), done(Write, n(3), n(3), 2, 0), done(Write, n(4), n(4), 3, 0), done(Read, history.Nil, n(1), 9, 0),
 	}
@@ -205,5 +205,58 @@ func TestWitnessOfALossShowsAsManyAsAreTooManyAndWhoWroteWhatWasRead(t *testing.
 		if again.Verdict != checkers.Invalid {
 			t.Errorf("%+v: the witness alone is %s (%s)", c.o, again.Verdict, again.Reason)
 		}
+	}
+}
+
+// Which fault is charged: the one in which a value was last there, of those in
+// force the one that hit the node which acknowledged it.
+func TestALossIsChargedToTheFaultInWhichTheValueWasLastThere(t *testing.T) {
+	at := func(tenths int64) time.Duration { return time.Duration(tenths) * 100 * time.Millisecond }
+	fault := func(text, node string, from, to int64) checkers.FaultWindow {
+		return checkers.FaultWindow{Fault: text, Model: history.Omission, Nodes: []string{node}, Start: at(from), End: at(to)}
+	}
+	on := func(node string, o history.Operation) history.Operation { o.Node = node; return o }
+	add := func(n, tenths int64) history.Operation { return done(Add, history.Int(n), history.Nil, tenths, 0) }
+	read := func(tenths int64, elements ...int64) history.Operation {
+		list := make([]history.Value, len(elements))
+		for i, x := range elements {
+			list[i] = history.Int(x)
+		}
+		return done(Read, history.Nil, history.List(list...), tenths, 1)
+	}
+	cut, other, kill := fault("cut(n1)", "n1", 10, 30), fault("slow(n2)", "n2", 12, 31), fault("kill(n3)", "n3", 50, 51)
+	for name, c := range map[string]struct {
+		faults []checkers.FaultWindow
+		ops    []history.Operation
+		say    string // "" if nothing is lost
+	}{
+		"acknowledged while it lasted":            {[]checkers.FaultWindow{cut, kill}, []history.Operation{on("n1", add(1, 20)), read(40), read(60)}, "acknowledged by n1 at 2.050 s, during cut(n1)"},
+		"by the node that was hit, of two":        {[]checkers.FaultWindow{cut, other}, []history.Operation{on("n1", add(1, 20)), read(40)}, "acknowledged by n1 at 2.050 s, during cut(n1)"},
+		"by the other one":                        {[]checkers.FaultWindow{cut, other}, []history.Operation{on("n2", add(1, 20)), read(40)}, "acknowledged by n2 at 2.050 s, during slow(n2)"},
+		"by a node that nobody named":             {[]checkers.FaultWindow{cut, other}, []history.Operation{add(1, 20), read(40)}, "acknowledged at 2.050 s, during slow(n2)"},
+		"seen after it, and lost by the next":     {[]checkers.FaultWindow{cut, kill}, []history.Operation{on("n1", add(1, 20)), read(32, 1), read(40, 1), read(60)}, "acknowledged by n1 at 2.050 s, before kill(n3)"},
+		"before any, and after the first one":     {[]checkers.FaultWindow{cut, kill}, []history.Operation{on("n1", add(1, 2)), read(32, 1), read(40, 1), read(60)}, "before kill(n3)"},
+		"just after it, until service was back":   {[]checkers.FaultWindow{cut}, []history.Operation{on("n1", func() history.Operation { o := add(1, 29); o.Completed = at(31); o.Return = 63; return o }()), read(32), read(33)}, "just after cut(n1)"},
+		"acknowledged while it lasted, and there": {[]checkers.FaultWindow{cut, kill}, []history.Operation{on("n1", add(1, 20)), read(40, 1), read(60, 1)}, ""},
+		"gone while it lasted, and there again":   {[]checkers.FaultWindow{cut}, []history.Operation{on("n1", add(1, 20)), read(25), read(40, 1)}, ""},
+	} {
+		v := Durability(DurabilityOptions{}).Check(context.Background(), &checkers.Evidence{Operations: c.ops, Faults: c.faults})
+		if c.say == "" && v.Verdict != checkers.Valid || c.say != "" && (v.Verdict != checkers.Invalid || !strings.Contains(v.Reason, c.say)) {
+			t.Errorf("%s: %s (%s), want %q", name, v.Verdict, v.Reason, c.say)
+		}
+	}
+}
+
+func TestAFaultOfWhichNobodyKnowsWhatItDoesIsNotCharged(t *testing.T) {
+	e := &checkers.Evidence{
+		Operations: []history.Operation{done(Write, history.Int(1), history.Int(1), 0, 0), done(Read, history.Nil, history.Nil, 9, 0)},
+		Faults:     []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: 400 * time.Millisecond, End: 500 * time.Millisecond}},
+	}
+	if v := Durability(DurabilityOptions{}).Check(context.Background(), e); v.Verdict != checkers.NotApplicable {
+		t.Errorf("without a model: %s (%s)", v.Verdict, v.Reason)
+	}
+	e.Faults[0].Model = history.Timing
+	if v := Durability(DurabilityOptions{}).Check(context.Background(), e); v.Verdict != checkers.Invalid {
+		t.Errorf("with one: %s (%s)", v.Verdict, v.Reason)
 	}
 }

@@ -44,7 +44,7 @@ func sampled(n int) map[string]struct {
 		add(fmt.Sprintf("staleness, %d keys", keys), Staleness(StalenessOptions{}), registers)
 		add(fmt.Sprintf("stale lists, %d keys", keys), StaleLists(StalenessOptions{}), lists)
 		for kind, ops := range map[string][]history.Operation{"registers": registers, "lists": lists} {
-			crashed := &checkers.Evidence{Operations: ops, Faults: []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Start: time.Second, End: 2 * time.Second}}}
+			crashed := &checkers.Evidence{Operations: ops, Faults: []checkers.FaultWindow{{Fault: "kill(n1)", Kind: "kill", Model: history.CrashRecovery, Start: time.Second, End: 2 * time.Second}}}
 			add(fmt.Sprintf("durability of %s, %d keys", kind, keys), checkers.Func("durability", func(ctx context.Context, _ *checkers.Evidence) checkers.Verdict {
 				return Durability(DurabilityOptions{}).Check(ctx, crashed)
 			}), ops)

@@ -31,8 +31,9 @@ const recoveryMax = 30 * time.Second
 // recovers, it gives up too soon if the newest committed round is whole, or an
 // older one after which there was no output, or, without rounds and logs, if
 // the recovery line takes nobody back to the beginning, or behind an output
-// (gave-up). Not judged are failures of systems that replay logs, and the
-// initial state as a way back.
+// (gave-up). Where anything was deleted, only the newest round counts: who
+// crashes may not have told of what else was let go. Not judged are failures
+// of systems that replay logs, and the initial state as a way back.
 //
 // Not checked: whether the job gets on after it (progress).
 func terminates(r *run, o Options) checkers.Verdict {
@@ -165,7 +166,7 @@ func (r *run) gaveUp() *checkers.Verdict {
 		return nil
 	case len(r.rounds) > 0:
 		return r.gaveUpRounds(i)
-	case r.kinds[record.RoundBegin] > 0:
+	case r.kinds[record.RoundBegin]+r.kinds[record.CheckpointDelete] > 0:
 		return nil
 	}
 	dead := make([]bool, len(r.procs))
@@ -177,7 +178,7 @@ func (r *run) gaveUp() *checkers.Verdict {
 			dead[p] = true
 		}
 	}
-	found := newWalk(r).to(r.now(i)).pattern(func(c int32) bool { return r.usable(c, i) })
+	found := newWalk(r).to(r.now(i)).pattern(func(c int32) bool { return r.lasting(c, i) })
 	places, quoted := found.line(dead), []int32{i}
 	line := map[int32]int32{}
 	for _, p := range r.members() {
@@ -211,7 +212,7 @@ func (r *run) gaveUpRounds(i int32) *checkers.Verdict {
 			best = c
 		}
 	}
-	if best == none || r.ev[best].Round < r.ev[newest].Round && r.emittedAfter(r.lineOf(best), i) {
+	if best == none || r.ev[best].Round < r.ev[newest].Round && (r.kinds[record.CheckpointDelete] > 0 || r.emittedAfter(r.lineOf(best), i)) {
 		return nil
 	}
 	v := r.violated("gave-up", []int32{best, i}, "%s gave up at %s (%s), although round %d, committed at %s, was whole",
@@ -236,11 +237,32 @@ func (r *run) recovering(i int32) bool {
 // wholeAt reports whether every part of a committed round was there for certain.
 func (r *run) wholeAt(round, event int32) bool {
 	for _, c := range r.lineOf(round) {
-		if !r.usable(c, event) {
+		if !r.lasting(c, event) {
 			return false
 		}
 	}
 	return true
+}
+
+// lasting reports whether a checkpoint could be restored from some level that
+// cannot have lost it unnoticed: a partner's memory only if nobody crashed.
+func (r *run) lasting(c, event int32) bool {
+	if !r.usable(c, event) {
+		return false
+	}
+	return slices.ContainsFunc(r.ckpts[c].commits, func(i int32) bool {
+		level := r.ev[i].Level
+		there, by := r.holds(c, level, event)
+		return there && !r.unreadSince(c, level, by, event) && !(level == volatileLevel && r.crashedBetween(by, event))
+	})
+}
+
+// unreadSince reports whether a level could not be read between two events.
+func (r *run) unreadSince(c int32, level string, from, to int32) bool {
+	return slices.ContainsFunc(r.ckpts[c].losses, func(i int32) bool {
+		e := &r.ev[i]
+		return from < i && i < to && e.Kind == record.CheckpointBad && e.Reason == unreadable && e.Level == level
+	})
 }
 
 // emittedAfter reports whether processes had emitted output, by an event, that

@@ -95,6 +95,10 @@ func (o *Operation) complete(e *Event) string {
 	if e.Key != o.Key {
 		return fmt.Sprintf("process %d completes %s of key %q, but invoked it on key %q", e.Process, e.F, e.Key, o.Key)
 	}
+	o.Input = Learn(o.F, e.Kind, o.Input, e.Value)
+	if why := Misfit(o.F, e.Kind, o.Input, e.Value); why != "" {
+		return fmt.Sprintf("process %d completes %s (event %d), but %s", e.Process, e.F, o.Call, why)
+	}
 	o.Outcome, o.Return, o.Error = e.Kind, e.Index, e.Error
 	if e.Node != "" {
 		o.Node = e.Node

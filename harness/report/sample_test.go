@@ -11,6 +11,7 @@ import (
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/checkers/linear"
+	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
@@ -102,7 +103,7 @@ func (s *sampler) run(operations int) {
 			kinds := []string{"partition", "kill", "pause", "delay"}
 			kind := kinds[i/(operations/4)%4]
 			var err error
-			id, err = s.ledger.Begin(s.now, kind+"(isolate,leader)", kind, []string{"n2"}, nil)
+			id, err = s.ledger.Begin(s.now, kind+"(isolate,leader)", kind, faults.ModelOf(kind), []string{"n2"}, nil)
 			ok(s.t, err)
 			ok(s.t, s.ledger.Injected(id, s.now, "", nil, nil))
 			s.must(s.rec.Fault(history.FaultStart, kind+"(isolate,leader)", []string{"n2"}, ""))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
 )
@@ -84,15 +85,15 @@ func (d *Dir) loadLedger(l *Loaded) error {
 		return fmt.Errorf("rundir: %w", err)
 	}
 	defer f.Close()
-	faults, _, torn, err := ReadLedger(f)
+	entered, _, torn, err := ReadLedger(f)
 	if err != nil {
 		return fmt.Errorf("rundir: %s: %w", f.Name(), err)
 	}
 	if torn {
 		l.Notes = append(l.Notes, LedgerFile+": the last line is incomplete and was left out")
 	}
-	l.Ledger = faults
-	l.Faults = Windows(faults, End(l.Events))
+	l.Ledger = entered
+	l.Faults = Windows(entered, End(l.Events))
 	return nil
 }
 
@@ -217,13 +218,13 @@ func Phases(events []history.Event) []checkers.Phase {
 
 // Windows turns the faults of a ledger into what checkers see: all but those
 // that were never tried. Faults that were not healed last until end.
-func Windows(faults []Fault, end time.Duration) []checkers.FaultWindow {
+func Windows(list []Fault, end time.Duration) []checkers.FaultWindow {
 	var windows []checkers.FaultWindow
-	for _, f := range faults {
+	for _, f := range list {
 		if strings.HasPrefix(f.Error, NotInjected) {
 			continue
 		}
-		w := checkers.FaultWindow{Fault: f.Fault, Kind: f.Kind, Nodes: f.Nodes, Start: f.At, End: f.HealedAt, Bit: f.Bit}
+		w := checkers.FaultWindow{Fault: f.Fault, Kind: f.Kind, Model: cmp.Or(f.Model, faults.ModelOf(f.Kind)), Nodes: f.Nodes, Start: f.At, End: f.HealedAt, Bit: f.Bit}
 		if f.HealedAt < 0 {
 			w.End = max(end, f.At)
 		}
@@ -244,7 +245,7 @@ func windowsOf(events []history.Event) []checkers.FaultWindow {
 		case history.FaultStart:
 			kind, _, _ := strings.Cut(e.F, "(")
 			open[id] = append(open[id], len(windows))
-			windows = append(windows, checkers.FaultWindow{Fault: e.F, Kind: kind, Nodes: e.Nodes, Start: e.Time, End: End(events)})
+			windows = append(windows, checkers.FaultWindow{Fault: e.F, Kind: kind, Model: faults.ModelOf(kind), Nodes: e.Nodes, Start: e.Time, End: End(events)})
 		case history.FaultEnd:
 			if len(open[id]) > 0 {
 				windows[open[id][0]].End = e.Time

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Entry is one line of the ledger of faults. A fault has up to three of them:
@@ -24,7 +25,9 @@ type Entry struct {
 	At    time.Duration `json:"at"`    // since the run began
 	Fault string        `json:"fault,omitempty"`
 	Kind  string        `json:"kind,omitempty"`
-	Nodes []string      `json:"nodes,omitempty"`
+	// Model is the failure model of the fault's kind.
+	Model history.Failure `json:"model,omitempty"`
+	Nodes []string        `json:"nodes,omitempty"`
 	// Undo is whatever the runtime needs to undo the fault after the harness
 	// has died.
 	Undo    json.RawMessage  `json:"undo,omitempty"`
@@ -65,12 +68,13 @@ func NewLedger(w io.Writer) *Ledger {
 	return &Ledger{w: w, close: func() error { return nil }}
 }
 
-// Begin enters a fault that is about to be injected. Undo may be nil or
+// Begin enters a fault that is about to be injected: its text, kind and failure
+// model, and whom it hits as far as that is known. Undo may be nil or
 // anything that JSON can hold. If it fails, the fault must not be injected.
-func (l *Ledger) Begin(at time.Duration, fault, kind string, nodes []string, undo any) (id int, err error) {
+func (l *Ledger) Begin(at time.Duration, fault, kind string, model history.Failure, nodes []string, undo any) (id int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := Entry{Entry: EntryBegin, ID: len(l.faults) + 1, At: at, Fault: fault, Kind: kind, Nodes: slices.Clone(nodes)}
+	e := Entry{Entry: EntryBegin, ID: len(l.faults) + 1, At: at, Fault: fault, Kind: kind, Model: model, Nodes: slices.Clone(nodes)}
 	if undo != nil {
 		if e.Undo, err = json.Marshal(undo); err != nil {
 			return 0, fmt.Errorf("rundir: ledger: what undoes %s: %w", fault, err)
@@ -130,7 +134,7 @@ func fold(faults []Fault, e Entry) ([]Fault, error) {
 		if e.ID != len(faults)+1 {
 			return nil, fmt.Errorf("fault %d begins, expected %d", e.ID, len(faults)+1)
 		}
-		return append(faults, Fault{Fault: e.Fault, Kind: e.Kind, Nodes: e.Nodes, At: e.At, HealedAt: -1}), nil
+		return append(faults, Fault{Fault: e.Fault, Kind: e.Kind, Model: e.Model, Nodes: e.Nodes, At: e.At, HealedAt: -1}), nil
 	}
 	if e.ID < 1 || e.ID > len(faults) {
 		return nil, fmt.Errorf("entry %q of fault %d, which never began", e.Entry, e.ID)

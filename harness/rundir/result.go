@@ -82,6 +82,7 @@ type Fault struct {
 	// was really injected. "" if it was not.
 	Frozen   string          `json:"frozen,omitempty"`
 	Kind     string          `json:"kind"`
+	Model    history.Failure `json:"model,omitempty"`
 	Nodes    []string        `json:"nodes"`
 	At       time.Duration   `json:"at"`
 	HealedAt time.Duration   `json:"healed_at"` // negative if it was not healed

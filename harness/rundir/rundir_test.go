@@ -138,9 +138,9 @@ func TestLedgerSurvivesTheHarnessAndTellsWhatIsLeftToUndo(t *testing.T) {
 			}
 		}
 	}
-	one, err := l.Begin(time.Second, "partition(isolate one)", "partition", nil, map[string]string{"rule": "r1"})
+	one, err := l.Begin(time.Second, "partition(isolate one)", "partition", history.Omission, nil, map[string]string{"rule": "r1"})
 	steps(err, l.Injected(one, 2*time.Second, "", []string{"n2"}, nil))
-	two, err := l.Begin(3*time.Second, "pause(one)", "pause", []string{"n1"}, nil)
+	two, err := l.Begin(3*time.Second, "pause(one)", "pause", history.Timing, []string{"n1"}, nil)
 	steps(err, l.Injected(two, 3*time.Second, "", nil, errors.New("no such node")))
 	var receipt cluster.Receipt
 	receipt.Count("packets_dropped", 12)
@@ -166,7 +166,7 @@ func TestLedgerSurvivesTheHarnessAndTellsWhatIsLeftToUndo(t *testing.T) {
 	if windows[0].End != 9*time.Second || windows[0].Nodes[0] != "n2" || windows[1].End != 4*time.Second || !windows[1].Bit {
 		t.Errorf("windows %+v", windows)
 	}
-	three, err := l.Begin(5*time.Second, "kill(one)", "kill", nil, nil)
+	three, err := l.Begin(5*time.Second, "kill(one)", "kill", history.CrashRecovery, nil, nil)
 	steps(err, l.Injected(three, 5*time.Second, "", nil, errors.New(NotInjected+"nobody came")), l.Healed(three, 5*time.Second, cluster.Receipt{}, false, nil))
 	if windows := Windows(l.Faults(), 9*time.Second); len(windows) != 2 {
 		t.Errorf("a fault that was never tried is no window: %+v", windows)

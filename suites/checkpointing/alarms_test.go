@@ -36,6 +36,7 @@ var _ = Describe("The correct service is not accused", Label(suites.Quick, "runt
 					set[name] = value
 				}
 				s.Settings = set
+				s.Drawing.Crash = "" // there was none then
 				*s = suites.Rejudged(*s)
 			})
 			for _, v := range run.Result.Checkers {

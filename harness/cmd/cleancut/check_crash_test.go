@@ -68,8 +68,8 @@ func TestModelsOfCrashesAndLogsAreJudgedFromBothFormats(t *testing.T) {
 		{"calm", "durable-linearizable", exitValid, "with 0 crash faults"},
 		{"calm", "buffered-durable-linearizable", exitInconclusive, "the whole system never crashed"},
 		{"lost", "durable-linearizable", exitInvalid, "cannot be linearized"},
-		{"lost", "durable", exitInvalid, "lost 1 acknowledged operation"},
-		{"late", "durable", exitValid, "1 crash fault lost at most 0 acknowledged operations each"},
+		{"lost", "durable", exitInvalid, "1 of 1 acknowledged operation lost"},
+		{"late", "durable", exitValid, "1 fault cost at most 0 acknowledged operations each"},
 		{"lost", "buffered-durable-linearizable", exitValid, "1 acknowledged operation need not have survived"},
 		{"half", "buffered-durable-linearizable", exitInvalid, "from what must have survived"}, // 2 was written after 1, and survived
 	} {

@@ -144,7 +144,7 @@ var judgements = slices.Concat([]judgement{
 	{"eventual", registers, "reads after all writes agree", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.Bounded(models.FinalRegisters(o.initialOr(history.Nil)), o.memory), nil
 	}},
-	{"durable", append(slices.Clone(registers), "set", "set-full", "list", "log"), "no crash loses what was acknowledged (or no more than --max-lag), nothing that failed is there", func(_ string, o *judgeOptions) (checkers.Checker, error) {
+	{"durable", append(slices.Clone(registers), "set", "set-full", "list", "log"), "no fault costs what was acknowledged before or during it (or no more than --max-lag), nothing that failed is there", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.Bounded(models.Durability(models.DurabilityOptions{Time: o.maxLag, Operations: o.maxLagging, Initial: o.initialOr(history.Nil)}), o.memory), nil
 	}},
 	{"kafka", []string{"log"}, "partitions with offsets lose, double, skip and reorder nothing", fixed(models.Kafka())},

@@ -24,7 +24,11 @@ func Read(r io.Reader, o Options) ([]history.Event, Summary, error) {
 		o: o, s: newScanner(r, o.JSON), current: map[int]int{}, open: map[int][]opened{}, retired: map[int]bool{},
 		keys: map[string]history.Value{}, left: o.Memory, begins: map[int64]moment{},
 	}
-	if err := b.read(); err != nil {
+	err := b.read()
+	if err == nil {
+		err = b.inOrder()
+	}
+	if err != nil {
 		var located *history.SyntaxError
 		if errors.Is(err, ErrTooLarge) || errors.As(err, &located) {
 			return nil, b.sum, err
@@ -60,6 +64,7 @@ type builder struct {
 	begun    moment                   // when it had
 	killed   bool                     // nodes were killed, and not started since
 	begins   map[int64]moment         // index of the event of a fault → when it had begun
+	kept     []operation              // all, until they are put in order
 	keys     map[string]history.Value // printed key → key
 	sequence byte                     // closing bracket of the history, 0 if one operation a line
 }
@@ -96,12 +101,12 @@ func (b *builder) read() error {
 			return err
 		case b.sequence != 0 && c == b.sequence && !(b.o.JSON && n > 0):
 			return b.trailing()
-		case b.sequence == 0 && len(b.events) == 0 && (c == '[' || c == '(' && !b.o.JSON):
+		case b.sequence == 0 && n == 0 && (c == '[' || c == '(' && !b.o.JSON) && b.s.opens():
 			b.sequence = map[byte]byte{'[': ']', '(': ')'}[c]
 			continue
 		}
 		line := b.s.line
-		v, discarded, err := b.s.form(c, 0)
+		v, discarded, err := b.form(c)
 		if err != nil {
 			return err
 		}
@@ -109,17 +114,36 @@ func (b *builder) read() error {
 			continue
 		}
 		n++
-		o, err := parse(v, line)
-		if err == nil {
-			err = b.add(&o)
-		}
-		if err != nil && !errors.Is(err, ErrTooLarge) {
-			return &history.SyntaxError{Line: line, Err: err}
-		}
-		if err != nil {
+		if err := b.operation(v, line); err != nil {
 			return err
 		}
 	}
+}
+
+// form reads the operation that begins with c: a map or a row, or a line that
+// is a row without brackets.
+func (b *builder) form(c byte) (v history.Value, discarded bool, err error) {
+	if b.sequence != 0 || b.o.JSON || !(c >= '0' && c <= '9' || c == ':') {
+		return b.s.form(c, 0)
+	}
+	v, err = b.s.row(c)
+	return v, false, err
+}
+
+// operation adds the operation v, or keeps it until all can be put in order.
+func (b *builder) operation(v history.Value, line int) error {
+	o, err := parse(v, line)
+	switch {
+	case err != nil:
+	case b.o.Order == ByTime:
+		err = b.keep(o)
+	default:
+		err = b.add(&o)
+	}
+	if err != nil && !errors.Is(err, ErrTooLarge) {
+		return &history.SyntaxError{Line: line, Err: err}
+	}
+	return err
 }
 
 // trailing makes sure that nothing follows a vector.
@@ -233,7 +257,9 @@ func (b *builder) stamp(e *history.Event, o *operation) error {
 	case !o.timed:
 		e.Time = b.last
 	case o.time < b.last:
-		b.sum.Raised++
+		if b.sum.Raised++; b.sum.Raised == 1 && !o.indexed {
+			b.sum.Backwards = fmt.Sprintf("line %d has the time %d, and follows one with %d", o.line, int64(o.time), int64(b.last))
+		}
 		e.Time = b.last
 	default:
 		e.Time = o.time
@@ -316,15 +342,20 @@ func (b *builder) complete(e *history.Event, o *operation) error {
 	}
 	call := b.open[p][at]
 	begun := &b.events[call.event]
-	e.Process, e.Key = call.process, begun.Key
 	if !o.hasF {
 		e.F = begun.F
 	}
-	if e.Kind == history.OK && begun.Value.IsNil() && echoes[e.F] {
-		begun.Value = e.Value // as Knossos completes histories: what it was to do turned out later
-	}
 	if e.F != begun.F {
 		return fieldError("f", "process %d completes %s, but what it has open is %s", p, e.F, begun.F)
+	}
+	if e.Key != begun.Key && (e.Key != "" || !e.Value.IsNil() && e.Kind == history.OK) {
+		return fieldError("value", "process %d completes its %s with %s, but invoked it on key %s", p, e.F, clip(o.value.String()), begun.Key)
+	}
+	e.Process, e.Key = call.process, begun.Key
+	// What it was to do may turn out later, as Knossos completes histories.
+	begun.Value = history.Learn(e.F, e.Kind, begun.Value, e.Value)
+	if why := history.Misfit(e.F, e.Kind, begun.Value, e.Value); why != "" {
+		return fieldError("value", "process %d completes %s (event %d), but %s", p, e.F, begun.Index, clipTo(why, explainedMax))
 	}
 	b.open[p] = append(b.open[p][:at:at], b.open[p][at+1:]...)
 	if len(b.open[p]) == 0 {
@@ -335,9 +366,6 @@ func (b *builder) complete(e *history.Event, o *operation) error {
 	}
 	return nil
 }
-
-// echoes are functions whose completion has their argument again.
-var echoes = map[string]bool{"write": true, "cas": true, "add": true, "remove": true, "enqueue": true}
 
 // fitting returns which of the open operations o completes, -1 if none does.
 func (b *builder) fitting(list []opened, o *operation) int {

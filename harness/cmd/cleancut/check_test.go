@@ -12,7 +12,6 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/cleancut/cleancut/checkers/recovery"
-
 )
 
 const oneWrite = `{"index":0,"time":5,"type":"invoke","process":1,"f":"write","value":3}

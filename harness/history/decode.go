@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
+	"github.com/cleancut/cleancut/harness/internal/files"
 	"github.com/cleancut/cleancut/harness/internal/jsonline"
 )
 
@@ -145,7 +145,7 @@ func Read(r io.Reader) (events []Event, torn bool, err error) {
 
 // ReadFile reads a whole history from a file.
 func ReadFile(path string) (events []Event, torn bool, err error) {
-	f, err := os.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, false, fmt.Errorf("history: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/history/edn"
+	"github.com/cleancut/cleancut/harness/internal/files"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
 
@@ -75,7 +76,7 @@ func jepsenHistory(folder string) (string, error) {
 
 // load reads a history from a file, which may be compressed by gzip.
 func load(path string, o loadOptions) (*loaded, error) {
-	f, err := os.Open(path)
+	f, err := files.OpenGiven(path)
 	if err != nil {
 		return nil, err
 	}

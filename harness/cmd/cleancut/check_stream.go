@@ -14,6 +14,7 @@ import (
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/history/edn"
+	"github.com/cleancut/cleancut/harness/internal/files"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
 
@@ -47,7 +48,7 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open(path)
+	file, err := files.OpenGiven(path)
 	if err != nil {
 		return nil, err
 	}

@@ -4,19 +4,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/internal/files"
 	"github.com/cleancut/cleancut/harness/report"
 	"github.com/cleancut/cleancut/harness/rundir"
 	"github.com/cleancut/cleancut/internal/jsontext"
@@ -189,11 +190,14 @@ func printAsJSON(w io.Writer, v any) error {
 
 // writeJUnit writes the results of all runs of a command to one file.
 func writeJUnit(path string, results []*rundir.Result) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return usage(fmt.Errorf("--junit: %w", err))
+	var b bytes.Buffer
+	if err := rundir.WriteJUnit(&b, "cleancut", results); err != nil {
+		return err
 	}
-	return errors.Join(rundir.WriteJUnit(f, "cleancut", results), f.Close())
+	if err := files.Write(path, b.Bytes()); err != nil {
+		return fmt.Errorf("--junit: %w", err)
+	}
+	return nil
 }
 
 var ranks = map[rundir.Outcome]int{rundir.Valid: 0, rundir.Inconclusive: 1, rundir.Invalid: 2, rundir.Error: 3}

@@ -226,9 +226,13 @@ func unknown(format string, args ...any) checkers.Verdict {
 // linesMax bounds the lines of a witness.
 const linesMax = 40
 
+// omissions are the classes of what did not happen in time. That is a violation
+// only if nothing but the faults of the plan kept it from happening.
+var omissions = []string{"stalled", "hung", "gave-up", "missing"}
+
 // violated makes a verdict whose witness quotes events.
 func (r *run) violated(class string, events []int32, format string, args ...any) checkers.Verdict {
-	w := &checkers.Witness{Class: class, Summary: fmt.Sprintf(format, args...)}
+	w := &checkers.Witness{Class: class, Summary: fmt.Sprintf(format, args...), Conditional: slices.Contains(omissions, class)}
 	slices.Sort(events)
 	for n, i := range slices.Compact(events) {
 		t := r.ev[i].T

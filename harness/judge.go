@@ -29,6 +29,7 @@ func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, 
 	r.Measures["nodes_hit_max"], r.Measures["nodes_tolerated"] = float64(most), float64(budget.Down)
 	r.Measures["beyond_budget_seconds"] = beyond.Seconds()
 	r.Checkers = checkers.Check(ctx, &e.Evidence, s.checkersOn(r.Runtime), o)
+	checkers.CausesFirst(r.Checkers)
 	conclude(r, !s.NoFaults, slices.Concat(e.Lacking, weakness(r, e, s), troubled(r.Trouble)))
 	if r.Verdict == rundir.Invalid && !budget.Safe && beyond > 0 {
 		r.Verdict = rundir.Inconclusive

@@ -22,6 +22,7 @@ func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, 
 	r.Faults, r.Trouble = e.Ledger, e.Trouble
 	e.Nodes = s.NodeNames()
 	e.Lacking = append(e.Lacking, unaccounted(e)...)
+	r.Reasons = append(r.Reasons, e.Lacking...)
 	r.Operations = CountOperations(e.Operations)
 	r.Strength = history.Measure(e.Events, e.Operations)
 	budget := s.Target.Budget(s.Nodes)
@@ -30,7 +31,7 @@ func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, 
 	r.Measures["beyond_budget_seconds"] = beyond.Seconds()
 	r.Checkers = checkers.Check(ctx, &e.Evidence, s.checkersOn(r.Runtime), o)
 	checkers.CausesFirst(r.Checkers)
-	conclude(r, !s.NoFaults, slices.Concat(e.Lacking, weakness(r, e, s), troubled(r.Trouble)))
+	conclude(r, !s.NoFaults, append(weakness(r, e, s), troubled(r.Trouble)...))
 	if r.Verdict == rundir.Invalid && !budget.Safe && beyond > 0 {
 		r.Verdict = rundir.Inconclusive
 		r.Reasons = append([]string{fmt.Sprintf("the plan hit %d nodes at once, and %s claims nothing beyond %d: what follows is no one's fault but the plan's",

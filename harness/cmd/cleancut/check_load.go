@@ -56,7 +56,7 @@ type loaded struct {
 }
 
 // jepsenFiles are where a history is in a folder of Jepsen's, store/NAME/TIME.
-var jepsenFiles = []string{"history.edn", "history.edn.gz", "history.jsonl", "history.txt"}
+var jepsenFiles = []string{"history.edn", "history.edn.gz", "history.txt"}
 
 // jepsenHistory returns the history in a folder of Jepsen's, "" if it is none.
 func jepsenHistory(folder string) (string, error) {

@@ -112,7 +112,7 @@ func availability(bounds AvailabilityBounds, e *Evidence) Verdict {
 	switch {
 	case len(found) > 0:
 		v.Verdict, v.Reason = Invalid, found[0].text
-		v.Witness = &Witness{Class: found[0].class, Summary: found[0].text, From: found[0].from, To: found[0].to}
+		v.Witness = &Witness{Class: found[0].class, Summary: found[0].text, From: found[0].from, To: found[0].to, Conditional: true}
 		for _, x := range found[1:] {
 			v.Witness.Lines = append(v.Witness.Lines, x.text)
 		}

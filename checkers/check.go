@@ -1,6 +1,7 @@
 package checkers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -9,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Options bound Check.
@@ -33,7 +37,8 @@ const grace = 800 * time.Millisecond
 // return within its time and 800 ms of grace, is unknown; in the latter case
 // its goroutine is abandoned. An invalid without a witness that says anything
 // is unknown, too: it cannot be acted on. So is a not-applicable without a
-// reason. A measure that is no finite number is
+// reason, and an invalid that is Conditional where the evidence holds trouble of
+// the harness. A measure that is no finite number is
 // left out, and named in the reason: results are JSON, which has none.
 //
 // A panic on a goroutine that a checker started ends the process, unless the
@@ -86,7 +91,40 @@ func judge(ctx context.Context, e *Evidence, c Checker, timeout time.Duration) V
 	}
 	v.Checker = c.Name()
 	v.Seconds = time.Since(start).Seconds()
-	return v.sane()
+	return v.sane().excused(e.Trouble)
+}
+
+// excused takes back an invalid for which trouble of the harness may be the
+// reason.
+func (v Verdict) excused(trouble []cluster.Trouble) Verdict {
+	if v.Verdict != Invalid || !v.Witness.Conditional || len(trouble) == 0 {
+		return v
+	}
+	class := cmp.Or(v.Witness.Class, "the violation")
+	v.Verdict, v.Witness = Unknown, nil
+	v.Reason = fmt.Sprintf("%s was seen, but the harness had trouble of its own, which may be why: %s", class, TroubleText(trouble[0]))
+	return v
+}
+
+// TroubleText says in words what the harness met.
+func TroubleText(t cluster.Trouble) string {
+	who := "the cluster"
+	if len(t.Nodes) > 0 {
+		who = strings.Join(t.Nodes, ", ")
+	}
+	steps := map[cluster.TroubleStep]string{
+		cluster.TroubleInject:  "could not be hit",
+		cluster.TroubleHeal:    "could not be healed",
+		cluster.TroubleClients: "had clients that could not be stopped",
+		cluster.TroubleAsk:     "could not be asked",
+		cluster.TroubleCollect: "did not give all its evidence",
+		cluster.TroubleOutside: "was disturbed from outside",
+	}
+	how, known := steps[t.Step]
+	if !known {
+		how = "was in trouble (" + string(t.Step) + ")"
+	}
+	return fmt.Sprintf("at %s, %s %s: %s", history.At(t.At), who, how, t.Text)
 }
 
 // sane turns what a checker must not say into Unknown, and leaves out measures

@@ -250,9 +250,9 @@ func TestConvergenceWantsEqualStateEverywhere(t *testing.T) {
 		reason string
 	}{
 		"equal":        {[]Final{final("n1", 9, "aa"), final("n2", 9, "aa")}, Valid, "all 2 nodes applied 9 entries"},
-		"diverged":     {[]Final{final("n1", 9, "aa"), final("n2", 9, "bb"), {Node: "n3", Err: "down"}}, Invalid, "the same 9 entries are in 2 different states"},
+		"diverged":     {[]Final{final("n1", 9, "aa"), final("n2", 9, "bb"), {Node: "n3", Err: "down", Process: ProcessDown}}, Invalid, "the same 9 entries are in 2 different states"},
 		"lagging":      {[]Final{final("n1", 9, "aa"), final("n2", 8, "bb")}, Invalid, "not all nodes have applied the same entries"},
-		"absent":       {[]Final{final("n1", 9, "aa"), {Node: "n2", Err: "connection refused"}}, Invalid, "n2 gave no status"},
+		"absent":       {[]Final{final("n1", 9, "aa"), {Node: "n2", Err: "connection refused", Process: ProcessDown}}, Invalid, "the process of n2 does not run"},
 		"all absent":   {[]Final{{Node: "n2", Err: "connection refused"}}, Unknown, "no node gave its final state: node n2 gave no status: connection refused"},
 		"nobody asked": {nil, Unknown, "no node was asked"},
 		"cut short":    {[]Final{final("n1", 9, "aa"), {Node: "n2", Err: "starting", Unsettled: true}}, Unknown, "the run was cut short"},

@@ -16,6 +16,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/record"
@@ -86,6 +87,11 @@ type Witness struct {
 	// From and To bound the time that the violation concerns.
 	From time.Duration `json:"from_ns"`
 	To   time.Duration `json:"to_ns"`
+	// Conditional says that this is a violation only if the faults of the plan
+	// were all that happened to the nodes, and were healed: a node that did not
+	// return, operations that did not succeed. Check takes it back where the
+	// evidence holds trouble of the harness.
+	Conditional bool `json:"conditional,omitempty"`
 	// Picture is a self-contained HTML page that shows the violation, if the
 	// checker can draw it. It is kept in a file of its own, not in JSON.
 	Picture []byte `json:"-"`
@@ -111,6 +117,9 @@ type Evidence struct {
 	// themselves, merged in order of time; the order of each process is kept.
 	// It is nil where none recorded anything.
 	Record []record.Event
+	// Trouble is what went wrong with the harness or around it, and not in the
+	// system under test.
+	Trouble []cluster.Trouble
 }
 
 // FaultWindow is when a fault was in force.
@@ -136,8 +145,28 @@ type Phase struct {
 type Final struct {
 	Node   string      `json:"node"`
 	Status node.Status `json:"status"`
-	Err    string      `json:"error,omitempty"` // why there is no status
+	Err    string      `json:"error,omitempty"` // why there is no status: the last answer
+	// Process is what is known of the node's process where there is no status.
+	Process Process `json:"process,omitempty"`
+	// Tries is how often the node was asked, from Asked to Until.
+	Tries int           `json:"tries,omitempty"`
+	Asked time.Duration `json:"asked_ns,omitempty"`
+	Until time.Duration `json:"until_ns,omitempty"`
 	// Unsettled tells that the run was cut short before the nodes had their
 	// time to settle: the status shows nothing final.
 	Unsettled bool `json:"unsettled,omitempty"`
 }
+
+// Process is what the harness knows of the process of a node that gave no
+// status.
+type Process string
+
+// What can be known of it.
+const (
+	// ProcessUnknown: the harness could not tell. Nobody is to blame.
+	ProcessUnknown Process = ""
+	// ProcessDown: it certainly did not run.
+	ProcessDown Process = "down"
+	// ProcessSilent: it ran each time that it was asked, and did not answer.
+	ProcessSilent Process = "silent"
+)

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/cleancut/cleancut/harness/history"
 )
 
 // Convergence judges whether all nodes ended up in the same state: after
@@ -16,27 +18,34 @@ import (
 //
 // It is unknown if the run was cut short before the nodes had their time to
 // settle, or if no node gave a status. Else it is invalid, the first of these
-// being named, if nodes that have applied equally much differ in state; if a
-// node gave no status, although others did: it never came back; if nodes have
-// not applied equally much. A status without a hash tells nothing of the
-// former and the latter: where nothing is invalid without it, the verdict is
-// unknown.
+// being named, if nodes that have applied equally much differ in state; if the
+// process of a node certainly does not run, although others gave a status: it
+// never came back; if nodes have not applied equally much. A node that gave no
+// status although its process runs, or of which nothing is known, tells nothing
+// of the latter, nor does a status without a hash: where nothing is invalid
+// without it, the verdict is unknown. (A node that never answers is for
+// Liveness to judge.) That a node is down or behind is Conditional: trouble of
+// the harness excuses it.
 //
 // It does not check that the common state is the right one: that is for the
-// final reads. Evidence does not tell when the nodes were asked, so that a
-// witness has no times.
+// final reads.
 func Convergence() Checker {
 	return Func("convergence", func(_ context.Context, e *Evidence) Verdict { return convergence(e.Finals) })
 }
 
 func convergence(finals []Final) Verdict {
 	v := Verdict{Algorithm: "comparison"}
-	var lines, absent, hashless []string
+	var lines, down, absent, hashless []string
 	states := map[uint64]*group{} // by how much was applied
-	for _, f := range finals {
+	for i := range finals {
+		f := &finals[i]
 		if f.Err != "" {
-			absent = append(absent, f.Node)
-			lines = append(lines, fmt.Sprintf("node %s gave no status: %s", f.Node, f.Err))
+			lines = append(lines, f.silence())
+			if f.Process == ProcessDown {
+				down = append(down, f.Node)
+			} else {
+				absent = append(absent, f.silence())
+			}
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("node %s (%s) applied %d entries, state %s", f.Node, f.Status.Role, f.Status.Applied, short(f.Status.StateHash)))
@@ -49,12 +58,12 @@ func convergence(finals []Final) Verdict {
 			g = &group{applied: f.Status.Applied}
 			states[f.Status.Applied] = g
 		}
-		g.add(f)
+		g.add(*f)
 	}
 	sorted := slices.SortedFunc(maps.Values(states), func(a, b *group) int { return cmp.Compare(a.applied, b.applied) })
 	invalid := func(class, reason string) Verdict {
 		v.Verdict, v.Reason = Invalid, reason
-		v.Witness = &Witness{Class: class, Summary: reason, Lines: lines}
+		v.Witness = &Witness{Class: class, Summary: reason, Lines: lines, Conditional: class != "divergence"}
 		return v
 	}
 	unknown := func(reason string) Verdict {
@@ -66,7 +75,7 @@ func convergence(finals []Final) Verdict {
 		return unknown("no node was asked for its final state")
 	case slices.ContainsFunc(finals, func(f Final) bool { return f.Unsettled }):
 		return unknown("the run was cut short before the nodes had time to settle")
-	case len(absent) == len(finals):
+	case len(down)+len(absent) == len(finals):
 		return unknown("no node gave its final state: " + lines[0])
 	}
 	for _, g := range sorted {
@@ -75,20 +84,37 @@ func convergence(finals []Final) Verdict {
 		}
 	}
 	switch {
-	case len(absent) > 0:
-		return invalid("node did not return", fmt.Sprintf("%s gave no status after everything was healed", strings.Join(absent, ", ")))
+	case len(down) > 0:
+		return invalid("node did not return", fmt.Sprintf("the process of %s does not run, although everything was healed", strings.Join(down, ", ")))
 	case len(sorted) > 1:
 		var parts []string
 		for _, g := range sorted {
 			parts = append(parts, fmt.Sprintf("%s applied %d", strings.Join(g.nodes, ", "), g.applied))
 		}
 		return invalid("lagging node", "not all nodes have applied the same entries, although everything was healed and nothing is written any more: "+strings.Join(parts, "; "))
+	case len(absent) > 0:
+		return unknown("whether all nodes agree cannot be told: " + strings.Join(absent, "; "))
 	case len(hashless) > 0:
 		return unknown("no state hash from " + strings.Join(hashless, ", "))
 	}
 	v.Verdict = Valid
 	v.Reason = fmt.Sprintf("all %d nodes applied %d entries and are in the same state", len(finals), sorted[0].applied)
 	return v
+}
+
+// silence says how often a node was asked in vain, and what came instead.
+func (f *Final) silence() string {
+	text := "node " + f.Node + " gave no status"
+	if f.Tries > 1 {
+		text += fmt.Sprintf(" in %d tries from %s to %s", f.Tries, history.At(f.Asked), history.At(f.Until))
+	}
+	switch f.Process {
+	case ProcessDown:
+		text += ", its process does not run"
+	case ProcessSilent:
+		text += ", although its process runs"
+	}
+	return text + ": " + f.Err
 }
 
 // group are nodes that have applied equally much, and their different states.

@@ -34,7 +34,7 @@ func convergenceOracle(finals []Final) (v Validity, class string) {
 		return told(a) && told(b) && a.Status.Applied == b.Status.Applied && a.Status.StateHash != b.Status.StateHash
 	}):
 		return Invalid, "divergence"
-	case some(func(a, _ Final) bool { return a.Err != "" }):
+	case some(func(a, _ Final) bool { return a.Err != "" && a.Process == ProcessDown }):
 		return Invalid, "node did not return"
 	case some(func(a, b Final) bool { return told(a) && told(b) && a.Status.Applied != b.Status.Applied }):
 		return Invalid, "lagging node"
@@ -55,7 +55,7 @@ func drawFinals(r *rand.Rand) (finals []Final) {
 			f.Status.StateHash = []string{"", "aa", "bb"}[r.IntN(3)]
 		}
 		if r.IntN(3*odd) == 0 {
-			f = Final{Node: f.Node, Err: "connection refused"}
+			f = Final{Node: f.Node, Err: "connection refused", Process: []Process{ProcessDown, ProcessSilent, ProcessUnknown}[r.IntN(3)]}
 		}
 		f.Unsettled = r.IntN(8*odd) == 0
 		finals = append(finals, f)
@@ -114,13 +114,16 @@ func brokenConvergence(t *testing.T, r *rand.Rand, finals []Final) {
 	for class, change := range map[string]func(f *Final){
 		"divergence":          func(f *Final) { f.Status.StateHash += "0" },
 		"lagging node":        func(f *Final) { f.Status.Applied++ },
-		"node did not return": func(f *Final) { f.Err = "no route to host" },
+		"node did not return": func(f *Final) { f.Err, f.Process = "no process", ProcessDown },
 		"":                    func(f *Final) { f.Status.StateHash = "" },
+		"silent":              func(f *Final) { f.Err, f.Process = "no answer", ProcessSilent },
+		"unreachable":         func(f *Final) { f.Err = "no route to host" },
 	} {
 		d := slices.Clone(finals)
 		change(&d[r.IntN(len(d))])
 		v := Convergence().Check(context.Background(), &Evidence{Finals: d})
-		if class == "" && v.Verdict != Unknown || class != "" && (v.Verdict != Invalid || v.Witness.Class != class) {
+		undecided := class == "" || class == "silent" || class == "unreachable"
+		if undecided && v.Verdict != Unknown || !undecided && (v.Verdict != Invalid || v.Witness.Class != class) {
 			t.Fatalf("changed to %q: %s (%s)\n%+v", class, v.Verdict, v.Reason, d)
 		}
 	}
@@ -131,7 +134,7 @@ func brokenConvergence(t *testing.T, r *rand.Rand, finals []Final) {
 func namesEveryNode(t *testing.T, v Verdict, finals []Final) {
 	for i, f := range finals {
 		named := strings.Contains(v.Witness.Lines[i], "node "+f.Node+" ")
-		if f.Err != "" && v.Witness.Class == "node did not return" {
+		if f.Process == ProcessDown && v.Witness.Class == "node did not return" {
 			named = named && strings.Contains(v.Witness.Summary, f.Node)
 		}
 		if f.Err == "" && f.Status.StateHash != "" && v.Witness.Class == "lagging node" {

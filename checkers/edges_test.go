@@ -113,7 +113,7 @@ func TestConvergenceSeesWhatIsWrongBesideWhatItCannotTell(t *testing.T) {
 		reason string
 	}{
 		"two differ, the third has no hash":       {[]Final{final("n1", 9, "aa"), final("n2", 9, "bb"), final("n3", 9, "")}, Invalid, "the same 9 entries are in 2 different states: n1, n2"},
-		"one is absent, another has no hash":      {[]Final{final("n1", 9, ""), {Node: "n2", Err: "down"}}, Invalid, "n2 gave no status"},
+		"one is absent, another has no hash":      {[]Final{final("n1", 9, ""), {Node: "n2", Err: "down", Process: ProcessDown}}, Invalid, "the process of n2 does not run"},
 		"one lags, another has no hash":           {[]Final{final("n1", 9, "aa"), final("n2", 8, "bb"), final("n3", 9, "")}, Invalid, "n2 applied 8; n1 applied 9"},
 		"the one that lags has no hash":           {[]Final{final("n1", 9, "aa"), final("n2", 0, "")}, Unknown, "no state hash from n2"},
 		"two differ in a run that was cut short":  {[]Final{final("n1", 9, "aa"), {Node: "n2", Status: node.Status{Applied: 9, StateHash: "bb"}, Unsettled: true}}, Unknown, "the run was cut short"},

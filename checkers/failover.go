@@ -40,6 +40,9 @@ const FaultsPhase = "faults"
 // Its measures are stretches, how many could have shown a violation, and
 // serve_gap_seconds_max, the longest time without an answer in any.
 //
+// An invalid is Conditional: trouble of the harness, such as a fault that it could
+// not heal, excuses it.
+//
 // It does not check that service was fast or the same on all nodes, nor what
 // happens while more nodes are hit.
 func Failover(b FailoverBounds) Checker {
@@ -121,7 +124,7 @@ func (b FailoverBounds) judge(e *Evidence) Verdict {
 		v.Verdict = Invalid
 		v.Reason = fmt.Sprintf("nothing was answered from %s to %s, %s, and no fault began or ended meanwhile: %s claims to serve again within %s",
 			history.At(worst.From), history.At(worst.To), hit, b.Who, b.Within)
-		v.Witness = &Witness{Class: "not available", Summary: v.Reason, From: worst.From, To: worst.To, Lines: inForceLines(e.Faults, worst)}
+		v.Witness = &Witness{Class: "not available", Summary: v.Reason, From: worst.From, To: worst.To, Conditional: true, Lines: inForceLines(e.Faults, worst)}
 	case shown == 0:
 		v.Verdict = NotApplicable
 		v.Reason = fmt.Sprintf("there was no time of more than %s after a fault in which none began or ended and at most %d nodes were hit", b.Within, b.Down)

@@ -46,7 +46,14 @@ func (b LivenessBounds) Validate() error {
 //     invoked in it later than the bound. Without a bound that is so in every
 //     run that was cut short there.
 //
-// Its measures are answered_operations, how many were answered so, and if they were enough
+// It is invalid, too, if a node that was asked at least silentTries times over
+// silentBound, after all that, did not answer once although its process ran:
+// others may serve without it, but it is not live.
+//
+// Both are Conditional: trouble of the harness excuses them.
+//
+// Its measures are answered_operations, how many were
+// answered so, and if they were enough
 // recovery_seconds, the time from the beginning of the phase until the last of
 // the required ones was answered. A real system that needs longer than the bound is
 // called invalid although it might have served in the end: the bound is part
@@ -67,7 +74,7 @@ func Liveness(b LivenessBounds) Checker {
 		case 0:
 			return Verdict{Verdict: Unknown, Reason: "the run had no phase named " + LivenessPhase + " (it was cut short)"}
 		case 1:
-			return b.judge(e.Phases[at], at == len(e.Phases)-1, e)
+			return silent(b.judge(e.Phases[at], at == len(e.Phases)-1, e), e.Finals)
 		}
 		return Verdict{Verdict: Unknown, Reason: fmt.Sprintf("the run had %d phases named %s, expected one", n, LivenessPhase)}
 	})
@@ -104,7 +111,11 @@ func (b LivenessBounds) judge(p Phase, cut bool, e *Evidence) Verdict {
 		took := done[b.Operations-1] - p.Start
 		v.Measures["recovery_seconds"] = took.Seconds()
 		v.Verdict = Valid
-		v.Reason = fmt.Sprintf("%d operations were answered after healing, the first %d within %s", len(done), b.Operations, history.At(took))
+		after := "healing"
+		if len(e.Trouble) > 0 {
+			after = "the try to heal"
+		}
+		v.Reason = fmt.Sprintf("%d operations were answered after %s, the first %d within %s", len(done), after, b.Operations, history.At(took))
 	case invoked == 0:
 		v.Verdict, v.Reason = Unknown, "no operation was invoked in the liveness phase"
 	case cut && invoked == tried:
@@ -116,10 +127,29 @@ func (b LivenessBounds) judge(p Phase, cut bool, e *Evidence) Verdict {
 	default:
 		v.Verdict = Invalid
 		v.Reason = fmt.Sprintf("after everything was healed at %s, %d of %d operations were answered within %s, at least %d are required", history.At(p.Start), len(done), tried, history.At(end-p.Start), b.Operations)
-		v.Witness = &Witness{Class: "not live", Summary: v.Reason, From: p.Start, To: end}
+		v.Witness = &Witness{Class: "not live", Summary: v.Reason, From: p.Start, To: end, Conditional: true}
 		if last != "" {
 			v.Witness.Lines = []string{"the last error was: " + last}
 		}
+	}
+	return v
+}
+
+// What it takes to call a node silent.
+const (
+	silentTries = 10
+	silentBound = 10 * time.Second
+)
+
+// silent turns a verdict that is not invalid into one if a node never answered.
+func silent(v Verdict, finals []Final) Verdict {
+	for i := range finals {
+		f := &finals[i]
+		if v.Verdict == Invalid || f.Unsettled || f.Process != ProcessSilent || f.Tries < silentTries || f.Until-f.Asked < silentBound {
+			continue
+		}
+		v.Verdict, v.Reason = Invalid, "after everything was healed, "+f.silence()
+		v.Witness = &Witness{Class: "silent node", Summary: v.Reason, From: f.Asked, To: f.Until, Conditional: true}
 	}
 	return v
 }

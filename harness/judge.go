@@ -16,7 +16,10 @@ import (
 
 // judge lets the checkers judge the evidence and draws the conclusion.
 func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, o checkers.Options) {
-	r.Faults = e.Ledger
+	if len(e.Trouble) == 0 {
+		e.Trouble = r.Trouble // the account was removed since
+	}
+	r.Faults, r.Trouble = e.Ledger, e.Trouble
 	r.Operations = CountOperations(e.Operations)
 	r.Strength = history.Measure(e.Events, e.Operations)
 	budget := s.Target.Budget(s.Nodes)
@@ -28,12 +31,32 @@ func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, 
 		r.Notes = append(r.Notes, beyondNote(s.Target.Name(), s.Nodes, budget, beyond))
 	}
 	r.Checkers = checkers.Check(ctx, &e.Evidence, s.checkersOn(r.Runtime), o)
-	conclude(r, !s.NoFaults, weakness(r, e, s))
+	conclude(r, !s.NoFaults, append(weakness(r, e, s), troubled(r.Trouble)...))
 	if r.Verdict == rundir.Invalid && !budget.Safe && len(beyond) > 0 {
 		r.Verdict = rundir.Inconclusive
 		r.Reasons = append([]string{fmt.Sprintf("the plan hit %d nodes at once, and %s claims nothing beyond %d: what follows is no one's fault but the plan's",
 			most, s.Target.Name(), budget.Down)}, r.Reasons...)
 	}
+	if r.Verdict == rundir.Invalid && !budget.Safe && len(e.Trouble) > 0 {
+		r.Verdict = rundir.Inconclusive
+		r.Reasons = append([]string{fmt.Sprintf("the harness had trouble of its own, so that more may have happened to nodes than the %d at once that %s claims to tolerate: what follows is not charged to it",
+			budget.Down, s.Target.Name())}, r.Reasons...)
+	}
+}
+
+// troubleReasons bounds how much trouble a result tells in words; all of it is
+// listed in it.
+const troubleReasons = 5
+
+// troubled says that a run in which the harness had trouble proves nothing.
+func troubled(list []cluster.Trouble) (reasons []string) {
+	for _, t := range list[:min(len(list), troubleReasons)] {
+		reasons = append(reasons, "trouble of the harness: "+checkers.TroubleText(t))
+	}
+	if more := len(list) - troubleReasons; more > 0 {
+		reasons = append(reasons, fmt.Sprintf("and %d more troubles of the harness", more))
+	}
+	return reasons
 }
 
 // checkersOn returns the scenario's checkers, that of the time in which the

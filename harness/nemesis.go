@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,20 +24,34 @@ type nemesis struct {
 	recorder *history.Recorder
 	ledger   *rundir.Ledger
 	progress *Progress
+	trouble  *rundir.TroubleLog
 	undo     string // what undoes everything if the harness dies
 
 	begun time.Duration
 	tasks []cluster.Task
+	// live ends when the harness gives up what is not healed yet.
+	live   context.Context
+	giveUp context.CancelFunc
 
 	// mu guards what follows; it is never held across a blocking call.
 	mu      sync.Mutex
 	healers []cluster.Task
+	open    map[int]*openFault // begun and not ended, by number
 	err     error
+}
+
+// openFault is a fault that began and has not ended.
+type openFault struct {
+	text  string
+	nodes []string
+	in    bool // it was injected
 }
 
 // start begins to carry out the plan: its chains run side by side.
 func (n *nemesis) start() {
 	n.begun = n.site.Cluster.Now()
+	n.live, n.giveUp = context.WithCancel(context.Background())
+	n.open = map[int]*openFault{}
 	for i, chain := range n.plan.Chains() {
 		n.tasks = append(n.tasks, n.site.Cluster.Go(fmt.Sprintf("fault chain %d", i+1), func(ctx context.Context) {
 			if err := n.run(ctx, chain); err != nil {
@@ -47,25 +62,76 @@ func (n *nemesis) start() {
 }
 
 // stop gives up what was not injected yet, heals what is in force, and waits
-// until all is healed. What never came to pass is entered as such.
+// until all is healed, at most until ctx ends: see abandon. What never came to
+// pass is entered as such.
 func (n *nemesis) stop(ctx context.Context) error {
-	for _, t := range n.tasks {
+	if err := stopAll(ctx, n.tasks); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	healers := slices.Clone(n.healers)
+	n.mu.Unlock()
+	return stopAll(ctx, healers)
+}
+
+func stopAll(ctx context.Context, tasks []cluster.Task) error {
+	for _, t := range tasks {
 		t.Stop()
 	}
-	for _, t := range n.tasks {
+	for _, t := range tasks {
 		if err := t.Wait(ctx); err != nil {
 			return err
 		}
 	}
-	for _, t := range n.healers {
-		t.Stop()
+	return nil
+}
+
+// abandon gives up every fault that has not ended by now: it is entered as one
+// that could not be healed, without a receipt, and what becomes of it later is
+// dropped. It returns what the harness could not record.
+func (n *nemesis) abandon(why error) error {
+	if n.giveUp == nil { // nothing was ever started
+		return nil
 	}
-	for _, t := range n.healers {
-		if err := t.Wait(ctx); err != nil {
-			return err
+	n.giveUp()
+	n.mu.Lock()
+	left := n.open
+	n.open = map[int]*openFault{}
+	err := n.err
+	n.mu.Unlock()
+	now := n.site.Cluster.Now()
+	for _, id := range slices.Sorted(maps.Keys(left)) {
+		f := left[id]
+		if why == nil || errors.Is(why, context.Canceled) || errors.Is(why, context.DeadlineExceeded) {
+			why = errors.New("it did not come to an end in the time that healing has")
 		}
+		failure := fmt.Errorf(rundir.NotHealed+"%w", why)
+		if !f.in {
+			err = errors.Join(err, n.ledger.Injected(id, now, "", nil, errors.New("it was never known to be in force")))
+		}
+		n.progress.faultOff(f.text)
+		err = errors.Join(err, n.ledger.Healed(id, now, cluster.Receipt{}, false, failure))
+		n.trouble.Add(cluster.Trouble{At: now, Step: cluster.TroubleHeal, Nodes: f.nodes, Text: f.text + ": " + failure.Error()})
 	}
-	return n.err
+	return err
+}
+
+// end takes a fault off those that are open, and reports whether it was among
+// them: one that was abandoned has ended already.
+func (n *nemesis) end(id int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, open := n.open[id]
+	delete(n.open, id)
+	return open
+}
+
+// lasting returns a context for what must not stop half way: it outlives ctx
+// and ends when the harness gives up.
+func (n *nemesis) lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	on, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(n.live, cancel)
+	return on, func() { stop(); cancel() }
 }
 
 // run carries out one chain of steps. Streams of random numbers are named by
@@ -89,7 +155,9 @@ func (n *nemesis) run(ctx context.Context, chain []faults.Step) error {
 		site := n.site.For(rng.Stream(n.seed, "faults/"+step.String()), self, same)
 		site.Seized = seized
 		origin = c.Now()
-		victims, err := n.inject(context.WithoutCancel(ctx), site, step)
+		lasting, done := n.lasting(ctx)
+		victims, err := n.inject(lasting, site, step)
+		done()
 		if err != nil {
 			return err
 		}
@@ -137,10 +205,21 @@ func (n *nemesis) inject(ctx context.Context, site *faults.Site, step faults.Ste
 	if err != nil {
 		return nil, err
 	}
+	n.mu.Lock()
+	n.open[id] = &openFault{text: step.Fault.String()}
+	n.mu.Unlock()
 	inj, failure := step.Fault.Inject(ctx, site)
 	if failure != nil {
-		err := n.ledger.Injected(id, c.Now(), "", nil, failure)
-		return nil, errors.Join(err, n.ledger.Healed(id, c.Now(), cluster.Receipt{}, false, nil))
+		return nil, n.failed(id, step.Fault, failure)
+	}
+	n.mu.Lock()
+	open := n.open[id]
+	if open != nil {
+		*open = openFault{text: inj.Frozen, nodes: inj.Nodes, in: true}
+	}
+	n.mu.Unlock()
+	if open == nil { // it was abandoned meanwhile
+		return nil, nil
 	}
 	n.progress.faultOn(inj.Frozen)
 	if err := n.ledger.Injected(id, c.Now(), inj.Frozen, inj.Nodes, nil); err != nil {
@@ -155,7 +234,9 @@ func (n *nemesis) inject(ctx context.Context, site *faults.Site, step faults.Ste
 			lasting = forever
 		}
 		_ = c.Sleep(ctx, lasting) // stopped early: heal early
-		if err := n.heal(context.WithoutCancel(ctx), id, inj); err != nil {
+		lasts, done := n.lasting(ctx)
+		defer done()
+		if err := n.heal(lasts, id, inj); err != nil {
 			n.fail(err)
 		}
 	})
@@ -168,10 +249,35 @@ func (n *nemesis) inject(ctx context.Context, site *faults.Site, step faults.Ste
 // forever outlasts every run.
 const forever = 365 * 24 * time.Hour
 
+// failed enters that a fault could not be injected. That is trouble only if
+// the harness could not reach whom it was to hit: a fault may as well find
+// nobody who fits.
+func (n *nemesis) failed(id int, f faults.Fault, failure error) error {
+	if !n.end(id) {
+		return nil
+	}
+	now := n.site.Cluster.Now()
+	if unreachable(failure) {
+		n.trouble.Add(cluster.Trouble{At: now, Step: cluster.TroubleInject, Text: fmt.Sprintf("%s: %v", f, failure)})
+	}
+	err := n.ledger.Injected(id, now, "", nil, failure)
+	return errors.Join(err, n.ledger.Healed(id, now, cluster.Receipt{}, false, nil))
+}
+
+// heal heals a fault and enters that. That it fails is trouble, unless all that
+// is wrong is that a process died again.
 func (n *nemesis) heal(ctx context.Context, id int, inj *faults.Injection) error {
 	receipt, failure := inj.Heal(ctx)
+	if !n.end(id) {
+		return nil
+	}
+	now := n.site.Cluster.Now()
 	if failure != nil {
-		failure = fmt.Errorf("healing: %w", failure)
+		down := onlyDown(failure)
+		failure = fmt.Errorf(rundir.NotHealed+"%w", failure)
+		if !down {
+			n.trouble.Add(cluster.Trouble{At: now, Step: cluster.TroubleHeal, Nodes: inj.Nodes, Text: inj.Frozen + ": " + failure.Error()})
+		}
 	}
 	n.progress.faultOff(inj.Frozen)
 	_, err := n.recorder.Fault(history.FaultEnd, inj.Frozen, inj.Nodes, receipt.String())

@@ -49,6 +49,7 @@ type trial struct {
 	cluster  cluster.Cluster
 	recorder *history.Recorder
 	ledger   *rundir.Ledger
+	trouble  *rundir.TroubleLog
 	progress *Progress
 	undo     string
 	keepLogs bool                    // the runtime writes them nowhere
@@ -57,6 +58,9 @@ type trial struct {
 
 	load    *load
 	nemesis *nemesis
+	// deterministic tells that the cluster is a simulation: nothing there may
+	// depend on the wall clock, and nothing can hang.
+	deterministic bool
 
 	settled     bool // the nodes had their time to agree at the end
 	phases      []rundir.Phase
@@ -74,7 +78,9 @@ type trial struct {
 // collected is collected. An error that wraps context.Canceled means that the
 // run was interrupted; it has healed and collected all the same.
 func (t *trial) run(ctx context.Context) (err error) {
-	always := context.WithoutCancel(ctx)
+	_, t.deterministic = t.cluster.(cluster.Tracer)
+	always, done := t.afterInterrupt(ctx, interruptedMax)
+	defer done()
 	struck := "" // the phase that an interruption struck, if it was before healing
 	defer func() {
 		t.endPhase()
@@ -92,7 +98,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 	t.load = newLoad(t.scenario, t.cluster, t.recorder, t.seed, t.progress)
 	t.nemesis = &nemesis{
 		plan: t.plan, site: faults.NewSite(t.cluster), seed: t.seed,
-		recorder: t.recorder, ledger: t.ledger, progress: t.progress, undo: t.undo,
+		recorder: t.recorder, ledger: t.ledger, progress: t.progress, trouble: t.trouble, undo: t.undo,
 	}
 	err = t.warmUp(ctx)
 	if err == nil {
@@ -101,11 +107,11 @@ func (t *trial) run(ctx context.Context) (err error) {
 	if ctx.Err() != nil {
 		struck = t.phase()
 	}
-	healErr := t.heal(always)
+	healErr := t.heal(ctx)
 	if err == nil && healErr == nil && ctx.Err() == nil {
 		err = t.liveness(ctx)
 	}
-	err = errors.Join(err, healErr, t.load.stop(always))
+	err = errors.Join(err, healErr, t.rest(always))
 	if err == nil && ctx.Err() == nil {
 		err = t.final(ctx)
 	}
@@ -204,7 +210,20 @@ func (t *trial) heal(ctx context.Context) error {
 	if err := t.enter(PhaseHeal, 0); err != nil {
 		return err
 	}
-	return t.nemesis.stop(ctx)
+	always, done := t.afterInterrupt(ctx, interruptedHealMax)
+	defer done()
+	return t.nemesis.abandon(t.bounded(always, "healing", healMax, t.nemesis.stop))
+}
+
+// rest stops the clients. One that does not come back makes the end of the run
+// the harness's trouble.
+func (t *trial) rest(ctx context.Context) error {
+	err := t.bounded(ctx, "stopping the clients", t.scenario.OpTimeout+clientsMax, t.load.stop)
+	if unreachable(err) || errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		t.trouble.Add(cluster.Trouble{At: t.cluster.Now(), Step: cluster.TroubleClients, Text: err.Error()})
+		return nil
+	}
+	return err
 }
 
 // liveness waits until every client was served again and every node is ready.
@@ -227,7 +246,10 @@ func (t *trial) final(ctx context.Context) error {
 	if err := t.enter(PhaseFinal, finalReadsMax); err != nil {
 		return err
 	}
-	err := t.load.finalReads(ctx, t.cluster.Now()+finalReadsMax)
+	deadline := t.cluster.Now() + finalReadsMax
+	err := t.bounded(ctx, "reading the final state", finalReadsMax+t.scenario.OpTimeout+finalMax, func(ctx context.Context) error {
+		return t.load.finalReads(ctx, deadline)
+	})
 	if err != nil && ctx.Err() == nil {
 		t.unavailable = append(t.unavailable, err.Error())
 	}
@@ -249,7 +271,7 @@ func (t *trial) until(ctx context.Context, deadline time.Duration, holds func() 
 // unready lists the nodes that do not say that they are ready, and why.
 func (t *trial) unready(ctx context.Context) (nodes []string) {
 	for _, n := range t.cluster.Nodes() {
-		st, err := t.cluster.Status(ctx, n)
+		st, err := t.status(ctx, n)
 		switch {
 		case err != nil:
 			nodes = append(nodes, fmt.Sprintf("%s (%v)", n, err))
@@ -265,7 +287,7 @@ func (t *trial) unready(ctx context.Context) (nodes []string) {
 func (t *trial) converged(ctx context.Context) bool {
 	var first *node.Status
 	for _, n := range t.cluster.Nodes() {
-		st, err := t.cluster.Status(ctx, n)
+		st, err := t.status(ctx, n)
 		if err != nil {
 			return false
 		}
@@ -280,43 +302,4 @@ func (t *trial) converged(ctx context.Context) bool {
 		}
 	}
 	return true
-}
-
-func (t *trial) logOf(ctx context.Context, node string) []byte {
-	log, err := t.cluster.Logs(ctx, node, logBytesMax)
-	if err != nil {
-		log = fmt.Appendf(log, "cleancut: the log of %s could not be read: %v\n", node, err)
-	}
-	return log
-}
-
-// collect gathers what the nodes have to say, while they still stand.
-func (t *trial) collect(ctx context.Context) {
-	t.logs = map[string][]byte{}
-	for _, n := range t.cluster.Nodes() {
-		final := checkers.Final{Node: n, Unsettled: !t.settled}
-		st, err := t.cluster.Status(ctx, n)
-		if err != nil {
-			final.Err = err.Error()
-		}
-		final.Status = st
-		t.finals = append(t.finals, final)
-		if t.keepLogs {
-			t.logs[n] = t.logOf(ctx, n)
-		}
-	}
-	if r, ok := t.cluster.(cluster.Recorder); ok {
-		t.record, t.recordHoles = r.Record(ctx)
-	}
-	if o, ok := t.cluster.(cluster.Observer); ok {
-		t.findings = append([]node.Finding{}, o.Findings()...) // not nil: somebody watched
-	}
-	if tr, ok := t.cluster.(cluster.Tracer); ok {
-		t.traceHash = tr.TraceHash()
-		t.measures["events"] = float64(tr.Events())
-		for point, times := range tr.Points() {
-			t.measures["point/"+point] = float64(times)
-		}
-	}
-	t.measures["run_seconds"] = t.cluster.Now().Seconds()
 }

@@ -123,14 +123,15 @@ func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
 func start(ctx context.Context, s Scenario, o Options, keep *keeper, t *trial) error {
 	spec := cluster.Spec{
 		Run: NewRunID(), Target: s.Target, Settings: s.Settings, Nodes: s.NodeNames(), Seed: o.Seed, Bug: s.Bug,
-		EvidenceDir: keep.nodes(), Log: o.Log,
+		EvidenceDir: keep.nodes(), Log: o.Log, OnTrouble: keep.trouble.Add,
 	}
 	t.undo = "remove the cluster of run " + spec.Run
-	return o.Runtime.Run(ctx, spec, func(ctx context.Context, c cluster.Cluster) error {
-		t.cluster, t.recorder, t.ledger = c, history.NewRecorder(c.Now, keep.sink), keep.ledger
+	err := o.Runtime.Run(ctx, spec, func(ctx context.Context, c cluster.Cluster) error {
+		t.cluster, t.recorder, t.ledger, t.trouble = c, history.NewRecorder(c.Now, keep.sink), keep.ledger, keep.trouble
 		err := t.run(ctx)
 		return errors.Join(err, t.recorder.Close(), keep.evidence(t))
 	})
+	return errors.Join(err, keep.trouble.Close())
 }
 
 // finish judges the evidence, writes result and report, and says so.
@@ -152,7 +153,9 @@ func finish(ctx context.Context, s Scenario, o Options, keep *keeper, t *trial, 
 		r.Reasons = append(r.Reasons, err.Error())
 		e = &rundir.Loaded{}
 	}
-	judge(context.WithoutCancel(ctx), &r, e, s, o.Check)
+	judging, stop := afterInterrupt(ctx, interruptedJudgeMax)
+	defer stop()
+	judge(judging, &r, e, s, o.Check)
 	done := &Finished{Result: r, Evidence: &e.Evidence}
 	if keep.dir == nil {
 		return done, nil
@@ -181,11 +184,13 @@ type keeper struct {
 	dir    *rundir.Dir
 	sink   history.Sink
 	ledger *rundir.Ledger
+	// trouble takes what goes wrong until the runtime has returned.
+	trouble *rundir.TroubleLog
 }
 
 func newKeeper(out, scenario string, seed uint64, started time.Time, setup Setup) (*keeper, error) {
 	if out == "" {
-		return &keeper{sink: &history.Memory{}, ledger: rundir.NewLedger(nil)}, nil
+		return &keeper{sink: &history.Memory{}, ledger: rundir.NewLedger(nil), trouble: rundir.NewTroubleLog()}, nil
 	}
 	dir, err := rundir.Create(out, scenario, seed, started, setup)
 	if err != nil {
@@ -193,6 +198,9 @@ func newKeeper(out, scenario string, seed uint64, started time.Time, setup Setup
 	}
 	k := &keeper{dir: dir}
 	if k.ledger, err = dir.Ledger(); err != nil {
+		return nil, err
+	}
+	if k.trouble, err = dir.Trouble(); err != nil {
 		return nil, err
 	}
 	k.sink, err = history.CreateFile(dir.File(rundir.HistoryFile), history.FileOptions{})
@@ -221,7 +229,7 @@ func (k *keeper) discard() error {
 		return nil
 	}
 	// They are closed already if the cluster stood, and they go in any case.
-	_, _ = k.sink.Close(), k.ledger.Close()
+	_, _, _ = k.sink.Close(), k.ledger.Close(), k.trouble.Close()
 	return k.dir.Remove()
 }
 
@@ -256,6 +264,7 @@ func (k *keeper) load(t *trial) (*rundir.Loaded, error) {
 	l.Events, l.Operations, l.Phases = events, ops, rundir.Phases(events)
 	l.Faults = rundir.Windows(l.Ledger, rundir.End(events))
 	l.Finals, l.Logs, l.Findings, l.Record = t.finals, t.logs, t.findings, t.record
+	l.Trouble = k.trouble.List()
 	if t.recordHoles != nil {
 		l.RecordHoles = t.recordHoles.Error()
 	}

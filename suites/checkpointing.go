@@ -36,7 +36,7 @@ func recovered(protocol string, job workloads.Workload, settings map[string]stri
 		all = append(all, jobresult.Outputs(repeats))
 	}
 	models := []string{"consistent-cut", "channel-state", "recovery-line", "restorable",
-		"gc-safety", "fencing", "terminates", "progress", "measures"}
+		"gc-safety", "fencing", "terminates", "progress", "identity", "measures"}
 	if checkpoint.Rounds(protocol) {
 		models = append(models, "atomic-rounds")
 	} else {

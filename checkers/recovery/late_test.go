@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,41 @@ func TestRecoveriesWithoutEndAreToldFromFaultsWithoutEnd(t *testing.T) {
 	} {
 		if v := judged(t, Options{RecoveryMax: c.limit}, "terminates", c.end, c.healed, c.events...); v.Verdict != c.want {
 			t.Errorf("%s: %s: %s; expected %s", c.name, v.Verdict, v.Reason, c.want)
+		}
+	}
+}
+
+func TestAnOutputOfAJobThatFailedIsNotMissing(t *testing.T) {
+	ended := []string{`w 1 start`, `w 1 output "sink":"s","id":"o"`, `w 1 final`, `w 1 output_commit "sink":"s","id":"x"`, `w 1 output "sink":"s","id":"x"`}
+	if v := judged(t, Options{}, "exactly-once", 0, 0, ended...); v.Verdict != checkers.Invalid {
+		t.Errorf("the job ended: %s: %s", v.Verdict, v.Reason)
+	}
+	if v := judged(t, Options{}, "exactly-once", 0, 0, append(ended, `w 1 failure "reason":"no disk"`)...); v.Verdict != checkers.Unknown {
+		t.Errorf("the job failed: %s: %s", v.Verdict, v.Reason)
+	}
+}
+
+// Names that stand for two things are the service's fault, which identity says;
+// other models cannot judge such a record.
+func TestNamesThatAreGivenTwiceAreViolations(t *testing.T) {
+	events := []string{`a 1 start`, `b 1 start`, `a 1 ckpt_begin "ckpt":"k"`, `a 1 ckpt_begin "ckpt":"k"`, `a 1 send "msg":"m","peer":"b","digest":"x"`,
+		`a 1 send "msg":"m","peer":"b","digest":"y"`}
+	read, _, err := record.Read(strings.NewReader(lines(events...)), record.Limits{})
+	var broken *record.Broken
+	if !errors.As(err, &broken) {
+		t.Fatal(err)
+	}
+	for _, o := range []Options{{}, {Read: true, Broken: broken}} {
+		list, err := Checkers(o, "identity", "consistent-cut")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &checkers.Evidence{Record: read}
+		if v := list[0].Check(t.Context(), e); v.Verdict != checkers.Invalid || v.Witness.Class != "checkpoint-twice" || len(v.Witness.Lines) != 2 {
+			t.Errorf("identity: %s: %s: %+v", v.Verdict, v.Reason, v.Witness)
+		}
+		if v := list[1].Check(t.Context(), e); v.Verdict != checkers.Unknown || !strings.Contains(v.Reason, "identity") {
+			t.Errorf("consistent-cut: %s: %s", v.Verdict, v.Reason)
 		}
 	}
 }

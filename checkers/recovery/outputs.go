@@ -157,8 +157,8 @@ func outputCommit(r *run, _ Options) checkers.Verdict {
 // An output that is not visible, of a process that has finished, is missing,
 // unless it may still come: the round that has it is not committed when the
 // evidence ends, or the run that was watched ended within RecoveryMax of that
-// commit, of the process's end and of the last fault. Then the verdict is
-// unknown. One of a process that goes on is missing if later ones of it
+// commit, of the process's end and of the last fault. Then, and where a failure
+// was told, the verdict is unknown. One of a process that goes on is missing if later ones of it
 // in that sink are visible, and nothing more can be said than unknown, since
 // it may be late; those after the last visible one are pending and only
 // counted (outputs_pending). What is told again with the same transaction
@@ -222,6 +222,8 @@ func (w *world) visible(once bool, limit time.Duration) (checkers.Verdict, int) 
 				}
 			}
 		case i == none: // emitted in a history that was undone
+		case w.done[r.proc[i]] && r.kinds[record.Failure] > 0:
+			doubt = "output " + k.id + " of " + r.procs[r.proc[i]] + " is not visible in " + k.sink + ", and a failure was told"
 		case w.done[r.proc[i]] && w.late(i, limit):
 			doubt = "output " + k.id + " of " + r.procs[r.proc[i]] + " was not visible yet in " + k.sink + " when the evidence ended"
 		case w.done[r.proc[i]]:

@@ -8,7 +8,9 @@
 // since. What was undone by a rollback is in no later history.
 //
 // A violation comes with a witness. A model whose events are not in the record
-// is unknown, never valid; so is a record that contradicts itself. Models take
+// has nothing to judge, and is never valid. A record that contradicts itself
+// is unknown, unless no recording can have made that up: then the service is
+// wrong (identity). Models take
 // about linear time, and a little more for each recovery; a check ends soon
 // after its context.
 // Nothing is checked that processes did not record: a process that lies, or a
@@ -17,6 +19,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,9 +42,10 @@ type Options struct {
 	// Memory is how many bytes may be taken, besides the record; 0 means no
 	// bound. A record that may need more is unknown.
 	Memory int64
-	// Read tells that record.Read has read the record, so that it is free of
-	// contradictions, and need not be validated again.
-	Read bool
+	// Read tells that record.Read has read the record, so that it need not be
+	// validated again, and Broken what it then said of the service, if anything.
+	Read   bool
+	Broken *record.Broken
 }
 
 // Model is a property of a record.
@@ -70,6 +74,7 @@ var models = []Model{
 	{"at-least-once", "no output is missing, no input is skipped", atLeastOnce},
 	{"fencing", "nothing done by an incarnation or epoch that is over has effect", fencing},
 	{"conservation", "the values of every line and of its channels have one sum", conservation},
+	{Identity, "what has a name has it alone: messages, checkpoints, determinants, rounds, epochs", identity},
 	{"index", "index-based checkpointing: no message is received from a higher index", indexBased},
 	{"terminates", "every recovery ends, with all processes resumed or with a failure that is told", terminates},
 	{"progress", "the computation gets on until it has ended or a failure is told", progress},
@@ -117,7 +122,13 @@ func Checkers(o Options, names ...string) ([]checkers.Checker, error) {
 func (m *Model) judge(ctx context.Context, shared *index, e *checkers.Evidence, o Options) (v checkers.Verdict, err error) {
 	defer caught(&err)
 	r, err := shared.of(ctx, e, o)
-	if err != nil {
+	var broken *record.Broken
+	switch {
+	case errors.As(err, &broken) && m.Name == Identity:
+		return mistaken(broken), nil
+	case errors.As(err, &broken):
+		return unknown("names in the record stand for two things, or for nothing, so that it cannot be judged: see %s", Identity), nil
+	case err != nil:
 		return v, err
 	}
 	return m.check(r.in(ctx), o), nil
@@ -171,6 +182,8 @@ func (x *index) of(ctx context.Context, e *checkers.Evidence, o Options) (*run, 
 		if err != nil {
 			x.err = fmt.Errorf("the record contradicts itself: event in %w", err)
 		}
+	} else if o.Broken != nil {
+		x.err = o.Broken
 	}
 	if x.err == nil {
 		x.run = newRun(ctx, e.Record)
@@ -211,9 +224,13 @@ func unknown(format string, args ...any) checkers.Verdict {
 // linesMax bounds the lines of a witness.
 const linesMax = 40
 
+// omissions are the classes of what did not happen in time. That is a violation
+// only if nothing but the faults of the plan kept it from happening.
+var omissions = []string{"stalled", "hung", "gave-up", "missing"}
+
 // violated makes a verdict whose witness quotes events.
 func (r *run) violated(class string, events []int32, format string, args ...any) checkers.Verdict {
-	w := &checkers.Witness{Class: class, Summary: fmt.Sprintf(format, args...)}
+	w := &checkers.Witness{Class: class, Summary: fmt.Sprintf(format, args...), Conditional: slices.Contains(omissions, class)}
 	slices.Sort(events)
 	for n, i := range slices.Compact(events) {
 		t := r.ev[i].T

@@ -207,8 +207,9 @@ func (r *run) corrupt() (n int) {
 // gcSafety: garbage collection never takes what recovery may need (Wang et
 // al., IEEE TPDS 6(5) 1995; for increments, the chain below a live checkpoint).
 //
-//   - A checkpoint is not deleted from its last level while a checkpoint that
-//     is still there rests on it.
+//   - A checkpoint is not deleted while an increment that is still there rests
+//     on it: from the level of the increment, or if it never was there, from
+//     its last level.
 //   - From the first committed round on no deletion leaves none with all parts;
 //     a part counts as long as no event deletes it or finds it bad.
 //   - A message is deleted from a log only after its receiver has committed a
@@ -241,12 +242,20 @@ func (r *run) incrementOn(c int32, level string) bool {
 	})
 }
 
-// incrementAt reports whether a level holds a checkpoint, after an event, as an
-// increment. Another level may hold it whole.
-func (r *run) incrementAt(c, event int32) bool {
+// undermines reports whether an event that deletes a base takes it from an
+// increment that some level still holds. Another level may hold that whole.
+func (r *run) undermines(event, base, c int32) bool {
 	return slices.ContainsFunc(r.ckpts[c].commits, func(l int32) bool {
-		there, _ := r.holds(c, r.ev[l].Level, event)
-		return there && r.ev[l].Base != ""
+		level := r.ev[l].Level
+		if there, _ := r.holds(c, level, event); !there || r.ev[l].Base == "" {
+			return false
+		}
+		if !slices.ContainsFunc(r.ckpts[base].commits, func(k int32) bool { return k < event && r.ev[k].Level == level }) {
+			return r.held(base, event-1) && !r.held(base, event)
+		}
+		was, _ := r.holds(base, level, event-1)
+		is, _ := r.holds(base, level, event)
+		return was && !is
 	})
 }
 
@@ -263,11 +272,11 @@ func (r *run) basesKept() *checkers.Verdict {
 			continue
 		}
 		for _, i := range r.ckpts[b].losses {
-			if r.ev[i].Kind != record.CheckpointDelete || r.held(b, i) || !r.held(b, i-1) {
+			if r.ev[i].Kind != record.CheckpointDelete {
 				continue
 			}
 			for _, c := range above {
-				if r.incrementAt(c, i) {
+				if r.undermines(i, b, c) {
 					v := r.violated("base", []int32{r.ckpts[b].begin, r.ckpts[c].begin, i}, "%s was deleted; %s rests on it and is still there", r.name(r.ckpts[b].proc, b), r.ckpts[c].name)
 					return &v
 				}

@@ -231,6 +231,40 @@ var rules = []struct {
 		"w 2 ckpt_bad \"ckpt\":\"w1\",\"level\":\"store\",\"reason\":\"torn\"\n", "",
 	},
 	{
+		"another coordinator tells of a recovery again", "identity", "epoch-twice",
+		[]string{
+			`c 1 start`, `d 1 start`, `p 1 start`, `p 1 crash`, `c 1 recovery "epoch":1,"line":{"p":""}`, `d 1 recovery "epoch":1,"line":{"p":""}`,
+		},
+		`d 1 recovery`, `c 1 recovery`,
+	},
+	{
+		"another coordinator tells of another recovery", "identity", "epoch-twice",
+		[]string{
+			`c 1 start`, `d 1 start`, `p 1 start`, `q 1 start`, `p 1 crash`, `c 1 recovery "epoch":1,"line":{"p":""}`, `d 1 recovery "epoch":2,"line":{"p":"","q":""}`,
+		},
+		`d 1 recovery "epoch":2`, `d 1 recovery "epoch":1`,
+	},
+	{
+		"rounds have numbers of their own", "identity", "round-twice",
+		[]string{`c 1 start`, `c 1 round_begin "round":1`, `c 1 round_abort "round":1`, `c 1 round_begin "round":2`},
+		`"round":2`, `"round":1`,
+	},
+	{
+		"an output may be emitted again", "identity", "output-twice",
+		[]string{`p 1 start`, `p 1 output "sink":"s","id":"o","digest":"x"`, `p 1 output "sink":"s","id":"o","digest":"x"`, `p 2 start`, `p 2 output "sink":"s","id":"o","digest":"z"`},
+		"p 2 start\np 2 output", "p 1 output",
+	},
+	{
+		"a base that was lost where its increment is may be deleted elsewhere", "gc-safety", "base",
+		[]string{
+			`a 1 start`, `a 1 ckpt_begin "ckpt":"k"`, `a 1 ckpt_commit "ckpt":"k","level":"partner"`, `a 1 ckpt_commit "ckpt":"k","level":"local"`,
+			`a 1 ckpt_begin "ckpt":"l"`, `a 1 ckpt_commit "ckpt":"l","level":"local","base":"k"`, `a 1 ckpt_commit "ckpt":"l","level":"store"`,
+			`a 1 ckpt_bad "ckpt":"k","level":"local","reason":"torn"`, `a 1 ckpt_delete "ckpt":"k","level":"partner"`,
+		},
+		"a 1 ckpt_bad \"ckpt\":\"k\",\"level\":\"local\",\"reason\":\"torn\"\na 1 ckpt_delete \"ckpt\":\"k\",\"level\":\"partner\"",
+		"a 1 ckpt_delete \"ckpt\":\"k\",\"level\":\"local\"",
+	},
+	{
 		"a log keeps what the line lacks, and not what an older checkpoint lacks", "gc-safety", "log",
 		[]string{
 			`p 1 start`, `q 1 start`, `q 1 ckpt_begin "ckpt":"q1"`, `q 1 ckpt_commit "ckpt":"q1"`, `p 1 send "msg":"m","peer":"q"`, `q 1 recv "msg":"m","peer":"p"`,

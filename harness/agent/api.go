@@ -9,9 +9,14 @@
 // StateDir in the container's writable layer; rules are gone then, and the
 // harness sends them again.
 //
-// The interface is HTTP and JSON on one TCP port (Port). Every request needs
-// the run's token. No rule ever matches that port. Requests, rules, output
-// and connections are bounded.
+// The interface is HTTP and JSON on one TCP port (Port) of the node's own
+// address. Every request needs the node's token, which lies in a file that the
+// agent reads and removes before anything else: it is in no environment and no
+// argument, and the node's process cannot read it. No rule ever matches that
+// port. Who has not shown the token gets no more than a few connections for a
+// few seconds (see gate), so that he locks out nobody. Requests, rules, output
+// and connections are bounded; files are touched only below the directories of
+// Options, whatever links lie there (see places).
 //
 // The package does not encrypt its traffic: it serves the host's own bridge
 // network. It impairs IPv4 only.
@@ -19,6 +24,9 @@ package agent
 
 import (
 	"errors"
+	"fmt"
+	"path"
+	"strings"
 	"time"
 )
 
@@ -32,29 +40,67 @@ const StateDir = "/var/lib/cleancut-agent"
 // BinaryPath is where the agent's binary lies in an image.
 const BinaryPath = "/cleancut-agent"
 
-// The agent is configured by these environment variables.
+// TokenPath is where the harness puts the token before each start of the
+// container. The agent removes it.
+const TokenPath = "/cleancut-agent.token"
+
+// AddressEnv is the environment variable that tells the agent the container's
+// own IP address. It listens there and nowhere else. Tunnels go to it when
+// nothing listens on the loopback address.
+const AddressEnv = "CLEANCUT_AGENT_ADDRESS"
+
+// The directories in which the agent touches files for the harness: the node's
+// data, what only this life of the container needs, and the node's record.
 const (
-	TokenEnv = "CLEANCUT_AGENT_TOKEN"
-	// AddressEnv is the container's own IP address. Tunnels go to it when
-	// nothing listens on the loopback address.
-	AddressEnv = "CLEANCUT_AGENT_ADDRESS"
+	DataDir   = "/data"
+	RunDir    = "/run/cleancut"
+	RecordDir = "/var/lib/cleancut-record"
 )
+
+// CheckFile says why the agent of a container would not touch a file there. No
+// file at all is fine.
+func CheckFile(name string) error {
+	clean := path.Clean(name)
+	for _, dir := range []string{DataDir, RunDir, RecordDir} {
+		if name == "" || strings.HasPrefix(clean, dir+"/") {
+			return nil
+		}
+	}
+	return fmt.Errorf("the file %q lies in none of %s, %s and %s, where the agent reaches files", name, DataDir, RunDir, RecordDir)
+}
 
 // Limits of the interface. Beyond them the agent refuses.
 const (
 	maxBody        = 1 << 20          // bytes of a request
-	maxConnections = 128              // open at once, tunnels included
+	maxConnections = 128              // open at once of those with the token, tunnels included
+	maxStrangers   = 32               // open at once of those that have not shown it yet
 	maxRules       = 4096             // in force at once
 	maxExits       = 10_000           // records kept
 	maxWait        = 20 * time.Second // of a long poll
 	maxLogRequest  = 64 << 20         // bytes of one log answer
+	maxFlips       = 1 << 20          // bits that one request rots
+	maxToken       = 256              // bytes of a token
+	minToken       = 16
+)
+
+// MaxDelay bounds what a rule may add to a packet, delay and jitter together,
+// and what may be added to a sync.
+const MaxDelay = 10 * time.Minute
+
+// How long a connection may take. headerMax is for the first bytes until the
+// end of the headers, with which the token comes, bodyMax for the body after
+// that, answerMax for a request as a whole, which may be a long poll.
+const (
+	headerMax = 3 * time.Second
+	bodyMax   = 5 * time.Second
+	answerMax = time.Minute
 )
 
 // Errors that the agent answers with.
 var (
 	// ErrDown means that the node's process does not run.
 	ErrDown = errors.New("the node's process does not run")
-	// ErrToken means that the request did not carry the run's token.
+	// ErrToken means that the request did not carry the node's token.
 	ErrToken = errors.New("the agent refused the token")
 )
 
@@ -64,7 +110,8 @@ type Start struct {
 	// Env is the whole environment, but for the boot id, which the agent
 	// adds.
 	Env []string `json:"env"`
-	// Dir is the working directory; it and Make are created if missing.
+	// Dir is the working directory, which exists. Make are directories that are
+	// created if missing, below those of the agent.
 	Dir  string   `json:"dir"`
 	Make []string `json:"make,omitempty"`
 	// UnsyncedFile is where the process counts its unsynced bytes, or "".

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/cleancut/cleancut/harness/cluster"
 )
 
 // Client talks to the agent of one container. It is safe for concurrent use.
@@ -22,10 +24,19 @@ type Client struct {
 	http    *http.Client
 }
 
+// Bounds of a request: callMax for one that is answered at once, and logMax for
+// a log. A long poll has callMax beyond what it waits. An agent that stands
+// still with its whole container must not hold up the harness.
+const (
+	callMax = 5 * time.Second
+	logMax  = 20 * time.Second
+	dialMax = 2 * time.Second
+)
+
 // NewClient makes a client of the agent at address (host:port).
 func NewClient(address, token string) *Client {
 	return &Client{address: address, token: token, http: &http.Client{Transport: &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+		DialContext:         (&net.Dialer{Timeout: dialMax}).DialContext,
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     30 * time.Second,
 		DisableCompression:  true,
@@ -66,17 +77,23 @@ func (c *Client) Resume(ctx context.Context) (Resumed, error) {
 // waits for one, at most for wait.
 func (c *Client) Exits(ctx context.Context, after int, wait time.Duration) ([]Exit, error) {
 	q := url.Values{"after": {strconv.Itoa(after)}, "wait": {wait.String()}}
-	return call[[]Exit](ctx, c, "GET", "/exits?"+q.Encode(), nil)
+	return callWithin[[]Exit](ctx, c, callMax+min(max(wait, 0), maxWait), "GET", "/exits?"+q.Encode(), nil)
 }
 
 // Log returns at most limit bytes from the end of what the node wrote.
 func (c *Client) Log(ctx context.Context, limit int) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, logMax)
+	defer cancel()
 	resp, err := c.do(ctx, "GET", "/log?limit="+strconv.Itoa(limit), nil)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	return io.ReadAll(io.LimitReader(resp.Body, int64(limit)))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)))
+	if err != nil {
+		return nil, unanswered(ctx, err)
+	}
+	return b, nil
 }
 
 // Capabilities asks what the network rules can do here.
@@ -125,15 +142,17 @@ func (c *Client) DelaySyncs(ctx context.Context, d SyncDelay) (Delayed, error) {
 // no network rule touches the connection. It fails with ErrDown if the node's
 // process does not run.
 func (c *Client) Dial(ctx context.Context, port int) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", c.address)
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
+	conn, err := (&net.Dialer{Timeout: dialMax}).DialContext(ctx, "tcp", c.address)
 	if err != nil {
-		return nil, fmt.Errorf("agent: %w", err)
+		return nil, unanswered(ctx, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	r, err := c.openTunnel(conn, port)
 	if err != nil {
 		stop()
-		return nil, errors.Join(err, conn.Close())
+		return nil, errors.Join(unanswered(ctx, err), conn.Close())
 	}
 	if !stop() { // ctx was cancelled meanwhile: the deadline stands
 		return nil, errors.Join(ctx.Err(), conn.Close())
@@ -150,12 +169,12 @@ func (c *Client) openTunnel(conn net.Conn, port int) (*bufio.Reader, error) {
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", tunnelProtocol)
 	if err := req.Write(conn); err != nil {
-		return nil, fmt.Errorf("agent: %w", err)
+		return nil, err
 	}
 	r := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(r, req)
 	if err != nil {
-		return nil, fmt.Errorf("agent: %w", err)
+		return nil, err
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		defer resp.Body.Close()
@@ -175,8 +194,14 @@ type tunnel struct {
 
 func (t *tunnel) Read(p []byte) (int, error) { return t.r.Read(p) }
 
-// call sends one request and decodes its answer.
+// call sends one request and decodes its answer, within callMax.
 func call[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
+	return callWithin[T](ctx, c, callMax, method, path, in)
+}
+
+func callWithin[T any](ctx context.Context, c *Client, limit time.Duration, method, path string, in any) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	var out T
 	resp, err := c.do(ctx, method, path, in)
 	if err != nil {
@@ -184,10 +209,22 @@ func call[T any](ctx context.Context, c *Client, method, path string, in any) (T
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
-		return out, fmt.Errorf("agent: %s: %w", path, err)
+		return out, unanswered(ctx, fmt.Errorf("%s: %w", path, err))
 	}
 	return out, nil
 }
+
+// unanswered is the error of a request that the agent did not answer. Unless
+// the caller gave it up, that is the harness's trouble.
+func unanswered(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, ErrToken) || errors.Is(err, ErrDown) || errors.Is(err, errRefused) {
+		return fmt.Errorf("agent: %w", err)
+	}
+	return fmt.Errorf("agent: %w: %w", cluster.ErrUnreachable, err)
+}
+
+// errRefused marks what the agent answered to a request that it did not fulfil.
+var errRefused = errors.New("refused")
 
 func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	var body io.Reader
@@ -205,11 +242,11 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Res
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("agent: %w", err)
+		return nil, unanswered(ctx, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		return nil, decodeFailure(resp)
+		return nil, unanswered(ctx, decodeFailure(resp))
 	}
 	return resp, nil
 }
@@ -220,10 +257,10 @@ func decodeFailure(resp *http.Response) error {
 	}
 	var f failure
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&f); err != nil {
-		return fmt.Errorf("agent: status %s", resp.Status)
+		return fmt.Errorf("%w: status %s", errRefused, resp.Status)
 	}
 	if f.Down {
 		return ErrDown
 	}
-	return fmt.Errorf("agent: %s", f.Error)
+	return fmt.Errorf("%w: %s", errRefused, f.Error)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
-	"time"
 )
 
 // rules are the network rules in force in this network namespace.
@@ -42,8 +41,9 @@ func (r Rule) validate() error {
 			return fmt.Errorf("rule %s: %s is %d, not in 0…1000000 millionths", r.ID, what, p)
 		}
 	}
-	if r.Delay < 0 || r.Jitter < 0 || r.Delay+r.Jitter > maxDelay {
-		return fmt.Errorf("rule %s: delay and jitter are %v and %v, not in 0…%v together", r.ID, r.Delay, r.Jitter, maxDelay)
+	// Each by itself first: the sum may overflow.
+	if r.Delay < 0 || r.Jitter < 0 || r.Delay > MaxDelay || r.Jitter > MaxDelay || r.Delay+r.Jitter > MaxDelay {
+		return fmt.Errorf("rule %s: delay and jitter are %v and %v, not in 0…%v together", r.ID, r.Delay, r.Jitter, MaxDelay)
 	}
 	if r.Loss == 0 && !r.queued() {
 		return fmt.Errorf("rule %s does nothing", r.ID)
@@ -51,10 +51,7 @@ func (r Rule) validate() error {
 	return nil
 }
 
-const (
-	million  = 1_000_000
-	maxDelay = 10 * time.Minute
-)
+const million = 1_000_000
 
 // add puts rules in force, all or none. Rules with ids that are in force stay
 // as they are, so that a request can be repeated.
@@ -62,13 +59,15 @@ func (rs *rules) add(list []Rule) error {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	var fresh []Rule
+	twice := map[string]bool{}
 	for _, r := range list {
 		if err := r.validate(); err != nil {
 			return err
 		}
-		if _, old := rs.inForce[r.ID]; !old {
+		if _, old := rs.inForce[r.ID]; !old && !twice[r.ID] {
 			fresh = append(fresh, r)
 		}
+		twice[r.ID] = true
 	}
 	if len(rs.inForce)+len(fresh) > maxRules {
 		return fmt.Errorf("rules: %d more would exceed the limit of %d in force", len(fresh), maxRules)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -8,23 +9,28 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options configures an agent.
 type Options struct {
-	Token    string // required of every request
-	Address  string // the container's own IP address
-	Listen   string // "" for every address
-	Port     int
-	StateDir string
+	Token   string // required of every request
+	Address string // the container's own IP address: it listens there only
+	Port    int
+	// StateDir is where it keeps logs and exits. DataDir, RunDir and RecordDir
+	// are where it touches files for the harness.
+	StateDir                   string
+	DataDir, RunDir, RecordDir string
 }
 
 // terminatePatience is how long the node has between SIGTERM and SIGKILL.
@@ -33,38 +39,76 @@ const terminatePatience = 500 * time.Millisecond
 // Main is the agent's main function: it serves until SIGTERM, which it
 // forwards to the node's process. It does not return before that.
 func Main() error {
+	// Else the node's process, which may run as the same user, could read the
+	// token from the agent's memory.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("hiding the agent's memory: %w", err)
+	}
+	token, err := takeToken(TokenPath)
+	if err != nil {
+		return err
+	}
 	return Serve(Options{
-		Token:    os.Getenv(TokenEnv),
+		Token:    token,
 		Address:  os.Getenv(AddressEnv),
 		Port:     Port,
 		StateDir: StateDir,
+		DataDir:  DataDir, RunDir: RunDir, RecordDir: RecordDir,
 	})
+}
+
+// takeToken reads the token and removes its file.
+func takeToken(path string) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", fmt.Errorf("no token was left for this start of the container, so somebody else started it: %w", err)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	if err := errors.Join(err, f.Close(), os.Remove(path)); err != nil {
+		return "", fmt.Errorf("token: %w", err)
+	}
+	if len(b) > maxToken {
+		return "", fmt.Errorf("the token in %s is longer than %d bytes", path, maxToken)
+	}
+	return string(b), nil
 }
 
 // Serve is Main with options.
 func Serve(o Options) error {
-	if len(o.Token) < 16 {
-		return fmt.Errorf("%s is not set to a token of at least 16 characters", TokenEnv)
+	if len(o.Token) < minToken {
+		return fmt.Errorf("the token has %d characters, fewer than %d", len(o.Token), minToken)
 	}
-	sup, err := newSupervisor(o.StateDir)
+	own, err := netip.ParseAddr(o.Address)
+	if err != nil || own.IsUnspecified() {
+		return fmt.Errorf("%s is %q, not the address of this node", AddressEnv, o.Address)
+	}
+	files, err := openPlaces(o.DataDir, o.RunDir, o.RecordDir)
+	if err != nil {
+		return err
+	}
+	sup, err := newSupervisor(o.StateDir, files)
 	if err != nil {
 		return fmt.Errorf("state directory: %w", err)
 	}
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT)
-	l, err := net.Listen("tcp", net.JoinHostPort(o.Listen, strconv.Itoa(o.Port)))
+	l, err := net.Listen("tcp", net.JoinHostPort(own.String(), strconv.Itoa(o.Port)))
 	if err != nil {
 		return err
 	}
-	a := &agent{options: o, sup: sup, rules: newRules(l.Addr().(*net.TCPAddr).Port)}
+	a := &agent{options: o, sup: sup, places: files, rules: newRules(l.Addr().(*net.TCPAddr).Port)}
 	web := &http.Server{
 		Handler:           a.authorize(a.handler()),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: headerMax,
+		ReadTimeout:       headerMax, // authorize gives more to those with the token
+		WriteTimeout:      answerMax,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ConnContext:       withConn,
+		ErrorLog:          log.New(io.Discard, "", 0), // strangers must not fill the container's log
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- web.Serve(limitListener(l, maxConnections)) }()
+	go func() { failed <- web.Serve(newGate(l, maxConnections, maxStrangers)) }()
 	for {
 		select {
 		case err := <-failed:
@@ -86,20 +130,43 @@ func Serve(o Options) error {
 type agent struct {
 	options Options
 	sup     *supervisor
+	places  *places
 	rules   *rules
 }
 
-// authorize lets only requests with the token pass. Hashing first makes the
-// comparison take the same time for every length.
+// authorize lets only requests with the token pass, and reads their bodies
+// before anything is done. Hashing first makes the comparison take the same
+// time for every length. The connection of a stranger is closed.
 func (a *agent) authorize(next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte("Bearer " + a.options.Token))
+	refuse := func(w http.ResponseWriter, why string, code int) {
+		w.Header().Set("Connection", "close")
+		http.Error(w, why, code)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			http.Error(w, "the token is wrong or missing", http.StatusUnauthorized)
+			refuse(w, "the token is wrong or missing", http.StatusUnauthorized)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if !connOf(r.Context()).trust() {
+			refuse(w, fmt.Sprintf("more than %d connections with the token are open", maxConnections), http.StatusServiceUnavailable)
+			return
+		}
+		times := http.NewResponseController(w)
+		err := times.SetReadDeadline(time.Now().Add(bodyMax))
+		var body []byte
+		if err == nil {
+			body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		}
+		if err == nil {
+			err = times.SetReadDeadline(time.Time{}) // a long poll is silent
+		}
+		if err != nil {
+			refuse(w, fmt.Sprintf("the body cannot be read: %v", err), http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
 }
@@ -134,10 +201,10 @@ func (a *agent) handler() http.Handler {
 		}
 		return a.rules.remove(ids)
 	}))
-	mux.HandleFunc("POST /disk/rot", asked(rot))
-	mux.HandleFunc("POST /disk/truncate", asked(truncate))
+	mux.HandleFunc("POST /disk/rot", asked(a.places.rot))
+	mux.HandleFunc("POST /disk/truncate", asked(a.places.truncate))
 	mux.HandleFunc("POST /disk/wipe", asked(a.sup.wipe))
-	mux.HandleFunc("POST /disk/slow", asked(slow))
+	mux.HandleFunc("POST /disk/slow", asked(a.places.slow))
 	mux.HandleFunc("GET /log", a.log)
 	mux.HandleFunc("POST /tunnel", a.tunnel)
 	return mux
@@ -267,40 +334,4 @@ func (a *agent) dial(ctx context.Context, port string) (net.Conn, error) {
 		conn, err = d.DialContext(ctx, "tcp", net.JoinHostPort(a.options.Address, port))
 	}
 	return conn, err
-}
-
-// limitListener closes connections beyond n at once.
-func limitListener(l net.Listener, n int) net.Listener {
-	return &limited{Listener: l, slots: make(chan struct{}, n)}
-}
-
-type limited struct {
-	net.Listener
-	slots chan struct{}
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case l.slots <- struct{}{}:
-			return &limitedConn{Conn: conn, slots: l.slots}, nil
-		default:
-			_ = conn.Close()
-		}
-	}
-}
-
-type limitedConn struct {
-	net.Conn
-	once  sync.Once
-	slots chan struct{}
-}
-
-func (c *limitedConn) Close() error {
-	c.once.Do(func() { <-c.slots })
-	return c.Conn.Close()
 }

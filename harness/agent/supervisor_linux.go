@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,7 +36,8 @@ const drainTimeout = 300 * time.Millisecond
 // signalled under the lock under which it would be reaped, so a reused
 // process id is never hit.
 type supervisor struct {
-	dir string
+	dir    string
+	places *places
 
 	mu      sync.Mutex
 	current *process // nil if none runs
@@ -63,11 +66,11 @@ type process struct {
 }
 
 // newSupervisor finds what earlier lives of the container left in dir.
-func newSupervisor(dir string) (*supervisor, error) {
+func newSupervisor(dir string, p *places) (*supervisor, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	s := &supervisor{dir: dir, changed: make(chan struct{})}
+	s := &supervisor{dir: dir, places: p, changed: make(chan struct{})}
 	names, err := filepath.Glob(filepath.Join(dir, "boot-*.log"))
 	if err != nil {
 		return nil, err
@@ -122,19 +125,8 @@ func (s *supervisor) start(spec Start) (Started, error) {
 	if s.current != nil {
 		return Started{before, before}, nil
 	}
-	for _, dir := range append(slices.Clone(spec.Make), spec.Dir) {
-		if dir == "" {
-			continue
-		}
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return Started{}, fmt.Errorf("start: %w", err)
-		}
-	}
-	if spec.UnsyncedFile != "" {
-		// A count that an earlier boot left must not be taken for this one's.
-		if err := os.Remove(spec.UnsyncedFile); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return Started{}, fmt.Errorf("start: %w", err)
-		}
+	if err := s.prepare(spec); err != nil {
+		return Started{}, fmt.Errorf("start: %w", err)
 	}
 	p, err := s.spawn(spec)
 	if err != nil {
@@ -142,6 +134,25 @@ func (s *supervisor) start(spec Start) (Started, error) {
 	}
 	s.current, s.boot, s.boots = p, p.boot, p.boots
 	return Started{before, s.stateLocked()}, nil
+}
+
+// prepare makes the directories of a start. A count that an earlier boot left
+// must not be taken for this one's.
+func (s *supervisor) prepare(spec Start) error {
+	for _, dir := range spec.Make {
+		if err := s.places.mkdir(dir); err != nil {
+			return err
+		}
+	}
+	if spec.RecordFile != "" {
+		if _, _, err := s.places.file(spec.RecordFile); err != nil {
+			return err
+		}
+	}
+	if spec.UnsyncedFile == "" {
+		return nil
+	}
+	return s.places.remove(spec.UnsyncedFile)
 }
 
 // spawn forks the process with its output going to the log of a new boot.
@@ -225,19 +236,52 @@ func (s *supervisor) kill() (Killed, error) {
 	<-p.exited
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Killed{Killed: true, Boot: p.boot, Unsynced: readUnsynced(p.start.UnsyncedFile)}, nil
+	return Killed{Killed: true, Boot: p.boot, Unsynced: s.places.readUnsynced(p.start.UnsyncedFile)}, nil
 }
 
-// readUnsynced reads the count that a dead process left, -1 if there is none.
-func readUnsynced(path string) int64 {
-	if path == "" {
+// readUnsynced reads the count that a dead process left, -1 if there is none,
+// or none that can be.
+func (p *places) readUnsynced(name string) int64 {
+	if name == "" {
 		return -1
 	}
-	b, err := os.ReadFile(path)
-	if err != nil || len(b) != 8 {
+	root, file, err := p.file(name)
+	if err != nil {
 		return -1
 	}
-	return int64(binary.LittleEndian.Uint64(b))
+	f, err := openRegular(root, file)
+	if err != nil {
+		return -1
+	}
+	defer f.Close()
+	var b [9]byte
+	if n, _ := io.ReadFull(f, b[:]); n != 8 {
+		return -1
+	}
+	count := binary.LittleEndian.Uint64(b[:8])
+	if count > math.MaxInt64 {
+		return -1
+	}
+	return int64(count)
+}
+
+// recordCrash adds the crash to what the process recorded, if it has recorded
+// something. The file is opened first, and named by what was opened, so that
+// nothing that the process puts in its place is.
+func (p *places) recordCrash(name string) error {
+	root, file, err := p.file(name)
+	if err != nil {
+		return err
+	}
+	f, err := openRegular(root, file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return raw.Crash(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), "")
 }
 
 // pause stops the process and returns when the kernel says that it stopped.
@@ -354,7 +398,7 @@ func (s *supervisor) reap() {
 		p.finished = true
 		s.unpaused(p)
 		if p.start.RecordFile != "" {
-			if err := raw.Crash(p.start.RecordFile, ""); err != nil {
+			if err := s.places.recordCrash(p.start.RecordFile); err != nil {
 				p.log.mark("the crash could not be recorded: %v", err)
 			}
 		}

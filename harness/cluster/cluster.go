@@ -75,6 +75,10 @@ type Spec struct {
 	// none (simulated sweeps).
 	EvidenceDir string
 	Log         *slog.Logger
+	// OnTrouble, if set, is told at once what the runtime sees that neither
+	// the harness nor a node's own program did. It may be called from any
+	// goroutine and must not block.
+	OnTrouble func(Trouble)
 }
 
 // Cluster is a started target.
@@ -84,10 +88,11 @@ type Cluster interface {
 	Runtime() string
 	// Nodes returns the names of all nodes, in order.
 	Nodes() []string
-	// Status asks a node how it is. It fails with ErrDown if the node does
-	// not run, and with another error if it does not answer within a second.
-	// The question takes the control path: network faults do not hit it, but
-	// a paused node does not answer.
+	// Status asks a node how it is. It fails with ErrDown if the node's
+	// process certainly does not run, with ErrUnreachable if the harness cannot
+	// tell, and with another error if the process runs but does not answer
+	// within a second. The question takes the control path: network faults do
+	// not hit it, but a paused node does not answer.
 	Status(ctx context.Context, node string) (node.Status, error)
 	// Network returns the network as the client of that name sees it. The
 	// name also names the client's random stream.

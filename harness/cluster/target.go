@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // Target is a system under test. A target that can be simulated is also a
@@ -82,7 +82,7 @@ func CheckBug(target string, bugs []Bug, id string) error {
 		}
 		known[i] = b.ID
 	}
-	return fmt.Errorf("%s: no planted bug is called %q; there are: %s", target, id, strings.Join(known, ", "))
+	return fmt.Errorf("%s: no planted bug is called %q%s", target, id, nearest.Hint(id, known))
 }
 
 // Client is one client of a target, in blocking style. It is used by one
@@ -168,7 +168,9 @@ type NodeConfig struct {
 	Run      string // identifies the run: a cluster token, say
 }
 
-// Command starts a node's process in its container.
+// Command starts a node's process in its container. The runtime reaches
+// UnsyncedFile, SyncDelayFile and RecordFile only below /data, /run/cleancut and
+// /var/lib/cleancut-record.
 type Command struct {
 	Args []string // path and arguments
 	Env  []string // KEY=VALUE

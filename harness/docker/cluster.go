@@ -24,7 +24,7 @@ import (
 const statusTimeout = time.Second
 
 // dataDir is where nodes keep their data, in the container's writable layer.
-const dataDir = "/data"
+const dataDir = agent.DataDir
 
 // Cluster is a started target in containers. It implements cluster.Cluster,
 // Crasher, Rebooter, Pauser, Linker, Disker, Grouper, Tripper, Recorder and Observer; if its nodes count their
@@ -38,7 +38,6 @@ type Cluster struct {
 	daemon   *daemon
 	lan      lan
 	labels   map[string]string
-	token    string
 	image    string
 	machines map[string]*machine
 	can      agent.Capabilities
@@ -49,6 +48,8 @@ type Cluster struct {
 	findings []node.Finding
 	watching sync.WaitGroup
 	unwatch  context.CancelFunc
+	// interrupted tells that the end must not take long.
+	interrupted bool
 }
 
 var (
@@ -71,7 +72,12 @@ type machine struct {
 	command   cluster.Command
 	agent     *agent.Client
 	container testcontainers.Container
+	// token opens this node's agent and no other.
+	token   string
+	outside outside
 
+	// held tells that the harness has paused the process.
+	held atomic.Bool
 	// down tells that KillMachine took the container down.
 	down atomic.Bool
 	// killed are the times at which it did, on the host's monotonic clock.
@@ -82,9 +88,8 @@ type machine struct {
 	rules map[string]agent.Rule   // those that must be in force
 	base  map[string]agent.Counts // what they did in earlier lives of the container
 
-	watch      sync.Mutex // serialises the reading of exits
-	exitsSeen  int
-	deathFound bool
+	watch     sync.Mutex // serialises the reading of exits
+	exitsSeen int
 }
 
 // Runtime is "docker".
@@ -128,11 +133,23 @@ func (c *Cluster) Status(ctx context.Context, name string) (node.Status, error) 
 	if m.down.Load() {
 		return node.Status{}, fmt.Errorf("docker: %s: %w: its machine is off", name, cluster.ErrDown)
 	}
+	if why := m.outside.gone(); why != "" {
+		return node.Status{}, fmt.Errorf("docker: %s %w: %s", name, cluster.ErrUnreachable, why)
+	}
+	status, err := c.probe(ctx, m)
+	if err != nil {
+		return node.Status{}, m.silence(ctx, err)
+	}
+	return status, nil
+}
+
+// probe asks the node's process.
+func (c *Cluster) probe(ctx context.Context, m *machine) (node.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	// A target that does not listen to its context must not block us: the
 	// connections that it was given are closed at the deadline.
-	status, err := c.target.Probe(ctx, m.config, func(dialCtx context.Context, port string) (net.Conn, error) {
+	return c.target.Probe(ctx, m.config, func(dialCtx context.Context, port string) (net.Conn, error) {
 		number, err := m.port(port)
 		if err != nil {
 			return nil, err
@@ -144,13 +161,26 @@ func (c *Cluster) Status(ctx context.Context, name string) (node.Status, error) 
 		context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 		return conn, nil
 	})
+}
+
+// silence says why there is no status: that is the node's own doing only if its
+// agent says so in the same moment.
+func (m *machine) silence(ctx context.Context, why error) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	state, err := m.agent.State(ctx)
 	switch {
-	case errors.Is(err, agent.ErrDown):
-		return node.Status{}, fmt.Errorf("docker: %s: %w", name, cluster.ErrDown)
 	case err != nil:
-		return node.Status{}, fmt.Errorf("docker: %s does not say how it is: %w", name, err)
+		return fmt.Errorf("docker: %s %w: it does not say how it is (%v), nor does its agent (%v)", m.name, cluster.ErrUnreachable, why, err)
+	case !state.Running:
+		return fmt.Errorf("docker: %s: %w", m.name, cluster.ErrDown)
+	case state.Paused && !m.held.Load():
+		return fmt.Errorf("docker: %s %w: its process was stopped (SIGSTOP), and not by the harness", m.name, cluster.ErrUnreachable)
+	default:
+		// What went wrong on the way to it says nothing of the harness: the
+		// agent has answered.
+		return fmt.Errorf("docker: %s runs and does not say how it is: %v", m.name, why)
 	}
-	return status, nil
 }
 
 // Logs returns the end of a node's log. Boots and exits are marked by lines

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/client"
 
 	"github.com/cleancut/cleancut/harness/agent"
@@ -41,6 +42,7 @@ func (m *machine) kill(ctx context.Context) (cluster.Receipt, error) {
 	if err != nil {
 		return r, fmt.Errorf("docker: kill %s: %w", m.name, err)
 	}
+	m.held.Store(false)
 	if !k.Killed {
 		r.Note("%s was down", m.name)
 		return r, nil
@@ -70,7 +72,8 @@ func (c *Cluster) Start(ctx context.Context, name string) (cluster.Receipt, erro
 // startProcess needs m.mu.
 func (m *machine) startProcess(ctx context.Context) (cluster.Receipt, error) {
 	var r cluster.Receipt
-	s, err := m.agent.Start(ctx, m.start())
+	var s agent.Started
+	err := m.insist(ctx, func() (err error) { s, err = m.agent.Start(ctx, m.start()); return err })
 	if err != nil {
 		return r, fmt.Errorf("docker: start %s: %w", m.name, err)
 	}
@@ -117,17 +120,20 @@ func (c *Cluster) KillMachine(ctx context.Context, name string) (cluster.Receipt
 		}
 	}
 	m.down.Store(true)
+	m.outside.expect(events.ActionKill, events.ActionDie)
 	id := m.container.GetContainerID()
 	if _, err := c.daemon.api.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: "SIGKILL"}); err != nil {
 		m.down.Store(false)
-		return r, fmt.Errorf("docker: kill the machine of %s: %w", name, err)
+		m.outside.unexpect(events.ActionKill, events.ActionDie)
+		return r, fmt.Errorf("docker: kill the machine of %s: %w", name, daemonFailed(err))
 	}
 	wait := c.daemon.api.ContainerWait(ctx, id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
 	select {
 	case <-wait.Result:
 	case err := <-wait.Error:
-		return r, fmt.Errorf("docker: the machine of %s was killed but does not go down: %w", name, err)
+		return r, fmt.Errorf("docker: the machine of %s was killed but does not go down: %w", name, daemonFailed(err))
 	}
+	m.held.Store(false)
 	m.agent.Forget()
 	if at, err := raw.Now(); err == nil {
 		m.killed = append(m.killed, at)
@@ -139,6 +145,9 @@ func (c *Cluster) KillMachine(ctx context.Context, name string) (cluster.Receipt
 	}
 	return r, nil
 }
+
+// daemonFailed marks what the daemon did not do as the harness's trouble.
+func daemonFailed(err error) error { return fmt.Errorf("%w: %w", cluster.ErrUnreachable, err) }
 
 // StartMachine starts the node's container again, with the rules that must be
 // in force, and then the node's process. The receipt counts
@@ -157,8 +166,13 @@ func (c *Cluster) StartMachine(ctx context.Context, name string) (cluster.Receip
 	defer cancel()
 	var r cluster.Receipt
 	id := m.container.GetContainerID()
+	if err := c.daemon.leaveToken(ctx, id, m.token); err != nil {
+		return r, fmt.Errorf("docker: start the machine of %s: %w", name, daemonFailed(err))
+	}
+	m.outside.expect(events.ActionStart)
 	if _, err := c.daemon.api.ContainerStart(ctx, id, client.ContainerStartOptions{}); err != nil {
-		return r, fmt.Errorf("docker: start the machine of %s: %w", name, err)
+		m.outside.unexpect(events.ActionStart)
+		return r, fmt.Errorf("docker: start the machine of %s: %w", name, daemonFailed(err))
 	}
 	if err := c.awaitAgent(ctx, m); err != nil {
 		return r, err
@@ -196,7 +210,11 @@ func (c *Cluster) Pause(ctx context.Context, name string) error {
 	if m.down.Load() {
 		return fmt.Errorf("docker: pause %s: %w: its machine is off", name, cluster.ErrDown)
 	}
+	m.held.Store(true)
 	err = m.agent.Pause(ctx)
+	if err != nil {
+		m.held.Store(false)
+	}
 	switch {
 	case errors.Is(err, agent.ErrDown):
 		return fmt.Errorf("docker: pause %s: %w", name, cluster.ErrDown)
@@ -220,10 +238,12 @@ func (c *Cluster) Resume(ctx context.Context, name string) (cluster.Receipt, err
 		r.Note("%s: its machine is off", name)
 		return r, nil
 	}
-	p, err := m.agent.Resume(ctx)
+	var p agent.Resumed
+	err = m.insist(ctx, func() (err error) { p, err = m.agent.Resume(ctx); return err })
 	if err != nil {
 		return r, fmt.Errorf("docker: resume %s: %w", name, err)
 	}
+	m.held.Store(false)
 	if p.Pauses == 0 {
 		r.Note("%s was not paused", name)
 		return r, nil

@@ -105,6 +105,9 @@ func (c *Cluster) SlowSync(ctx context.Context, node string, delay time.Duration
 	if err := c.CanSlowSync(); err != nil {
 		return nil, err
 	}
+	if delay < 0 || delay > agent.MaxDelay {
+		return nil, fmt.Errorf("docker: a delay of %v per sync is not in 0…%v", delay, agent.MaxDelay)
+	}
 	var s *slowness
 	err := c.onDisk(node, func(m *machine, _ string) (err error) {
 		s = &slowness{c: c, m: m, delay: delay}
@@ -124,7 +127,11 @@ func (m *machine) delaySyncs(ctx context.Context) (delayed int64, err error) {
 	for _, s := range m.slow {
 		sum += s.delay
 	}
-	n, err := m.agent.DelaySyncs(ctx, agent.SyncDelay{File: m.command.SyncDelayFile, Delay: sum})
+	var n agent.Delayed
+	err = m.insist(ctx, func() (err error) {
+		n, err = m.agent.DelaySyncs(ctx, agent.SyncDelay{File: m.command.SyncDelayFile, Delay: min(sum, agent.MaxDelay)})
+		return err
+	})
 	return n.Syncs, err
 }
 

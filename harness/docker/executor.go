@@ -13,7 +13,7 @@ import (
 )
 
 // stragglers is how long activities have to return when the run is over.
-const stragglers = 5 * time.Second
+const stragglers = 3 * time.Second
 
 // executor runs activities as goroutines in real time.
 type executor struct {

@@ -43,8 +43,8 @@ func checkImpairment(i cluster.Impairment) error {
 	switch {
 	case i.Loss < 0 || i.Loss > cluster.Million || i.Duplicate < 0 || i.Duplicate > cluster.Million:
 		return fmt.Errorf("docker: loss %d and duplication %d must be in 0…%d millionths", i.Loss, i.Duplicate, cluster.Million)
-	case i.Delay < 0 || i.Jitter < 0:
-		return fmt.Errorf("docker: delay %v and jitter %v must not be negative", i.Delay, i.Jitter)
+	case i.Delay < 0 || i.Jitter < 0 || i.Delay > agent.MaxDelay || i.Jitter > agent.MaxDelay || i.Delay+i.Jitter > agent.MaxDelay:
+		return fmt.Errorf("docker: delay %v and jitter %v must be in 0…%v together", i.Delay, i.Jitter, agent.MaxDelay)
 	case i == cluster.Impairment{}:
 		return errors.New("docker: an impairment that does nothing was asked for")
 	}
@@ -147,7 +147,8 @@ func (m *machine) removeRules(ctx context.Context, ids []string) (agent.Counts, 
 	defer m.mu.Unlock()
 	var sum agent.Counts
 	if !m.down.Load() {
-		counts, err := m.agent.RemoveRules(ctx, ids)
+		var counts map[string]agent.Counts
+		err := m.insist(ctx, func() (err error) { counts, err = m.agent.RemoveRules(ctx, ids); return err })
 		if err != nil {
 			return sum, fmt.Errorf("docker: network rules of %s: %w", m.name, err)
 		}

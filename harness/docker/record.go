@@ -10,9 +10,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
 
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/record"
@@ -43,6 +45,10 @@ func (c *Cluster) Record(ctx context.Context) ([]record.Event, error) {
 		m.mu.Lock()
 		down, killed := m.down.Load(), append([]time.Duration(nil), m.killed...)
 		m.mu.Unlock()
+		m.outside.mu.Lock()
+		down, killed = down || m.outside.lost != "", append(killed, m.outside.died...)
+		m.outside.mu.Unlock()
+		slices.Sort(killed)
 		parts[place[m.name]], err = c.daemon.recordOf(ctx, m.container.GetContainerID(), m.name, m.command.RecordFile, killed, down)
 		parts[place[m.name]] = raw.Before(until, parts[place[m.name]])
 		return err
@@ -57,10 +63,14 @@ func (d *daemon) recordOf(ctx context.Context, id, name, file string, killed []t
 	}
 	files, err := d.readDir(ctx, id, path.Dir(file), recordMax)
 	if errdefs.IsNotFound(err) {
-		return nil, nil // nothing was recorded
+		// The file, or the container with all that was recorded?
+		_, err = d.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+		if err == nil {
+			return nil, nil // nothing was recorded
+		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("docker: the record of %s: %w", name, err)
+		return nil, fmt.Errorf("docker: the record of %s: %w", name, daemonFailed(err))
 	}
 	b, err := fs.ReadFile(files, path.Base(file))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,18 +1,22 @@
 package docker
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/cleancut/cleancut/harness/agent"
@@ -48,6 +52,7 @@ func (r *runtime) Run(ctx context.Context, spec cluster.Spec, body func(ctx cont
 	c := &Cluster{spec: spec, target: target, options: options, log: options.Log, daemon: d, networks: map[string]*clientNetwork{}, unwatch: func() {}}
 	// From here on something may exist, whatever happens, a panic included.
 	defer func() {
+		c.interrupted = ctx.Err() != nil
 		if left := c.teardown(); left != nil {
 			err = errors.Join(err, left)
 		}
@@ -108,9 +113,6 @@ func (c *Cluster) provision(ctx context.Context) error {
 		return err
 	}
 	c.labels = me.labels(c.spec.Run)
-	if c.token, err = newToken(); err != nil {
-		return err
-	}
 	if c.lan, err = c.daemon.createNetwork(ctx, c.options.Subnets, c.spec.Run, c.labels); err != nil {
 		return err
 	}
@@ -155,12 +157,20 @@ func (c *Cluster) plan() error {
 		if len(m.command.Args) == 0 {
 			return fmt.Errorf("docker: the target %s gives no command for node %s", c.target.Name(), name)
 		}
+		for _, file := range []string{m.command.UnsyncedFile, m.command.RecordFile, m.command.SyncDelayFile} {
+			if err := agent.CheckFile(file); err != nil {
+				return fmt.Errorf("docker: command of node %s: %w", name, err)
+			}
+		}
 		for port, number := range m.command.Ports {
 			if number < 1 || number > 65535 || number == agent.Port {
 				return fmt.Errorf("docker: port %q of node %s is %d, which is not in 1…65535 or the agent's (%d)", port, name, number, agent.Port)
 			}
 		}
-		m.agent = agent.NewClient(m.ip+":"+strconv.Itoa(agent.Port), c.token)
+		if m.token, err = newToken(); err != nil {
+			return err
+		}
+		m.agent = agent.NewClient(m.ip+":"+strconv.Itoa(agent.Port), m.token)
 		machines[name] = m
 	}
 	c.machines = machines
@@ -202,7 +212,7 @@ func (c *Cluster) createContainer(ctx context.Context, m *machine) error {
 		Name:       "cleancut-" + repository(c.spec.Run) + "-" + m.name,
 		Image:      c.image,
 		Labels:     labels,
-		Env:        map[string]string{agent.TokenEnv: c.token, agent.AddressEnv: m.ip},
+		Env:        map[string]string{agent.AddressEnv: m.ip}, // anybody can read it: no secrets
 		Entrypoint: []string{agent.BinaryPath},
 		Networks:   []string{c.lan.network.Name},
 		ConfigModifier: func(cfg *container.Config) {
@@ -232,7 +242,32 @@ func (c *Cluster) createContainer(ctx context.Context, m *machine) error {
 	if err != nil {
 		return err
 	}
+	if err := c.daemon.leaveToken(ctx, ctr.GetContainerID(), m.token); err != nil {
+		return err
+	}
 	return ctr.Start(ctx)
+}
+
+// leaveToken puts the token into a container that does not run, where the agent
+// finds it when it starts, and takes it away.
+func (d *daemon) leaveToken(ctx context.Context, id, token string) error {
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	header := &tar.Header{Name: path.Base(agent.TokenPath), Mode: 0o600, Size: int64(len(token))}
+	err := w.WriteHeader(header)
+	if err == nil {
+		_, err = w.Write([]byte(token))
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		return err
+	}
+	_, err = d.api.CopyToContainer(ctx, id, client.CopyToContainerOptions{
+		DestinationPath: path.Dir(agent.TokenPath), Content: &archive,
+	})
+	if err != nil {
+		return fmt.Errorf("leaving the agent its token: %w", err)
+	}
+	return nil
 }
 
 // awaitAgent waits until the agent answers.

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync/atomic"
 	"testing/fstest"
 	"time"
 
@@ -20,12 +20,19 @@ import (
 
 	"github.com/cleancut/cleancut/harness/agent"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // Bounds of the evidence.
 const (
 	evidenceLog     = 16 << 20 // bytes of a node's log
 	evidenceTimeout = 20 * time.Second
+)
+
+// Bounds of the end of a run that was interrupted: whoever did that waits.
+const (
+	evidenceHurry = 4 * time.Second
+	teardownHurry = 8 * time.Second
 )
 
 // Record is what EvidenceDir/<node>/agent.json holds at the end of a run.
@@ -46,7 +53,11 @@ func (c *Cluster) collectEvidence(ctx context.Context) {
 	if c.spec.EvidenceDir == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), evidenceTimeout)
+	limit := evidenceTimeout
+	if ctx.Err() != nil {
+		limit = evidenceHurry
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	err := c.each(func(m *machine) error {
 		dir := filepath.Join(c.spec.EvidenceDir, m.name)
@@ -57,7 +68,7 @@ func (c *Cluster) collectEvidence(ctx context.Context) {
 		if logErr != nil {
 			log = fmt.Appendf(log, "cleancut: the log of %s could not be read: %v\n", m.name, logErr)
 		}
-		record, err := json.MarshalIndent(c.record(ctx, m), "", "  ")
+		record, err := jsontext.MarshalIndent(c.record(ctx, m))
 		if err != nil {
 			return err
 		}
@@ -94,7 +105,11 @@ func (c *Cluster) record(ctx context.Context, m *machine) Record {
 // teardown removes everything that the run made. It has its own time limit,
 // since the run's context may be the reason why it ends.
 func (c *Cluster) teardown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), c.options.Teardown)
+	limit := c.options.Teardown
+	if c.interrupted {
+		limit = min(limit, teardownHurry)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	c.unwatch()
 	c.watching.Wait()
@@ -115,13 +130,7 @@ func (c *Cluster) teardown() error {
 	// What a cancelled request made without our learning its name is found by
 	// its labels.
 	if c.labels != nil {
-		mine := func(_ string, labels map[string]string) bool {
-			return labels[labelPID] == c.labels[labelPID] && labels[labelPIDStart] == c.labels[labelPIDStart] &&
-				labels[labelPIDSpace] == c.labels[labelPIDSpace]
-		}
-		left := errors.Join(
-			c.daemon.removeContainers(ctx, filter(labelRun, c.spec.Run), mine, func(string, string, map[string]string) {}),
-			c.daemon.removeNetworks(ctx, filter(labelRun, c.spec.Run), mine))
+		left := c.daemon.removeOwned(ctx, filter(labelRun, c.spec.Run), c.labels)
 		if left == nil {
 			errs = nil // whatever failed above, nothing is left
 		}
@@ -131,6 +140,41 @@ func (c *Cluster) teardown() error {
 		return fmt.Errorf("docker: teardown: %w", err)
 	}
 	return nil
+}
+
+// removeOwned removes the containers and networks that match a filter and carry
+// the same owner as labels do.
+func (d *daemon) removeOwned(ctx context.Context, f client.Filters, labels map[string]string) error {
+	mine := func(_ string, other map[string]string) bool {
+		return other[labelPID] == labels[labelPID] && other[labelPIDStart] == labels[labelPIDStart] &&
+			other[labelPIDSpace] == labels[labelPIDSpace] && other[labelBoot] == labels[labelBoot]
+	}
+	return errors.Join(
+		d.removeContainers(ctx, f, mine, func(string, string, map[string]string) {}),
+		d.removeNetworks(ctx, f, mine))
+}
+
+// leaving tells that this process takes its containers away from under its runs:
+// what the daemon tells from then on is no disturbance.
+var leaving atomic.Bool
+
+// RemoveOwn removes all containers and networks of this process, whatever its
+// runs are at: for a process that ends at once. Without a daemon there are none.
+func RemoveOwn(ctx context.Context) error {
+	leaving.Store(true)
+	d, err := connect(ctx)
+	if errors.Is(err, cluster.ErrUnavailable) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	me, err := self()
+	if err != nil {
+		return err
+	}
+	return d.removeOwned(ctx, filter(labelMark, "1"), me.labels(""))
 }
 
 // readDir reads a directory of a container, which need not run.

@@ -3,10 +3,9 @@ package docker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/moby/moby/client"
 
 	"github.com/cleancut/cleancut/harness/agent"
 	"github.com/cleancut/cleancut/harness/node"
@@ -25,10 +24,12 @@ const maxFindings = 1000
 // findingText bounds the log excerpt of a finding, in bytes.
 const findingText = 4 << 10
 
-// startWatching watches every machine for exits that nobody caused.
+// startWatching watches every machine for exits that nobody caused, and the
+// daemon for what others do.
 func (c *Cluster) startWatching() {
 	var ctx context.Context
 	ctx, c.unwatch = context.WithCancel(context.Background())
+	c.watching.Go(func() { c.watchEvents(ctx) })
 	for _, m := range c.machines {
 		c.watching.Go(func() { c.watchMachine(ctx, m) })
 	}
@@ -64,12 +65,20 @@ func (c *Cluster) collectExits(ctx context.Context, m *machine, wait time.Durati
 			continue // somebody else asked at the same time
 		}
 		m.exitsSeen = e.Number
-		if !e.Expected {
+		switch {
+		case e.Expected:
+		case slices.Contains(foreignSignals, e.Signal):
+			c.disturbed(m, "its process, boot %s, was ended by %s after %v, and not by the harness (out of memory, or somebody's hand)", e.Boot, e.Signal, e.After.Round(time.Millisecond))
+		default:
 			c.find(finding(m.name, e))
 		}
 	}
 	return nil
 }
+
+// foreignSignals are those by which a program does not end by its own fault:
+// somebody sends them. (Faults of its own are SIGSEGV, SIGABRT and the like.)
+var foreignSignals = []string{"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"}
 
 // finding words an exit that nobody caused.
 func finding(name string, e agent.Exit) node.Finding {
@@ -77,9 +86,6 @@ func finding(name string, e agent.Exit) node.Finding {
 	how := fmt.Sprintf("exited with code %d", e.Code)
 	if e.Signal != "" {
 		how = "was ended by " + e.Signal
-		if e.Signal == "SIGKILL" {
-			how += ", not by the harness (out of memory?)"
-		}
 	}
 	tail := e.Tail
 	if e.Panic {
@@ -97,26 +103,6 @@ func finding(name string, e agent.Exit) node.Finding {
 	f.Text = fmt.Sprintf("%s, boot %s, %s after %v although nothing was done to it:\n%s",
 		name, e.Boot, how, e.After.Round(time.Millisecond), strings.ToValidUTF8(tail, "\uFFFD"))
 	return f
-}
-
-// checkContainer finds containers that ended by themselves, once each.
-func (c *Cluster) checkContainer(ctx context.Context, m *machine) {
-	if m.down.Load() || ctx.Err() != nil {
-		return
-	}
-	res, err := c.daemon.api.ContainerInspect(ctx, m.container.GetContainerID(), client.ContainerInspectOptions{})
-	if err != nil || res.Container.State == nil || res.Container.State.Running || m.down.Load() {
-		return
-	}
-	m.watch.Lock()
-	defer m.watch.Unlock()
-	if m.deathFound {
-		return
-	}
-	m.deathFound = true
-	s := res.Container.State
-	c.find(node.Finding{Node: m.name, Invariant: "exit", Text: fmt.Sprintf(
-		"the container of %s ended although nothing was done to it: exit code %d, out of memory: %v %s", m.name, s.ExitCode, s.OOMKilled, s.Error)})
 }
 
 func (c *Cluster) find(f node.Finding) {

@@ -8,20 +8,34 @@ import (
 
 // Validate tells whether events are a record that can be: well formed and
 // free of contradictions. The error names the event, counted from 1 as if
-// each were a line. A contradiction is
+// each were a line. A contradiction of the recording, which may have lost,
+// torn or repeated lines, is
 //
 //   - a process whose first event is no start; an incarnation that does not
 //     count up by one; one that begins with anything but start or restore;
 //   - a time that goes back within an incarnation, or an event of an incarnation
 //     after its crash;
 //   - a message received, found in a channel or deleted from a log that no one
-//     sent, or not to this process, or not by that peer; one that is sent to two
-//     receivers, by two senders, or twice differently within an incarnation;
-//   - a checkpoint that is begun twice; one committed, aborted, deleted, found
-//     bad, restored, or used as base before it was begun; committed twice to one
-//     level by one incarnation; a line that names one that never was;
+//     sent;
+//   - a checkpoint committed, aborted, deleted, found bad, restored, or used as
+//     base before it was begun; a line that names one that never was;
 //   - a committed round that never began;
-//   - a peer, failed process or process of a line that has no events.
+//   - a peer, failed process or process of a line that has no events;
+//   - a line that names what another one does, at the same time.
+//
+// What no recording can have made up is the service's, and the error is then a
+// *Broken, by class:
+//
+//   - message-twice: a message sent to two receivers, by two senders, or twice
+//     differently within an incarnation;
+//   - misdelivered: one received, found in a channel, or said to be of a peer,
+//     where the sender says otherwise;
+//   - checkpoint-twice: one begun twice; committed-twice: committed twice to one
+//     level by one incarnation;
+//   - determinant-twice: one given twice by an incarnation;
+//   - forged: a message received of a process, or a checkpoint of a process in
+//     a line, of which that process knows nothing, although it never crashed or
+//     began anew, and tells of later things.
 //
 // Events of an incarnation after the next one has begun are none: they are
 // those of a zombie. A message may be received before the line that tells of
@@ -57,6 +71,7 @@ type use struct {
 	line             int
 	field            field
 	what, peer, proc string
+	t                time.Duration
 }
 
 type incarnation struct {
@@ -66,21 +81,24 @@ type incarnation struct {
 
 type validator struct {
 	procs  map[string][]incarnation
-	begun  map[ckptKey]int
-	levels map[string]int // commits, by process, incarnation, checkpoint and level
+	begun  map[ckptKey]named
+	levels map[string]named // commits, by process, incarnation, checkpoint and level
+	cut    map[string]bool  // processes that crashed or began anew
 	rounds map[int]bool
 	msgs   map[string]sent
-	nondet map[string]int
+	nondet map[string]named
 
 	received, messages, peers, lines []use
 	commits                          []use
 	roundsUsed                       []int
+	contradictions                   []Contradiction
+	more                             int // that were not kept
 }
 
 func newValidator() *validator {
 	return &validator{
-		procs: map[string][]incarnation{}, begun: map[ckptKey]int{}, levels: map[string]int{}, rounds: map[int]bool{},
-		msgs: map[string]sent{}, nondet: map[string]int{},
+		procs: map[string][]incarnation{}, begun: map[ckptKey]named{}, levels: map[string]named{}, rounds: map[int]bool{},
+		msgs: map[string]sent{}, nondet: map[string]named{}, cut: map[string]bool{},
 	}
 }
 
@@ -101,14 +119,14 @@ func (v *validator) add(e *Event, line int) error {
 	}
 	if len(e.Line) > 0 {
 		for _, p := range sortedKeys(e.Line) {
-			v.lines = append(v.lines, use{line: line, field: fieldLine, peer: p, what: e.Line[p]})
+			v.lines = append(v.lines, use{line: line, field: fieldLine, peer: p, what: e.Line[p], t: e.T})
 		}
 	}
 	switch e.Kind {
 	case Send:
 		return v.send(e, line)
 	case Recv:
-		v.received = append(v.received, use{line, fieldMsg, e.Msg, e.Peer, e.Proc})
+		v.received = append(v.received, use{line, fieldMsg, e.Msg, e.Peer, e.Proc, e.T})
 	case LogDelete:
 		v.messages = append(v.messages, use{line: line, field: fieldMsg, what: e.Msg})
 	case RoundBegin:
@@ -122,10 +140,15 @@ func (v *validator) add(e *Event, line int) error {
 		}
 	case Nondet:
 		key := fmt.Sprintf("%q %d %q", e.Proc, e.Inc, e.ID)
-		if at := v.nondet[key]; at > 0 {
-			return wrong(fieldID, "the determinant %s of incarnation %d of %s is given in line %d already", e.ID, e.Inc, e.Proc, at)
+		if at, given := v.nondet[key]; given {
+			err := wrong(fieldID, "the determinant %s of incarnation %d of %s is given in line %d already", e.ID, e.Inc, e.Proc, at.line)
+			if at.again(e) {
+				return err
+			}
+			v.broken("determinant-twice", line, at.line, e.T, err)
+			return nil
 		}
-		v.nondet[key] = line
+		v.nondet[key] = named{line, e.Inc, e.T}
 	}
 	return v.checkpoint(e, line)
 }
@@ -142,6 +165,7 @@ func (v *validator) incarnation(e *Event, line int) error {
 		return wrong(fieldInc, "is %d; process %s has %d so far, and only start and restore begin a new one", e.Inc, e.Proc, len(incs))
 	case begins:
 		v.procs[e.Proc] = append(incs, incarnation{last: e.T})
+		v.cut[e.Proc] = v.cut[e.Proc] || e.Kind == Start && e.Inc > 1
 		return nil
 	}
 	i := &incs[e.Inc-1]
@@ -153,25 +177,33 @@ func (v *validator) incarnation(e *Event, line int) error {
 	}
 	i.last = e.T
 	if e.Kind == Crash {
-		i.crashed = line
+		i.crashed, v.cut[e.Proc] = line, true
 	}
 	return nil
 }
 
 func (v *validator) send(e *Event, line int) error {
 	s, known := v.msgs[e.Msg]
+	if err := s.twice(e); known && err != nil {
+		v.broken("message-twice", line, s.line, e.T, err)
+		return nil
+	}
+	v.msgs[e.Msg] = sent{e.Proc, e.Peer, e.Digest, line, e.Inc}
+	if v.procs[e.Peer] == nil {
+		v.peers = append(v.peers, use{line: line, field: fieldPeer, peer: e.Peer})
+	}
+	return nil
+}
+
+// twice tells what is wrong with another sending of a message.
+func (s sent) twice(e *Event) error {
 	switch {
-	case !known:
 	case s.from != e.Proc:
 		return wrong(fieldMsg, "message %s was sent by %s in line %d; a message has one sender", e.Msg, s.from, s.line)
 	case s.to != e.Peer:
 		return wrong(fieldPeer, "message %s was sent to %s in line %d; a message has one receiver", e.Msg, s.to, s.line)
 	case s.inc == e.Inc && s.digest != e.Digest:
 		return wrong(fieldMsg, "another message %s was sent in line %d by the same incarnation; ids of messages are not used twice", e.Msg, s.line)
-	}
-	v.msgs[e.Msg] = sent{e.Proc, e.Peer, e.Digest, line, e.Inc}
-	if v.procs[e.Peer] == nil {
-		v.peers = append(v.peers, use{line: line, field: fieldPeer, peer: e.Peer})
 	}
 	return nil
 }
@@ -183,7 +215,7 @@ func (v *validator) checkpoint(e *Event, line int) error {
 		}
 	}
 	for i, m := range e.Channel {
-		v.messages = append(v.messages, use{line, fieldChannel, m, fmt.Sprint(i + 1), e.Proc})
+		v.messages = append(v.messages, use{line, fieldChannel, m, fmt.Sprint(i + 1), e.Proc, e.T})
 	}
 	if e.Ckpt == "" {
 		return nil
@@ -192,19 +224,28 @@ func (v *validator) checkpoint(e *Event, line int) error {
 	at, begun := v.begun[key]
 	switch {
 	case e.Kind == CheckpointBegin && begun:
-		return wrong(fieldCkpt, "checkpoint %s of process %s was begun in line %d; ids are not used twice", e.Ckpt, e.Proc, at)
+		err := wrong(fieldCkpt, "checkpoint %s of process %s was begun in line %d; ids are not used twice", e.Ckpt, e.Proc, at.line)
+		if at.again(e) {
+			return err
+		}
+		v.broken("checkpoint-twice", line, at.line, e.T, err)
 	case e.Kind == CheckpointBegin:
-		v.begun[key] = line
+		v.begun[key] = named{line, e.Inc, e.T}
 	case !begun:
 		return wrong(fieldCkpt, "process %s never began a checkpoint %s; expected its ckpt_begin before this %s", e.Proc, e.Ckpt, e.Kind)
 	}
 	level := fmt.Sprintf("%q %d %q %q", e.Proc, e.Inc, e.Ckpt, e.Level)
 	switch e.Kind {
 	case CheckpointCommit:
-		if at := v.levels[level]; at > 0 {
-			return wrong(fieldLevel, "checkpoint %s of process %s was committed to level %q in line %d already", e.Ckpt, e.Proc, e.Level, at)
+		if at, given := v.levels[level]; given {
+			err := wrong(fieldLevel, "checkpoint %s of process %s was committed to level %q in line %d already", e.Ckpt, e.Proc, e.Level, at.line)
+			if at.again(e) {
+				return err
+			}
+			v.broken("committed-twice", line, at.line, e.T, err)
+			return nil
 		}
-		v.levels[level] = line
+		v.levels[level] = named{line, e.Inc, e.T}
 	case CheckpointDelete, CheckpointBad:
 		delete(v.levels, level)
 	}
@@ -233,10 +274,14 @@ func (v *validator) end() error {
 			first = e
 		}
 	}
-	if first == nil {
+	if first != nil {
+		return first
+	}
+	if len(v.contradictions) == 0 {
 		return nil
 	}
-	return first
+	v.settleBroken()
+	return &Broken{v.contradictions, v.more}
 }
 
 func (v *validator) endMessages() *LineError {
@@ -244,11 +289,15 @@ func (v *validator) endMessages() *LineError {
 		s, ok := v.msgs[u.what]
 		switch {
 		case !ok:
-			return &LineError{u.line, wrong(u.field, "message %s is received and no one ever sent it; expected a send by %s", u.what, u.peer)}
+			err := wrong(u.field, "message %s is received and no one ever sent it; expected a send by %s", u.what, u.peer)
+			if !v.complete(u.peer, u.t) {
+				return &LineError{u.line, err}
+			}
+			v.broken("forged", u.line, 0, u.t, err)
 		case s.from != u.peer:
-			return &LineError{u.line, wrong(fieldPeer, "message %s was sent by %s (line %d), not by %s", u.what, s.from, s.line, u.peer)}
+			v.broken("misdelivered", u.line, s.line, u.t, wrong(fieldPeer, "message %s was sent by %s (line %d), not by %s", u.what, s.from, s.line, u.peer))
 		case s.to != u.proc:
-			return &LineError{u.line, wrong(u.field, "message %s was sent to %s (line %d), not to %s", u.what, s.to, s.line, u.proc)}
+			v.broken("misdelivered", u.line, s.line, u.t, wrong(u.field, "message %s was sent to %s (line %d), not to %s", u.what, s.to, s.line, u.proc))
 		}
 	}
 	for _, u := range v.messages {
@@ -257,7 +306,7 @@ func (v *validator) endMessages() *LineError {
 		case !ok:
 			return &LineError{u.line, wrong(u.field, "no one ever sent the message %s", u.what)}
 		case u.proc != "" && s.to != u.proc:
-			return &LineError{u.line, wrong(u.field, "message %s in entry %s was sent to %s (line %d), not to %s", u.what, u.peer, s.to, s.line, u.proc)}
+			v.broken("misdelivered", u.line, s.line, u.t, wrong(u.field, "message %s in entry %s was sent to %s (line %d), not to %s", u.what, u.peer, s.to, s.line, u.proc))
 		}
 	}
 	return nil
@@ -274,7 +323,11 @@ func (v *validator) endProcesses() *LineError {
 			return &LineError{u.line, wrong(u.field, "there is no process %s; expected one that starts", u.peer)}
 		}
 		if _, ok := v.begun[ckptKey{u.peer, u.what}]; u.what != "" && !ok {
-			return &LineError{u.line, wrong(u.field, "process %s never began the checkpoint %s", u.peer, u.what)}
+			err := wrong(u.field, "process %s never began the checkpoint %s", u.peer, u.what)
+			if !v.complete(u.peer, u.t) {
+				return &LineError{u.line, err}
+			}
+			v.broken("forged", u.line, 0, u.t, err)
 		}
 	}
 	return nil

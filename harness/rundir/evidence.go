@@ -71,7 +71,7 @@ func (d *Dir) Evidence() (*Loaded, error) {
 	if err := d.readJSON(FindingsFile, &l.Findings); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return l, errors.Join(d.loadNodes(l), d.loadRecord(l))
+	return l, errors.Join(d.loadTrouble(l), d.loadNodes(l), d.loadRecord(l))
 }
 
 func (d *Dir) loadLedger(l *Loaded) error {

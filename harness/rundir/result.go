@@ -49,9 +49,11 @@ type Result struct {
 	Faults     []Fault            `json:"faults"`
 	Checkers   []checkers.Verdict `json:"checkers"`
 	// Findings are broken contracts inside the system (white-box).
-	Findings []node.Finding   `json:"findings,omitempty"`
-	Strength history.Strength `json:"strength"`
-	Phases   []Phase          `json:"phases"`
+	Findings []node.Finding `json:"findings,omitempty"`
+	// Trouble is what went wrong with the harness or around it.
+	Trouble  []cluster.Trouble `json:"trouble,omitempty"`
+	Strength history.Strength  `json:"strength"`
+	Phases   []Phase           `json:"phases"`
 	// Unavailable lists faults that the plan wanted and this runtime, target
 	// or machine cannot do, with the reason.
 	Unavailable []string `json:"unavailable,omitempty"`

@@ -239,7 +239,7 @@ func TestEvidenceIsReadBackAsItWasWritten(t *testing.T) {
 	if !reflect.DeepEqual(l.Phases, want) {
 		t.Errorf("phases %+v", l.Phases)
 	}
-	if len(l.Faults) != 1 || l.Faults[0].Kind != "kill" || l.Faults[0].End != 5*time.Second || len(l.Notes) != 1 {
+	if len(l.Faults) != 1 || l.Faults[0].Kind != "kill" || l.Faults[0].End != 5*time.Second || len(l.Notes) != 2 {
 		t.Errorf("faults %+v, notes %q", l.Faults, l.Notes)
 	}
 }

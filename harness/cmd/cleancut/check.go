@@ -30,8 +30,11 @@ import (
 type checkFlags struct {
 	workload, model, format  string
 	initial, order           string
+	transactionOrder         string
+	dialect                  string
 	anomalies, assume        []string
 	independent, overlapping bool
+	tuples                   bool // values that look like [key value] are such
 	negative                 bool
 	maxLag                   time.Duration
 	maxLagging               int
@@ -51,8 +54,18 @@ the folder as it is. A file is taken for a history and judged by --workload and
 cannot be decided is said by name, with exit code 2.
 
 Histories are cleancut's own (jsonl), Jepsen's (edn: one map a line, or all in
-one vector), or Jepsen's operations as JSON (json), each also compressed by
-gzip. Without --format the ending of the name or the first bytes decide.
+one vector; rows [process type f value]; the lines of history.txt), or Jepsen's
+operations as JSON (json), each also compressed by gzip. Without --format the
+ending of the name or the first bytes decide. Of Jepsen's folders
+store/NAME/TIME the history in it is judged.
+
+A completion must fit its invocation: only what was read may differ. Where times
+contradict the order of the lines and no index says which is meant, the verdict
+counts only if both orders give it; --order says which. --dialect takes for
+granted what a tool does: jepsen and maelstrom (reads of registers that return
+nil say nothing, values [key value] are tuples), knossos (the same for nil, and
+operations of a process may overlap), elle (operations may overlap, reads of
+what nobody wrote are nothing wrong, where nothing is found it is valid).
 
 With --workload checkpoint the file is a record of what the processes of a
 checkpointed computation did (harness/record documents the format), judged by
@@ -72,10 +85,18 @@ one or more models of recovery, or by all.`,
 			if err != nil {
 				return usage(err)
 			}
-			if info.IsDir() {
-				return f.checkRun(cmd, args[0])
+			if !info.IsDir() {
+				return f.checkHistory(cmd, args[0])
 			}
-			return f.checkHistory(cmd, args[0])
+			if _, err := os.Stat(filepath.Join(args[0], rundir.ScenarioFile)); errors.Is(err, fs.ErrNotExist) {
+				switch path, err := jepsenHistory(args[0]); {
+				case err != nil:
+					return usage(err)
+				case path != "":
+					return f.checkHistory(cmd, path)
+				}
+			}
+			return f.checkRun(cmd, args[0])
 		},
 	}
 	flags := cmd.Flags()
@@ -87,7 +108,9 @@ one or more models of recovery, or by all.`,
 	flags.BoolVar(&f.overlapping, "overlapping", false, "allow operations of one process to overlap, as in some hand-written histories")
 	flags.StringSliceVar(&f.anomalies, "anomalies", nil, "anomalies of transactions that must not be seen, as Elle names them: G0, G1, G-single, lost-update, …")
 	flags.StringSliceVar(&f.assume, "assume", nil, "what may be assumed of transactions: "+strings.Join(promises, ", ")+"; and of registers: "+strings.Join(registerPromises, ", "))
-	flags.StringVar(&f.order, "transaction-order", "", "order of transactions if the database reveals it, ID:POSITION,…; an ID is the index of a completion")
+	flags.StringVar(&f.order, "order", "", "what orders the operations of a history without indices: time or lines; by default lines, unless the times contradict them and it matters")
+	flags.StringVar(&f.dialect, "dialect", "", "take for granted what a tool does: "+strings.Join(dialectNames(), ", "))
+	flags.StringVar(&f.transactionOrder, "transaction-order", "", "order of transactions if the database reveals it, ID:POSITION,…; an ID is the index of a completion")
 	flags.BoolVar(&f.negative, "negative-balances", false, "allow negative balances")
 	flags.DurationVar(&f.maxLag, "max-lag", 0, "for bounded-staleness: how old a value may be that is read; for durable: how old what is lost; 0 for no bound")
 	flags.IntVar(&f.maxLagging, "max-versions", 0, "for bounded-staleness: how many newer versions there may be of a value that is read; for durable: how many operations may be lost; 0 for no bound")
@@ -150,6 +173,9 @@ func (f *checkFlags) checkHistory(cmd *cobra.Command, path string) error {
 	if !slices.Contains([]string{"", formatJSONL, formatEDN, formatJSON}, f.format) {
 		return usage(fmt.Errorf("--format %q: expected jsonl, edn or json", f.format))
 	}
+	if err := errors.Join(validOrder(f.order), f.takeDialect()); err != nil {
+		return usage(err)
+	}
 	if f.workload == "" {
 		return usage(fmt.Errorf("--workload is needed to judge a history: %s", strings.Join(names(), ", ")))
 	}
@@ -190,17 +216,64 @@ func (f *checkFlags) judged(ctx context.Context, path string, c checkers.Checker
 	// its check besides.
 	memory := cmp.Or(f.memory, edn.DefaultMemory)
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memory + ownMemory))
-	h, err := load(path, loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, memory: f.memory})
+	h, err := f.load(path, f.order)
 	debug.SetMemoryLimit(2*memory + ownMemory)
 	switch {
 	case err == nil:
-		return f.judgeHistory(ctx, h, c), nil
+		return f.either(ctx, path, h, c), nil
 	case errors.Is(err, edn.ErrTooLarge) && streamed != nil:
 		return streamed, nil
 	case errors.Is(err, edn.ErrTooLarge) && f.streams(path):
 		return stream()
 	}
 	return nil, err
+}
+
+func (f *checkFlags) load(path, order string) (*loaded, error) {
+	h, err := f.loadAs(path, order)
+	if err == nil && f.tuples && !f.independent && looksIndependent(h.evidence.Operations) {
+		f.independent = true
+		return f.loadAs(path, order)
+	}
+	return h, err
+}
+
+func (f *checkFlags) loadAs(path, order string) (*loaded, error) {
+	o := loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, order: order, memory: f.memory}
+	h, err := load(path, o)
+	if err == nil || o.overlapping || errors.Is(err, edn.ErrTooLarge) {
+		return h, err
+	}
+	o.overlapping = true
+	if _, again := load(path, o); again == nil {
+		err = fmt.Errorf("%w; with --overlapping, or --dialect knossos, operations of a process may overlap", err)
+	}
+	return nil, err
+}
+
+// either judges a history in the order of its lines. Where its times contradict
+// that, no index says which is meant and nobody has said so, the verdict is one
+// only if it is that of both orders.
+func (f *checkFlags) either(ctx context.Context, path string, h *loaded, c checkers.Checker) *rundir.Result {
+	r := f.judgeHistory(ctx, h, c)
+	backwards := h.summary.Backwards
+	if backwards == "" || f.order != "" || r.Verdict == rundir.Inconclusive {
+		return r
+	}
+	h.evidence = nil // there is room for one
+	other, err := f.load(path, byTime)
+	if err == nil {
+		o := f.judgeHistory(ctx, other, c)
+		if o.Verdict == r.Verdict {
+			r.Reasons = append(r.Reasons, fmt.Sprintf("lines and times contradict each other (%s), and the verdict is the same in both orders", backwards))
+			return r
+		}
+		err = fmt.Errorf("in order of time it is %s", o.Verdict)
+	}
+	r.Reasons = slices.Insert(r.Reasons, 0, fmt.Sprintf("the order of the lines and that of the times contradict each other (%s), and no index says which is meant: "+
+		"in order of lines it is %s, and %v; say --order %s or --order %s", backwards, r.Verdict, err, byTime, byLines))
+	r.Verdict = rundir.Inconclusive
+	return r
 }
 
 // ownMemory is what the command takes besides, in bytes.
@@ -231,6 +304,9 @@ func (f *checkFlags) judgeHistory(ctx context.Context, h *loaded, c checkers.Che
 	if r.Verdict == rundir.Valid && idle != "" {
 		r.Verdict, r.Reasons = rundir.Inconclusive, slices.Insert(r.Reasons, 0, idle)
 	}
+	if why := f.habit(ctx, h, r.Verdict); why != "" {
+		r.Reasons = append(r.Reasons, why)
+	}
 	return r
 }
 
@@ -242,7 +318,7 @@ func remarks(h *loaded) (list []string) {
 	if h.format != formatJSONL && looksIndependent(h.evidence.Operations) {
 		list = append(list, "all values look like [key value], and were taken for values: --independent takes them apart")
 	}
-	if n := h.summary.Raised; n > 0 {
+	if n := h.summary.Raised; n > 0 && h.summary.Backwards == "" {
 		list = append(list, fmt.Sprintf("%d times went backwards, and were taken for that of the event before: the order of the events counts", n))
 	}
 	if n := h.summary.Renumbered; n > 0 {
@@ -282,7 +358,7 @@ func (f *checkFlags) judgeOptions() (*judgeOptions, error) {
 	for _, a := range f.anomalies {
 		o.anomalies = append(o.anomalies, txn.Anomaly(a))
 	}
-	for _, entry := range strings.FieldsFunc(f.order, func(r rune) bool { return r == ',' }) {
+	for _, entry := range strings.FieldsFunc(f.transactionOrder, func(r rune) bool { return r == ',' }) {
 		var id, at int64
 		if n, err := fmt.Sscanf(entry, "%d:%d", &id, &at); n != 2 || err != nil {
 			return nil, fmt.Errorf("--transaction-order: %q is not ID:POSITION", entry)

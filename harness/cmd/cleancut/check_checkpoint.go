@@ -58,10 +58,17 @@ func (f *checkFlags) checkRecord(cmd *cobra.Command, path string, names []string
 		return usage(fmt.Errorf("--format %s: a record of events is %s", f.format, formatJSONL))
 	}
 	events, torn, err := readRecord(path, f.memory)
+	var broken *record.Broken
+	if errors.As(err, &broken) {
+		err = nil
+		if !slices.Contains(names, "all") && !slices.Contains(names, recovery.Identity) {
+			names = append(names, recovery.Identity) // whatever was asked for
+		}
+	}
 	if err != nil {
 		return usage(fmt.Errorf("%s: %w", path, err))
 	}
-	list, err := recovery.Checkers(recovery.Options{Read: true, Memory: f.memory}, names...)
+	list, err := recovery.Checkers(recovery.Options{Read: true, Broken: broken, Memory: f.memory}, names...)
 	if err != nil {
 		return usage(fmt.Errorf("--model: %w", err))
 	}

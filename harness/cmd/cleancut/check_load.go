@@ -29,7 +29,22 @@ const (
 type loadOptions struct {
 	format                   string // "" to guess
 	independent, overlapping bool
-	memory                   int64 // 0 for edn.DefaultMemory
+	order                    string // byTime, byLines, or "" for lines
+	memory                   int64  // 0 for edn.DefaultMemory
+}
+
+// What --order takes.
+const (
+	byTime  = "time"
+	byLines = "lines"
+)
+
+// validOrder says what is wrong with --order.
+func validOrder(order string) error {
+	if order != "" && order != byTime && order != byLines {
+		return fmt.Errorf("--order %q: expected %s or %s", order, byTime, byLines)
+	}
+	return nil
 }
 
 // loaded is a history that was read.
@@ -37,6 +52,25 @@ type loaded struct {
 	evidence *checkers.Evidence
 	format   string
 	summary  edn.Summary
+}
+
+// jepsenFiles are where a history is in a folder of Jepsen's, store/NAME/TIME.
+var jepsenFiles = []string{"history.edn", "history.edn.gz", "history.jsonl", "history.txt"}
+
+// jepsenHistory returns the history in a folder of Jepsen's, "" if it is none.
+func jepsenHistory(folder string) (string, error) {
+	for _, name := range jepsenFiles {
+		if info, err := os.Stat(filepath.Join(folder, name)); err == nil && info.Mode().IsRegular() {
+			return filepath.Join(folder, name), nil
+		}
+	}
+	for _, name := range []string{"test.jepsen", "test.fressian", "history"} {
+		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
+			return "", fmt.Errorf("%s looks like a folder of Jepsen's, whose %s is binary and not read; expected %s in it",
+				folder, name, strings.Join(jepsenFiles, " or "))
+		}
+	}
+	return "", nil
 }
 
 // load reads a history from a file, which may be compressed by gzip.
@@ -89,9 +123,13 @@ func loadFrom(r *bufio.Reader, name string, o loadOptions) (*loaded, error) {
 	var err error
 	switch h.format {
 	case formatEDN, formatJSON:
-		events, h.summary, err = edn.Read(r, edn.Options{
+		options := edn.Options{
 			JSON: h.format == formatJSON, Independent: o.independent, Overlapping: o.overlapping, Memory: eventShare(o.memory),
-		})
+		}
+		if o.order == byTime {
+			options.Order = edn.ByTime
+		}
+		events, h.summary, err = edn.Read(r, options)
 	default:
 		events, err = readJSONL(r, eventShare(o.memory))
 	}
@@ -104,6 +142,8 @@ func loadFrom(r *bufio.Reader, name string, o loadOptions) (*loaded, error) {
 	switch {
 	case h.format == formatJSONL && o.independent:
 		return nil, errors.New("--independent is for edn and json: an event in jsonl has its key apart")
+	case h.format == formatJSONL && o.order != "":
+		return nil, errors.New("--order is for edn and json: in jsonl lines and times agree")
 	case h.format == formatJSONL && o.overlapping:
 		return nil, errors.New("--overlapping is for edn and json: in jsonl each process does one thing at a time")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/cleancut/cleancut/checkers/models"
 	"github.com/cleancut/cleancut/checkers/txn"
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // judgeOptions are the flags of check that concern the judgement.
@@ -256,7 +257,7 @@ func transactionChecker(workload, list string, o *judgeOptions) (checkers.Checke
 		case "unproven":
 			t.Unproven = true
 		default:
-			return nil, fmt.Errorf("--assume %q: expected one of %s", p, strings.Join(promises, ", "))
+			return nil, fmt.Errorf("--assume %q: expected one of %s%s", p, strings.Join(promises, ", "), nearest.Suggest(p, promises))
 		}
 	}
 	if o.initial != nil && !o.initial.IsNil() {
@@ -358,7 +359,7 @@ var lateModels = []string{"consistent-cut"}
 func checkerFor(workload, model string, o *judgeOptions) (checkers.Checker, error) {
 	usual, ok := defaultModel(workload)
 	if !ok {
-		return nil, fmt.Errorf("--workload %q: expected one of %s", workload, strings.Join(names(), ", "))
+		return nil, fmt.Errorf("--workload %q: expected one of %s%s", workload, strings.Join(names(), ", "), nearest.Suggest(workload, names()))
 	}
 	if slices.Contains(transactions, workload) {
 		if model == "" && len(o.anomalies) == 0 {
@@ -384,7 +385,8 @@ func checkerFor(workload, model string, o *judgeOptions) (checkers.Checker, erro
 	case j == nil && known:
 		return nil, &undecidableError{model, workload}
 	case j == nil:
-		return nil, fmt.Errorf("--model %q: there is no such model; `cleancut list models` shows all, and for %s there are %s", model, workload, strings.Join(modelsOf(workload), ", "))
+		return nil, fmt.Errorf("--model %q: there is no such model; `cleancut list models` shows all, and for %s there are %s%s",
+			model, workload, strings.Join(modelsOf(workload), ", "), nearest.Suggest(model, modelsOf(workload)))
 	}
 	c, err := j.checker(workload, o)
 	if err != nil || len(o.assume) == 0 || slices.Contains(transactions, workload) {

@@ -225,7 +225,7 @@ func TestAnInterruptedRunEndsInOrderAndASecondInterruptEndsItAtOnce(t *testing.T
 	twice.await("warm-up") // taking down what was just started takes a while
 	twice.signal(syscall.SIGINT)
 	twice.signal(syscall.SIGINT)
-	twice.end(3 * time.Second)
+	twice.end(5 * time.Second)
 
 	// The next run removes what that one left, and the two before did not
 	// disturb this one.

@@ -41,10 +41,20 @@ value [key value] in EDN, as jepsen.independent has it.`,
 			default:
 				return usage(fmt.Errorf("--to %q: expected edn or jsonl", to))
 			}
+			if err := validOrder(o.order); err != nil {
+				return usage(err)
+			}
 			o.format = from
 			h, err := load(path, o)
 			if err != nil {
 				return usage(err)
+			}
+			if h.summary.Backwards != "" && o.order == "" {
+				return usage(fmt.Errorf("%s: the order of the lines and that of the times contradict each other (%s), so that both cannot be kept; "+
+					"--order %s keeps the times and orders by them, --order %s keeps the order of the lines and raises %d times", path, h.summary.Backwards, byTime, byLines, h.summary.Raised))
+			}
+			if n := h.summary.Raised; n > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d times are not the true ones: they were before that of the operation before, and were raised to it\n", path, n)
 			}
 			if to == formatJSONL { // its indices count from 0
 				for i := range h.evidence.Events {
@@ -60,6 +70,7 @@ value [key value] in EDN, as jepsen.independent has it.`,
 	}
 	cmd.Flags().StringVar(&to, "to", formatEDN, "format to print: edn or jsonl")
 	cmd.Flags().StringVar(&from, "format", "", "format of the history: jsonl, edn or json; guessed by default")
+	cmd.Flags().StringVar(&o.order, "order", "", "what orders the operations: time or lines")
 	cmd.Flags().BoolVar(&o.independent, "independent", false, "split values [key value] into key and value")
 	cmd.Flags().BoolVar(&o.overlapping, "overlapping", false, "allow operations of one process to overlap")
 	return cmd

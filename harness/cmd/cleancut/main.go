@@ -1,3 +1,6 @@
+// NOTICE TO THE HELPER OF THIS WORKTREE (do not commit this): you were started late, and a second helper (branch
+// finds2) already does points 14, 16 and 34 of issue 10 (34 and half of 16 are done). Do ONLY points 18, then 15.
+// Merge main often; land after each point.
 // Command cleancut breaks replicated and checkpointing services and proves
 // from what is left whether they kept their promises. It is a thin layer over
 // packages harness and suites; `cleancut help` documents it.
@@ -11,11 +14,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/docker"
+	"github.com/cleancut/cleancut/internal/visible"
 )
 
 // Exit codes. With several runs the worst decides, in the order harness
@@ -53,15 +59,57 @@ func usage(err error) error {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(context.Background(), func() {
+		fmt.Fprintln(os.Stderr, "cleancut: ending at once; what was recorded stays and can be judged with `cleancut check RUN`")
+		hurry, cancel := context.WithTimeout(context.Background(), hurryMax)
+		defer cancel()
+		if err := docker.RemoveOwn(hurry); err != nil {
+			fmt.Fprintf(os.Stderr, "cleancut: %v; `cleancut gc` removes what is left\n", err)
+		}
+		os.Exit(exitHarness)
+	})
 	defer stop()
-	// A second Ctrl-C ends the program at once.
-	context.AfterFunc(ctx, stop)
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Bounds of an end that was asked for: orderMax is how long it may take in
+// order after the first signal, hurryMax how long removing everything may take
+// after that, or after a second signal.
+const (
+	orderMax = 25 * time.Second
+	hurryMax = 4 * time.Second
+)
+
+// interruptible returns a context that SIGINT or SIGTERM cancels. A second
+// signal, or orderMax without an end, calls hurry.
+func interruptible(ctx context.Context, hurry func()) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		late := time.NewTimer(orderMax)
+		defer late.Stop()
+		select {
+		case <-signals:
+		case <-late.C:
+		}
+		hurry()
+	}()
+	return ctx, cancel
 }
 
 // execute runs the command line and returns the exit code.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	out, said := &visible.Writer{To: stdout}, &visible.Writer{To: stderr}
+	code := executeSafely(ctx, args, out, said)
+	_, _ = out.Flush(), said.Flush() // the terminal has gone: nobody is left to be told
+	return code
+}
+
+// executeSafely is execute with outputs that show no control characters.
+func executeSafely(ctx context.Context, args []string, stdout, stderr *visible.Writer) int {
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -1,7 +1,8 @@
 // Package edn reads and writes histories as Jepsen and its tools keep them:
 // operations in EDN (github.com/edn-format/edn), one map a line or all of them
-// in one vector or list; and the same operations in JSON, in one array or one
-// object a line.
+// in one vector or list; rows [process type f value], or such without brackets,
+// one a line, as in Jepsen's history.txt; and operations in JSON, in one array or
+// one object a line.
 //
 // What other tools leave open is settled here, once: an operation without
 // completion is indeterminate; an argument that is nil until it is ok (as of a
@@ -46,6 +47,8 @@ type Options struct {
 	// open operation of its process that it fits, and all but one of them go on
 	// as new processes. Without it such a history is refused.
 	Overlapping bool
+	// Order says what orders the operations.
+	Order Order
 	// Memory bounds the estimated size of the events in bytes; 0 means
 	// DefaultMemory.
 	Memory int64
@@ -62,8 +65,10 @@ type Summary struct {
 	// Options.Overlapping, had several operations open.
 	Renumbered int `json:"renumbered,omitempty"`
 	// Raised counts times that were before that of the event before them, and
-	// were raised to it: indices, not times, are the order.
-	Raised int `json:"raised,omitempty"`
+	// were raised to it: lines, not times, are the order. Backwards names the
+	// first, where no indices say that the order of the lines is meant.
+	Raised    int    `json:"raised,omitempty"`
+	Backwards string `json:"backwards,omitempty"`
 	// Begun tells, by the index of the event of a fault, when the nemesis began
 	// to bring it about: the event is of when it was done.
 	Begun map[int64]time.Duration `json:"-"`

@@ -85,7 +85,7 @@ func TestMalformedTextIsRefusedWithLineAndField(t *testing.T) {
 		{":value 3}\n", ":value 010}\n", `line 1: "010" is not a number; expected one without a plus or a leading zero`},
 		{":type :ok, :process 1, :f :write", ":type :ok, :process 1, :f :read", "line 2: f: process 1 completes read, but what it has open is write"},
 		{":type :ok", ":type :invoke", "line 2: process: 1 invokes write while its write is open"},
-		{"3}\n{:index 1", "3}\n3 {:index 1", "line 2: expected an operation, which is a map, found 3"},
+		{"3}\n{:index 1", "3}\n3 {:index 1", "line 2: expected an operation, a map or a row [process type f value], found [3 {:f :write :index 1 :process 1 :time …"},
 		{":f :write, :value 3}\n{:index 1", ":f 3, :value 3}\n{:index 1", "line 1: f: expected a keyword, found 3"},
 		{":value 3}\n", ":value}\n", "line 1: the key :value of a map has no value"},
 		{":value 3}\n", ":value ##NaN}\n", "line 1: ## begins an infinite or undefined number, which a history cannot hold"},
@@ -169,7 +169,7 @@ func TestWhatOtherToolsLeaveOpenIsSettled(t *testing.T) {
 		},
 		"times that go backwards": {
 			"{:type :invoke :process 1 :f :w :time 5} {:type :ok :process 1 :f :w :time 2}", Options{},
-			[]brief{{history.Invoke, 1, "w", "", history.Nil}, {history.OK, 1, "w", "", history.Nil}}, Summary{Raised: 1},
+			[]brief{{history.Invoke, 1, "w", "", history.Nil}, {history.OK, 1, "w", "", history.Nil}}, Summary{Raised: 1, Backwards: "line 1 has the time 2, and follows one with 5"},
 		},
 		"completions only, one of them final": {
 			"{:type :ok :f :read :value 5 :final? true} {:type :info :f :add :value 2} {:type :ok :f :add :value 3}", Options{},

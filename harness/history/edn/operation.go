@@ -28,6 +28,9 @@ type operation struct {
 // without meaning, as in Jepsen.
 func parse(v history.Value, line int) (operation, error) {
 	o := operation{line: line}
+	if row, ok := v.AsList(); ok && v.Kind() == history.KindList {
+		return o, o.row(row)
+	}
 	if v.Kind() != history.KindMap {
 		return o, fmt.Errorf("expected an operation, which is a map, found %s", clip(v.String()))
 	}
@@ -55,6 +58,23 @@ func parse(v history.Value, line int) (operation, error) {
 		return o, fieldError("type", "missing")
 	}
 	return o, nil
+}
+
+// columns are the fields of an operation that is a row: [process type f value],
+// as Knossos keeps histories, and Jepsen prints them into history.txt. An error
+// may follow.
+var columns = []string{"process", "type", "f", "value", "error"}
+
+func (o *operation) row(row []history.Value) error {
+	if len(row) < len(columns)-1 || len(row) > len(columns) {
+		return fmt.Errorf("expected an operation, a map or a row [process type f value], found %s", clip(history.List(row...).String()))
+	}
+	for i, v := range row {
+		if err := o.field(columns[i], v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fields are those that have a meaning.

@@ -24,7 +24,11 @@ func Read(r io.Reader, o Options) ([]history.Event, Summary, error) {
 		o: o, s: newScanner(r, o.JSON), current: map[int]int{}, open: map[int][]opened{}, retired: map[int]bool{},
 		keys: map[string]history.Value{}, left: o.Memory, begins: map[int64]moment{},
 	}
-	if err := b.read(); err != nil {
+	err := b.read()
+	if err == nil {
+		err = b.inOrder()
+	}
+	if err != nil {
 		var located *history.SyntaxError
 		if errors.Is(err, ErrTooLarge) || errors.As(err, &located) {
 			return nil, b.sum, err
@@ -60,6 +64,7 @@ type builder struct {
 	begun    moment                   // when it had
 	killed   bool                     // nodes were killed, and not started since
 	begins   map[int64]moment         // index of the event of a fault → when it had begun
+	kept     []operation              // all, until they are put in order
 	keys     map[string]history.Value // printed key → key
 	sequence byte                     // closing bracket of the history, 0 if one operation a line
 }
@@ -96,12 +101,12 @@ func (b *builder) read() error {
 			return err
 		case b.sequence != 0 && c == b.sequence && !(b.o.JSON && n > 0):
 			return b.trailing()
-		case b.sequence == 0 && len(b.events) == 0 && (c == '[' || c == '(' && !b.o.JSON):
+		case b.sequence == 0 && n == 0 && (c == '[' || c == '(' && !b.o.JSON) && b.s.opens():
 			b.sequence = map[byte]byte{'[': ']', '(': ')'}[c]
 			continue
 		}
 		line := b.s.line
-		v, discarded, err := b.s.form(c, 0)
+		v, discarded, err := b.form(c)
 		if err != nil {
 			return err
 		}
@@ -109,17 +114,36 @@ func (b *builder) read() error {
 			continue
 		}
 		n++
-		o, err := parse(v, line)
-		if err == nil {
-			err = b.add(&o)
-		}
-		if err != nil && !errors.Is(err, ErrTooLarge) {
-			return &history.SyntaxError{Line: line, Err: err}
-		}
-		if err != nil {
+		if err := b.operation(v, line); err != nil {
 			return err
 		}
 	}
+}
+
+// form reads the operation that begins with c: a map or a row, or a line that
+// is a row without brackets.
+func (b *builder) form(c byte) (v history.Value, discarded bool, err error) {
+	if b.sequence != 0 || b.o.JSON || !(c >= '0' && c <= '9' || c == ':') {
+		return b.s.form(c, 0)
+	}
+	v, err = b.s.row(c)
+	return v, false, err
+}
+
+// operation adds the operation v, or keeps it until all can be put in order.
+func (b *builder) operation(v history.Value, line int) error {
+	o, err := parse(v, line)
+	switch {
+	case err != nil:
+	case b.o.Order == ByTime:
+		err = b.keep(o)
+	default:
+		err = b.add(&o)
+	}
+	if err != nil && !errors.Is(err, ErrTooLarge) {
+		return &history.SyntaxError{Line: line, Err: err}
+	}
+	return err
 }
 
 // trailing makes sure that nothing follows a vector.
@@ -233,7 +257,9 @@ func (b *builder) stamp(e *history.Event, o *operation) error {
 	case !o.timed:
 		e.Time = b.last
 	case o.time < b.last:
-		b.sum.Raised++
+		if b.sum.Raised++; b.sum.Raised == 1 && !o.indexed {
+			b.sum.Backwards = fmt.Sprintf("line %d has the time %d, and follows one with %d", o.line, int64(o.time), int64(b.last))
+		}
 		e.Time = b.last
 	default:
 		e.Time = o.time

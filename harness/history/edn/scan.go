@@ -96,6 +96,38 @@ func (s *scanner) skip() (byte, error) {
 	}
 }
 
+// opens reports whether what follows is a collection, or the end of one: then
+// the bracket before it is that of a history, and not of a row.
+func (s *scanner) opens() bool {
+	c, err := s.skip()
+	if err != nil {
+		return true // which whoever reads on will find
+	}
+	s.unread(c)
+	return strings.IndexByte("{[(])#", c) >= 0
+}
+
+// row reads the rest of a line that begins with c as a list of values.
+func (s *scanner) row(c byte) (history.Value, error) {
+	text := []byte{'[', c}
+	for {
+		c, err := s.next()
+		if err == errEnd || err == nil && c == '\n' {
+			break
+		}
+		if err != nil {
+			return history.Nil, err
+		}
+		text = append(text, c)
+	}
+	one := newScanner(strings.NewReader(string(append(text, ' ', ']'))), false)
+	v, err := one.value(0)
+	if err != nil {
+		return history.Nil, fmt.Errorf("expected a row: process :type :f value; %w", opaque(err))
+	}
+	return v, nil
+}
+
 // value reads the next value. At a closing bracket it returns a closing.
 func (s *scanner) value(depth int) (history.Value, error) {
 	for {

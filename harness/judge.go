@@ -31,6 +31,7 @@ func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, 
 		r.Notes = append(r.Notes, beyondNote(s.Target.Name(), s.Nodes, budget, beyond))
 	}
 	r.Checkers = checkers.Check(ctx, &e.Evidence, s.checkersOn(r.Runtime), o)
+	checkers.CausesFirst(r.Checkers)
 	conclude(r, !s.NoFaults, append(weakness(r, e, s), troubled(r.Trouble)...))
 	if r.Verdict == rundir.Invalid && !budget.Safe && len(beyond) > 0 {
 		r.Verdict = rundir.Inconclusive

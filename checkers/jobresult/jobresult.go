@@ -34,7 +34,7 @@ const (
 
 // Result judges the results of all processes.
 func Result() checkers.Checker {
-	return checkers.Func("job-result", func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+	return checkers.Ranked(checkers.Symptom, checkers.Func("job-result", func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
 		return judge(ctx, e, workloads.Result, func(r *reads) []finding {
 			results := make([]string, r.execution.Procs)
 			for p := range results {
@@ -46,13 +46,13 @@ func Result() checkers.Checker {
 			}
 			return found
 		})
-	})
+	}))
 }
 
 // Outputs judges the outputs of all processes. With repeats, an output may be
 // seen more than once: what a sink that delivers at least once promises.
 func Outputs(repeats bool) checkers.Checker {
-	return checkers.Func("job-outputs", func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+	return checkers.Ranked(checkers.Symptom, checkers.Func("job-outputs", func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
 		return judge(ctx, e, workloads.Outputs, func(r *reads) []finding {
 			var found []finding
 			for p := range r.execution.Procs {
@@ -67,7 +67,7 @@ func Outputs(repeats bool) checkers.Checker {
 			}
 			return found
 		})
-	})
+	}))
 }
 
 // reads is what was read of an execution, by process.

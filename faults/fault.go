@@ -22,6 +22,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // Fault is something that can be done to a cluster. Implementations are
@@ -77,7 +78,7 @@ func Lookup(name string) (Definition, error) {
 		}
 		names = append(names, d.Name)
 	}
-	return Definition{}, fmt.Errorf("no fault is named %q; there are: %s", name, join(names))
+	return Definition{}, fmt.Errorf("no fault is named %q%s", name, nearest.Hint(name, names))
 }
 
 // Site is where faults of one run are injected: the cluster, and what is in

@@ -27,6 +27,7 @@ import (
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/rng"
+	"github.com/cleancut/cleancut/internal/nearest"
 	"github.com/cleancut/cleancut/workloads"
 )
 
@@ -217,7 +218,7 @@ func (s Scenario) validateBug(refuse func(string, ...any) error) error {
 	if len(ids) == 0 {
 		return refuse("%s has no planted bugs, so there is no %q", s.Target.Name(), s.Bug)
 	}
-	return refuse("%s has no planted bug %q; there are: %s", s.Target.Name(), s.Bug, strings.Join(ids, ", "))
+	return refuse("%s has no planted bug %q%s", s.Target.Name(), s.Bug, nearest.Hint(s.Bug, ids))
 }
 
 // NodeNames returns the names of the scenario's nodes: n1, n2, …

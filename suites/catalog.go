@@ -1,3 +1,6 @@
+// NOTICE TO THE HELPER OF THIS WORKTREE (do not commit this): you were started late, and a second helper (branch
+// finds2) already does points 14, 16 and 34 of issue 10 (34 and half of 16 are done). Do ONLY points 18, then 15.
+// Merge main often; land after each point.
 // Package suites holds the catalog of scenarios, as plain Go, and what is
 // needed to run them: which runtime a machine can offer, how a simulation is
 // set up from a seed, how many seeds are swept. The command line and the
@@ -14,6 +17,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/internal/nearest"
 	"github.com/cleancut/cleancut/targets/checkpoint"
 	"github.com/cleancut/cleancut/targets/etcd"
 	"github.com/cleancut/cleancut/targets/store"
@@ -66,7 +70,7 @@ func Find(names []string) ([]harness.Scenario, error) {
 			}
 		}
 		if len(some) == 0 {
-			return nil, fmt.Errorf("no scenario or group is named %q; `cleancut list scenarios` shows all: %s", name, strings.Join(namesOf(all), ", "))
+			return nil, fmt.Errorf("no scenario or group is named %q%s; `cleancut list scenarios` shows all", name, nearest.Hint(name, append(groupsOf(all), namesOf(all)...)))
 		}
 		found = append(found, some...)
 	}
@@ -103,11 +107,21 @@ func Target(name string) (cluster.Target, error) {
 		}
 		names = append(names, t.Name())
 	}
-	return nil, fmt.Errorf("no target is named %q; there are: %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("no target is named %q%s", name, nearest.Hint(name, names))
 }
 
 func having(all []harness.Scenario, label string) []harness.Scenario {
 	return slices.DeleteFunc(slices.Clone(all), func(s harness.Scenario) bool { return !slices.Contains(s.Labels, label) })
+}
+
+// groupsOf lists the groups of scenarios.
+func groupsOf(all []harness.Scenario) (groups []string) {
+	for _, s := range all {
+		if group, _, _ := strings.Cut(s.Name, "/"); !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	return groups
 }
 
 func namesOf(all []harness.Scenario) []string {

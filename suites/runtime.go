@@ -9,6 +9,7 @@ import (
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/docker"
 	"github.com/cleancut/cleancut/harness/sim"
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // Names of the runtimes.
@@ -24,7 +25,7 @@ func RuntimeNames() []string { return []string{"auto", Docker, Sim} }
 // It says why.
 func Choose(ctx context.Context, name string) (chosen, why string, err error) {
 	if !slices.Contains(RuntimeNames(), name) {
-		return "", "", fmt.Errorf("no runtime is named %q; there are: auto, docker, sim", name)
+		return "", "", fmt.Errorf("no runtime is named %q%s", name, nearest.Hint(name, RuntimeNames()))
 	}
 	if name == Sim {
 		return name, "it was asked for", nil

@@ -71,7 +71,7 @@ func TestFinalReadsAreBounded(t *testing.T) {
 
 func TestAnUnknownWorkloadIsRefusedByName(t *testing.T) {
 	_, err := Lookup("registre")
-	NewWithT(t).Expect(err).To(MatchError(`no workload is named "registre"; there are: register, cas-register, kv, transfer, stencil, pipeline, montecarlo`))
+	NewWithT(t).Expect(err).To(MatchError(`no workload is named "registre"; there are: register, cas-register, kv, transfer, stencil, pipeline, montecarlo; did you mean register?`))
 }
 
 func keyed() []Keyed { return []Keyed{Register(), CASRegister(), KV()} }

@@ -13,9 +13,9 @@ package workloads
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // Workload is what the clients of a run do.
@@ -56,5 +56,5 @@ func Lookup(name string) (Workload, error) {
 		}
 		names = append(names, w.Name())
 	}
-	return nil, fmt.Errorf("no workload is named %q; there are: %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("no workload is named %q%s", name, nearest.Hint(name, names))
 }

@@ -174,6 +174,11 @@ var rules = map[Model]rule{
 	Causal:                         {levelCausal, processOrder},
 }
 
+// Implies reports whether what keeps to m keeps to w.
+func (m Model) Implies(w Model) bool {
+	return strength.has(strength.below(strength.of(m)), w)
+}
+
 // Models returns the names of all models that can be judged, in alphabetical
 // order.
 func Models() []Model {

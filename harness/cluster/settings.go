@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // Configurable is a target that can be set up in more than one way.
@@ -55,10 +57,11 @@ func Configure(t Target, values map[string]string) (Target, map[string]string, e
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		i := slices.IndexFunc(known, func(s Setting) bool { return s.Name == name })
 		if i < 0 {
-			return nil, nil, fmt.Errorf("the target %s has no setting %q; there are: %s", t.Name(), name, settingNames(known))
+			return nil, nil, fmt.Errorf("the target %s has no setting %q%s", t.Name(), name, nearest.Hint(name, settingNames(known)))
 		}
 		if s := known[i]; s.Allowed != nil && !slices.Contains(s.Allowed, values[name]) {
-			return nil, nil, fmt.Errorf("the setting %s of %s cannot be %q; allowed are: %s", name, t.Name(), values[name], strings.Join(s.Allowed, ", "))
+			return nil, nil, fmt.Errorf("the setting %s of %s cannot be %q; allowed are%s", name, t.Name(), values[name],
+				strings.TrimPrefix(nearest.Hint(values[name], s.Allowed), "; there are"))
 		}
 		force[name] = values[name]
 	}
@@ -71,10 +74,10 @@ func Configure(t Target, values map[string]string) (Target, map[string]string, e
 
 func firstName(values map[string]string) string { return slices.Sorted(maps.Keys(values))[0] }
 
-func settingNames(list []Setting) string {
+func settingNames(list []Setting) []string {
 	names := make([]string, len(list))
 	for i, s := range list {
 		names[i] = s.Name
 	}
-	return strings.Join(names, ", ")
+	return names
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // Target is a system under test. A target that can be simulated is also a
@@ -76,7 +76,7 @@ func CheckBug(target string, bugs []Bug, id string) error {
 		}
 		known[i] = b.ID
 	}
-	return fmt.Errorf("%s: no planted bug is called %q; there are: %s", target, id, strings.Join(known, ", "))
+	return fmt.Errorf("%s: no planted bug is called %q%s", target, id, nearest.Hint(id, known))
 }
 
 // Client is one client of a target, in blocking style. It is used by one

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness/agent"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // Bounds of the evidence.
@@ -68,7 +68,7 @@ func (c *Cluster) collectEvidence(ctx context.Context) {
 		if logErr != nil {
 			log = fmt.Appendf(log, "cleancut: the log of %s could not be read: %v\n", m.name, logErr)
 		}
-		record, err := json.MarshalIndent(c.record(ctx, m), "", "  ")
+		record, err := jsontext.MarshalIndent(c.record(ctx, m))
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // Times of wires.
@@ -37,7 +38,7 @@ func (c *Cluster) CanTrip(point string) error {
 		}
 	}
 	if !slices.Contains(known, point) {
-		return fmt.Errorf("%s has no point %q; there are: %s", c.target.Name(), point, strings.Join(known, ", "))
+		return fmt.Errorf("%s has no point %q%s", c.target.Name(), point, nearest.Hint(point, known))
 	}
 	return nil
 }

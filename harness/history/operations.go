@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // ContradictionError says which event of a history cannot be.
@@ -140,7 +142,7 @@ func (o Operation) MarshalJSON() ([]byte, error) {
 	if o.Completed != Never {
 		j.Completed = &o.Completed
 	}
-	return json.Marshal(j)
+	return jsontext.Marshal(j)
 }
 
 // UnmarshalJSON is the inverse of MarshalJSON.

@@ -25,6 +25,7 @@ import (
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/rundir"
+	"github.com/cleancut/cleancut/internal/visible"
 )
 
 //go:embed page.html style.html study.html
@@ -70,7 +71,8 @@ func Write(d *rundir.Dir) (string, error) {
 	return d.File(rundir.ReportFile), d.WriteFile(rundir.ReportFile, b.Bytes())
 }
 
-// Render writes the page.
+// Render writes the page. Characters that nobody sees, such as those that reverse
+// the order of reading, are written as numbers.
 func Render(w io.Writer, r *rundir.Result, e *rundir.Loaded) error {
 	m, err := modelOf(r, e)
 	if err != nil {
@@ -88,7 +90,7 @@ func Render(w io.Writer, r *rundir.Result, e *rundir.Loaded) error {
 			return fmt.Errorf("report: %w", err)
 		}
 	}
-	_, err = w.Write(b.Bytes())
+	_, err = w.Write(visible.Bytes(b.Bytes()))
 	return err
 }
 

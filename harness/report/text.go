@@ -1,3 +1,6 @@
+// NOTICE TO THE HELPER OF THIS WORKTREE (do not commit this): you were started late, and a second helper (branch
+// finds2) already does points 14, 16 and 34 of issue 10 (34 and half of 16 are done). Do ONLY points 18, then 15.
+// Merge main often; land after each point.
 package report
 
 import (
@@ -9,13 +12,15 @@ import (
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/rundir"
+	"github.com/cleancut/cleancut/internal/visible"
 )
 
-// Text writes a short account of a result for a terminal. Where is the
+// Text writes a short account of a result for a terminal, without control
+// characters. Where is the
 // report's path, "" if none was written.
 func Text(w io.Writer, r *rundir.Result, where string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s", strings.ToUpper(string(r.Verdict)), r.Scenario)
+	fmt.Fprintf(&b, "%s  %s", strings.ToUpper(string(r.Verdict)), indented(r.Scenario))
 	if r.Runtime != "" { // else a history from elsewhere
 		fmt.Fprintf(&b, " on %s, seed %d", r.Runtime, r.Seed)
 	}
@@ -27,7 +32,7 @@ func Text(w io.Writer, r *rundir.Result, where string) error {
 		if c.Witness == nil {
 			continue
 		}
-		fmt.Fprintf(&b, "  witness  %s\n", c.Witness.Summary)
+		fmt.Fprintf(&b, "  witness  %s\n", indented(c.Witness.Summary))
 		lines := c.Witness.Lines
 		if len(lines) == 0 {
 			for _, o := range c.Witness.Operations {
@@ -35,14 +40,14 @@ func Text(w io.Writer, r *rundir.Result, where string) error {
 			}
 		}
 		for _, line := range lines[:min(len(lines), linesShown)] {
-			fmt.Fprintf(&b, "           %s\n", line)
+			fmt.Fprintf(&b, "           %s\n", indented(line))
 		}
 		if n := len(lines) - linesShown; n > 0 {
 			fmt.Fprintf(&b, "           and %d more\n", n)
 		}
 	}
 	for _, f := range unexplained(r) {
-		fmt.Fprintf(&b, "  finding  %s on node %s at %s: %s\n", f.Invariant, f.Node, history.At(f.At), firstLine(f.Text))
+		fmt.Fprintf(&b, "  finding  %s on node %s at %s: %s\n", indented(f.Invariant), indented(f.Node), history.At(f.At), firstLine(f.Text))
 	}
 	for _, c := range r.Checkers {
 		fmt.Fprintf(&b, "  %-8s %s: %s\n", c.Verdict, c.Checker, firstLine(c.Reason))
@@ -53,7 +58,7 @@ func Text(w io.Writer, r *rundir.Result, where string) error {
 		fmt.Fprintf(&b, "  faults   %s\n", line)
 	}
 	for _, u := range r.Unavailable {
-		fmt.Fprintf(&b, "  left out %s\n", u)
+		fmt.Fprintf(&b, "  left out %s\n", indented(u))
 	}
 	if r.TraceHash != "" {
 		fmt.Fprintf(&b, "  trace    %s\n", r.TraceHash)
@@ -62,11 +67,15 @@ func Text(w io.Writer, r *rundir.Result, where string) error {
 		fmt.Fprintf(&b, "  report   %s\n", where)
 	}
 	if r.Reproduce != "" {
-		fmt.Fprintf(&b, "  again    %s\n", r.Reproduce)
+		fmt.Fprintf(&b, "  again    %s\n", indented(r.Reproduce))
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, visible.String(b.String()))
 	return err
 }
+
+// indented returns a text whose further lines, if it has any, cannot be taken
+// for lines of the account: a key may hold anything.
+func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n             ") }
 
 // linesShown bounds the lines of a witness in the text.
 const linesShown = 12

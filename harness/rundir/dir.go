@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // Names of files in a run directory.
@@ -239,7 +241,7 @@ func pictureFile(checker string) (string, error) {
 }
 
 func (d *Dir) writeJSON(name string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
+	b, err := jsontext.MarshalIndent(v)
 	if err != nil {
 		return fmt.Errorf("rundir: %s: %w", name, err)
 	}

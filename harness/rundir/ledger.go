@@ -14,6 +14,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // Entry is one line of the ledger of faults. A fault has up to three of them:
@@ -76,7 +77,7 @@ func (l *Ledger) Begin(at time.Duration, fault, kind string, model history.Failu
 	defer l.mu.Unlock()
 	e := Entry{Entry: EntryBegin, ID: len(l.faults) + 1, At: at, Fault: fault, Kind: kind, Model: model, Nodes: slices.Clone(nodes)}
 	if undo != nil {
-		if e.Undo, err = json.Marshal(undo); err != nil {
+		if e.Undo, err = jsontext.Marshal(undo); err != nil {
 			return 0, fmt.Errorf("rundir: ledger: what undoes %s: %w", fault, err)
 		}
 	}
@@ -116,7 +117,7 @@ func (l *Ledger) enter(e Entry) error {
 		return fmt.Errorf("rundir: ledger: %w", err)
 	}
 	if l.w != nil {
-		b, err := json.Marshal(e)
+		b, err := jsontext.Marshal(e)
 		if err != nil {
 			return fmt.Errorf("rundir: ledger: %w", err)
 		}

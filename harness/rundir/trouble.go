@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // TroubleFile holds what went wrong with the harness or around it, one
@@ -66,7 +67,7 @@ func (l *TroubleLog) Add(t cluster.Trouble) {
 	if l.w == nil {
 		return
 	}
-	b, err := json.Marshal(t)
+	b, err := jsontext.Marshal(t)
 	if err == nil {
 		_, err = l.w.Write(append(b, '\n'))
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // point is a named place in node programs.
@@ -73,7 +73,7 @@ func (x *wire) touch(n *machine) bool {
 // CanTrip implements cluster.Tripper.
 func (w *world) CanTrip(point string) error {
 	if known := w.target.Points(); !slices.Contains(known, point) {
-		return fmt.Errorf("%s has no point %q; there are: %s", w.target.Name(), point, strings.Join(known, ", "))
+		return fmt.Errorf("%s has no point %q%s", w.target.Name(), point, nearest.Hint(point, known))
 	}
 	return nil
 }

@@ -18,7 +18,8 @@ package jobs
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // App is one process of a job. It is used by one activity at a time.
@@ -103,7 +104,7 @@ func Lookup(name string) (Job, error) {
 		}
 		names = append(names, j.Name())
 	}
-	return nil, fmt.Errorf("no job is named %q; there are: %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("no job is named %q%s", name, nearest.Hint(name, names))
 }
 
 // identity is which process of which execution an App is. It leads its state,

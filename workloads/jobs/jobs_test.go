@@ -358,7 +358,7 @@ func TestImpossibleParametersAreRefused(t *testing.T) {
 			t.Errorf("%s: an answer for one process", j.Name())
 		}
 	}
-	if _, err := Lookup("transfers"); err == nil || err.Error() != `no job is named "transfers"; there are: transfer, stencil, pipeline, montecarlo` {
+	if _, err := Lookup("transfers"); err == nil || err.Error() != `no job is named "transfers"; there are: transfer, stencil, pipeline, montecarlo; did you mean transfer?` {
 		t.Error(err)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/cleancut/cleancut/checkers/recovery"
-	"github.com/cleancut/cleancut/harness/rundir"
 )
 
 // readmeExample is the record that the documentation of the format shows.
@@ -51,8 +49,7 @@ func TestTheDocumentedRecordIsJudgedAsDocumented(t *testing.T) {
 	g.Expect(said.out).To(ContainSubstring("is no consistent cut: b's checkpoint b1 has received the message a>b#1, and a's checkpoint a1 has not sent it"))
 	said = cleancut(t, "check", bad, "--workload", "checkpoint", "--model", "all", "--json")
 	g.Expect(said.code).To(Equal(exitInvalid), said.out+said.err)
-	var result rundir.Result
-	g.Expect(json.Unmarshal([]byte(said.out), &result)).To(Succeed())
+	result := only(t, said.out)
 	g.Expect(result.Checkers).To(HaveLen(len(recovery.Names())))
 	said = cleancut(t, "check", good, "--workload", "checkpoint", "--model", "exactly-once")
 	g.Expect(said.code).To(Equal(exitInconclusive), said.out+said.err)

@@ -13,6 +13,7 @@ import (
 	"github.com/cleancut/cleancut/checkers/models"
 	"github.com/cleancut/cleancut/checkers/txn"
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // judgeOptions are the flags of check that concern the judgement.
@@ -124,16 +125,16 @@ var judgements = slices.Concat([]judgement{
 	{"pram", registers, "each process sees all writes in some order that keeps that of each process", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.Bounded(models.PRAM(o.initialOr(history.Nil)), o.memory), nil
 	}},
-	session(models.ReadYourWrites, "a process sees its own writes"),
-	session(models.MonotonicReads, "what a process has seen it sees again"),
-	session(models.MonotonicWrites, "writes of a process are seen in their order"),
-	session(models.WritesFollowReads, "a write is seen with what its process had read before"),
+	session(models.ReadYourWrites, "a process sees its own writes"+oneOrder),
+	session(models.MonotonicReads, "what a process has seen it sees again"+oneOrder),
+	session(models.MonotonicWrites, "writes of a process are seen in their order"+oneOrder),
+	session(models.WritesFollowReads, "a write is seen with what its process had read before"+oneOrder),
 	sessionList(models.Causal, appendLists, "what is seen is seen with all that it depends on"),
 	sessionList(models.CausalConvergent, appendLists, "causal, and all agree on one order of the appends"),
-	sessionList(models.ReadYourWrites, everyList, "a process sees its own appends"),
-	sessionList(models.MonotonicReads, everyList, "what a process has seen it sees again"),
-	sessionList(models.MonotonicWrites, everyList, "appends of a process are seen in their order"),
-	sessionList(models.WritesFollowReads, everyList, "an append is seen with what its process had read before"),
+	sessionList(models.ReadYourWrites, everyList, "a process sees its own appends"+oneOrder),
+	sessionList(models.MonotonicReads, everyList, "what a process has seen it sees again"+oneOrder),
+	sessionList(models.MonotonicWrites, everyList, "appends of a process are seen in their order"+oneOrder),
+	sessionList(models.WritesFollowReads, everyList, "an append is seen with what its process had read before"+oneOrder),
 	{"bounded-staleness", registers, "reads are not older than --max-lag and not more behind than --max-versions; without either it only measures", func(_ string, o *judgeOptions) (checkers.Checker, error) {
 		return models.Bounded(models.Staleness(models.StalenessOptions{Time: o.maxLag, Versions: o.maxLagging, Initial: o.initialOr(history.Nil)}), o.memory), nil
 	}},
@@ -148,7 +149,7 @@ var judgements = slices.Concat([]judgement{
 		return models.Bounded(models.Durability(models.DurabilityOptions{Time: o.maxLag, Operations: o.maxLagging, Initial: o.initialOr(history.Nil)}), o.memory), nil
 	}},
 	{"kafka", []string{"log"}, "partitions with offsets lose, double, skip and reorder nothing", fixed(models.Kafka())},
-	{"set-full", []string{"set", "set-full"}, "no element is lost; elements may be stale for a time", fixed(models.SetFull(false))},
+	{"set-full", []string{"set", "set-full"}, "no element is lost; elements may be stale for a time (necessary for linearizability, not sufficient)", fixed(models.SetFull(false))},
 	{"set-full-linearizable", []string{"set", "set-full"}, "no element is lost or stale (jepsen.checker/set-full with linearizable?)", fixed(models.SetFull(true))},
 	{"eventual", []string{"set", "set-full"}, "the last read has all that was acknowledged before", fixed(models.FinalSet())},
 	{"eventual", []string{"counter"}, "reads after all adds return a sum that is possible", func(_ string, o *judgeOptions) (checkers.Checker, error) {
@@ -159,18 +160,22 @@ var judgements = slices.Concat([]judgement{
 		n, err := o.initialInt()
 		return models.Bounded(models.CounterBounds(n), o.memory), err
 	}},
-	{"unordered-queue", []string{"queue", "unordered-queue", "total-queue"}, "what comes out was put in before", fixed(models.UnorderedQueue())},
-	{"total-queue", []string{"queue", "unordered-queue", "total-queue"}, "what was put in comes out, at least once", fixed(models.TotalQueue(false))},
-	{"exactly-once", []string{"queue", "unordered-queue", "total-queue"}, "what was put in comes out exactly once", fixed(models.TotalQueue(true))},
-	{"unique-ids", []string{"unique-ids"}, "no identifier is given out twice", fixed(models.UniqueIDs())},
+	{"unordered-queue", []string{"queue", "unordered-queue", "total-queue"}, "what comes out was put in before; order and loss are not judged", fixed(models.UnorderedQueue())},
+	{"total-queue", []string{"queue", "unordered-queue", "total-queue"}, "what was put in comes out, at least once; order is not judged", fixed(models.TotalQueue(false))},
+	{"exactly-once", []string{"queue", "unordered-queue", "total-queue"}, "what was put in comes out exactly once; order is not judged", fixed(models.TotalQueue(true))},
+	{"unique-ids", []string{"unique-ids"}, "no identifier is given out twice; nothing else is asked of them", fixed(models.UniqueIDs())},
 	{"monotonic", []string{"monotonic"}, "values that only grow never go back", fixed(models.Monotonic())},
-	{"bank", []string{"bank"}, "every snapshot of the accounts has the same total", func(_ string, o *judgeOptions) (checkers.Checker, error) { return bank(o) }},
-	{"long-fork", []string{"long-fork"}, "reads see writes in one order", fixed(models.LongFork())},
-	{"write-skew", []string{"write-skew"}, "of two inserts that exclude each other one is acknowledged", fixed(models.WriteSkew())},
-	{"causal-reverse", []string{"causal-reverse"}, "no write is visible without those that preceded it", fixed(models.CausalReverse())},
+	{"bank", []string{"bank"}, "every snapshot of the accounts has the same total (necessary for serializability, not sufficient)", func(_ string, o *judgeOptions) (checkers.Checker, error) { return bank(o) }},
+	{"long-fork", []string{"long-fork"}, "reads see writes in one order (no other anomaly is looked for)", fixed(models.LongFork())},
+	{"write-skew", []string{"write-skew"}, "of two inserts that exclude each other one is acknowledged (no other anomaly is looked for)", fixed(models.WriteSkew())},
+	{"causal-reverse", []string{"causal-reverse"}, "no write is visible without those that preceded it (no other anomaly is looked for)", fixed(models.CausalReverse())},
 	{"strict-serializable", []string{"closed-predicate"}, "the same with predicate reads, for small histories", fixed(models.Predicates())},
 	{"stats", names(), "every function was ok at least once", fixed(models.Stats())},
 }, transactional())
+
+// oneOrder is what models of sessions share: causal-convergent implies them,
+// which has one order, and neither causal nor pram does.
+const oneOrder = "; all agree on one order"
 
 // crashing is the judgement of a model of objects that crash and recover.
 func crashing(m linear.Model, meaning string) judgement {
@@ -256,7 +261,7 @@ func transactionChecker(workload, list string, o *judgeOptions) (checkers.Checke
 		case "unproven":
 			t.Unproven = true
 		default:
-			return nil, fmt.Errorf("--assume %q: expected one of %s", p, strings.Join(promises, ", "))
+			return nil, fmt.Errorf("--assume %q: expected one of %s%s", p, strings.Join(promises, ", "), nearest.Suggest(p, promises))
 		}
 	}
 	if o.initial != nil && !o.initial.IsNil() {
@@ -358,7 +363,7 @@ var lateModels = []string{"consistent-cut"}
 func checkerFor(workload, model string, o *judgeOptions) (checkers.Checker, error) {
 	usual, ok := defaultModel(workload)
 	if !ok {
-		return nil, fmt.Errorf("--workload %q: expected one of %s", workload, strings.Join(names(), ", "))
+		return nil, fmt.Errorf("--workload %q: expected one of %s%s", workload, strings.Join(names(), ", "), nearest.Suggest(workload, names()))
 	}
 	if slices.Contains(transactions, workload) {
 		if model == "" && len(o.anomalies) == 0 {
@@ -384,7 +389,8 @@ func checkerFor(workload, model string, o *judgeOptions) (checkers.Checker, erro
 	case j == nil && known:
 		return nil, &undecidableError{model, workload}
 	case j == nil:
-		return nil, fmt.Errorf("--model %q: there is no such model; `cleancut list models` shows all, and for %s there are %s", model, workload, strings.Join(modelsOf(workload), ", "))
+		return nil, fmt.Errorf("--model %q: there is no such model; `cleancut list models` shows all, and for %s there are %s%s",
+			model, workload, strings.Join(modelsOf(workload), ", "), nearest.Suggest(model, modelsOf(workload)))
 	}
 	c, err := j.checker(workload, o)
 	if err != nil || len(o.assume) == 0 || slices.Contains(transactions, workload) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"io"
 	"os"
 	"runtime"
@@ -13,8 +12,6 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/cleancut/cleancut/checkers/recovery"
-
-	"github.com/cleancut/cleancut/harness/rundir"
 )
 
 const oneWrite = `{"index":0,"time":5,"type":"invoke","process":1,"f":"write","value":3}
@@ -236,8 +233,7 @@ func TestSetsAreMeasuredAsJepsenMeasuresThem(t *testing.T) {
 		"set-full-never-read":            {"never_read": 1},
 	} {
 		said := cleancut(t, "check", recorded+"/jepsen/checker_test/"+name+".edn", "--workload", "set-full", "--json")
-		var r rundir.Result
-		g.Expect(json.Unmarshal([]byte(said.out), &r)).To(Succeed())
+		r := only(t, said.out)
 		for measure, x := range want {
 			g.Expect(r.Checkers[0].Measures).To(HaveKeyWithValue(measure, x), name)
 		}

@@ -238,10 +238,11 @@ func TestRecordedHistoriesOfOtherToolsAreJudgedAsTheyAreThere(t *testing.T) {
 func judgeRow(t *testing.T, path string, args []string) (string, []string) {
 	t.Helper()
 	said := cleancut(t, append([]string{"check", path, "--json"}, args...)...)
-	var result rundir.Result
-	if err := json.Unmarshal([]byte(said.out), &result); err != nil {
+	var all printed
+	if err := json.Unmarshal([]byte(said.out), &all); err != nil || len(all.Results) != 1 {
 		return fmt.Sprintf("exit %d: %s", said.code, said.err), nil
 	}
+	result := all.Results[0]
 	if want := map[rundir.Outcome]int{rundir.Valid: 0, rundir.Invalid: 1, rundir.Inconclusive: 2}[result.Verdict]; said.code != want {
 		t.Errorf("%s %v: exit code %d with the verdict %s", path, args, said.code, result.Verdict)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/checkers/linear"
 	"github.com/cleancut/cleancut/harness/rundir"
+	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // dialect is what a tool takes for granted of its histories.
@@ -55,7 +56,8 @@ func (f *checkFlags) takeDialect() error {
 	}
 	at := slices.IndexFunc(dialects, func(d dialect) bool { return d.name == f.dialect })
 	if at < 0 {
-		return fmt.Errorf("--dialect %q: expected one of %s", f.dialect, strings.Join(dialectNames(), ", "))
+		return fmt.Errorf("--dialect %q: expected one of %s%s", f.dialect, strings.Join(dialectNames(), ", "),
+			nearest.Suggest(f.dialect, dialectNames()))
 	}
 	f.take(dialects[at])
 	return nil

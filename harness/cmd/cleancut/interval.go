@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -19,6 +18,7 @@ import (
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/report"
 	"github.com/cleancut/cleancut/harness/rundir"
+	"github.com/cleancut/cleancut/internal/jsontext"
 	"github.com/cleancut/cleancut/suites"
 )
 
@@ -263,7 +263,7 @@ func (t *intervalTrial) tell(f *intervalFlags, scenario string) error {
 	o := intervalOutcome{
 		Scenario: scenario, Reproduce: f.again(scenario), Verdict: t.worst, Runs: t.examined, LeftOut: t.leftOut, Curve: curve, Study: t.study,
 	}
-	text, err := json.MarshalIndent(o, "", "  ")
+	text, err := jsontext.MarshalIndent(o)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +11,8 @@ import (
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/internal/jsontext"
+	"github.com/cleancut/cleancut/internal/nearest"
 	"github.com/cleancut/cleancut/suites"
 	"github.com/cleancut/cleancut/workloads"
 )
@@ -57,11 +58,15 @@ func listCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, ok := lists[args[0]]
 			if !ok {
-				return usage(fmt.Errorf("there is no list of %q; there are: %s", args[0], listNames))
+				return usage(fmt.Errorf("there is no list of %q%s", args[0], nearest.Hint(args[0], strings.Split(listNames, ", "))))
 			}
 			t := list()
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(t.objects())
+				b, err := jsontext.Marshal(t.objects())
+				if err == nil {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", b)
+				}
+				return err
 			}
 			if asMarkdown {
 				_, err := io.WriteString(cmd.OutOrStdout(), t.markdown())

@@ -38,6 +38,16 @@ func cleancut(t *testing.T, args ...string) said {
 	return said{code, out.String(), err.String()}
 }
 
+// only returns the one result that --json printed.
+func only(t *testing.T, out string) *rundir.Result {
+	t.Helper()
+	var all printed
+	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all.Results) != 1 {
+		t.Fatalf("%v, %d results: %s", err, len(all.Results), out)
+	}
+	return all.Results[0]
+}
+
 func TestBadInputIsRefusedInOneSentenceAndLeavesNothing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, c := range []struct{ args, want string }{
@@ -126,8 +136,10 @@ func TestJSONHoldsWhatTheDesignPromises(t *testing.T) {
 	g := NewWithT(t)
 	t.Chdir(t.TempDir())
 	got := cleancut(t, "run", "replication/raft-crashes", "--runtime", "sim", "--seed", "3", "--time", "5s", "--json")
-	var r map[string]any
-	g.Expect(json.Unmarshal([]byte(got.out), &r)).To(Succeed(), got.out)
+	var all map[string][]map[string]any
+	g.Expect(json.Unmarshal([]byte(got.out), &all)).To(Succeed(), got.out)
+	g.Expect(all["results"]).To(HaveLen(1))
+	r := all["results"][0]
 	for _, field := range []string{"scenario", "runtime", "seed", "verdict", "reasons", "trace_hash", "operations", "faults", "checkers", "measures", "reproduce"} {
 		g.Expect(r).To(HaveKey(field))
 	}
@@ -145,8 +157,7 @@ func TestReplayAndCheckAndReportWorkOnARunDirectory(t *testing.T) {
 	g := NewWithT(t)
 	t.Chdir(t.TempDir())
 	first := cleancut(t, "run", "replication/raft-votes", "--runtime", "sim", "--seed", "5", "--time", "5s", "--json")
-	var before rundir.Result
-	g.Expect(json.Unmarshal([]byte(first.out), &before)).To(Succeed())
+	before := only(t, first.out)
 	run, err := filepath.EvalSymlinks("runs/latest")
 	g.Expect(err).NotTo(HaveOccurred())
 
@@ -157,8 +168,7 @@ func TestReplayAndCheckAndReportWorkOnARunDirectory(t *testing.T) {
 
 	check := cleancut(t, "check", run, "--json")
 	g.Expect(check.code).To(Equal(first.code), check.err)
-	var again rundir.Result
-	g.Expect(json.Unmarshal([]byte(check.out), &again)).To(Succeed())
+	again := only(t, check.out)
 	g.Expect(again.Verdict).To(Equal(before.Verdict))
 	g.Expect(again.Operations).To(Equal(before.Operations))
 	other := cleancut(t, "check", run, "--workload", "set", "--memory", "1G")

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/internal/visible"
 )
 
 // watcher shows the progress of a run: a live line on a terminal, a plain line
@@ -25,7 +26,10 @@ type watcher struct {
 
 func watch(w io.Writer, p *harness.Progress) *watcher {
 	s := &watcher{w: w, progress: p, done: make(chan struct{})}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if safe, ok := w.(*visible.Writer); ok {
+		s.w = safe.To // the live line moves the cursor, and shows what is hidden itself
+	}
+	if f, ok := s.w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			s.width = max(20, width-1)
 		}
@@ -63,7 +67,7 @@ func (s *watcher) loop() {
 			total := now.OK + now.Fail + now.Info
 			rate, rateAt, rateOK = float64(total-rateOK)/d.Seconds(), time.Now(), total
 		}
-		line := describe(now, rate)
+		line := visible.String(describe(now, rate))
 		switch {
 		case s.width > 0:
 			fmt.Fprintf(s.w, "\r\x1b[K%s", clip(line, s.width))

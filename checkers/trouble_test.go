@@ -10,6 +10,11 @@ import (
 	"github.com/cleancut/cleancut/harness/history"
 )
 
+// okFrom is a read that was answered within a second.
+func okFrom(t time.Duration) history.Operation {
+	return history.Operation{F: "read", Invoked: t, Completed: t + time.Second, Outcome: history.OK}
+}
+
 func TestTroubleOfTheHarnessExcusesWhatDidNotHappenAndNothingElse(t *testing.T) {
 	t.Parallel()
 	trouble := []cluster.Trouble{{At: 9 * time.Second, Step: cluster.TroubleOutside, Nodes: []string{"n3"}, Text: "its container was removed"}}
@@ -24,7 +29,7 @@ func TestTroubleOfTheHarnessExcusesWhatDidNotHappenAndNothingElse(t *testing.T) 
 		"a node is behind":      {Convergence(), Evidence{Finals: []Final{final("n1", 9, "aa"), final("n3", 8, "bb")}}, true},
 		"nodes differ in state": {Convergence(), Evidence{Finals: []Final{final("n1", 9, "aa"), final("n3", 9, "bb")}}, false},
 		"nothing succeeds":      {Liveness(LivenessBounds{}), Evidence{Phases: alive, Operations: []history.Operation{failed}}, true},
-		"too little succeeds":   {Availability(AvailabilityBounds{OKPercent: 50}), Evidence{Operations: []history.Operation{failed}}, true},
+		"nothing for too long":  {Availability(AvailabilityBounds{Gap: time.Second}), Evidence{Operations: []history.Operation{okFrom(11 * time.Second), okFrom(20 * time.Second)}}, true},
 		"a node panics":         {Crashes(), Evidence{Logs: map[string][]byte{"n1": []byte("panic: oh\n")}}, false},
 	} {
 		judged := func(e Evidence) Verdict { return Check(context.Background(), &e, []Checker{c.checker}, Options{})[0] }
@@ -46,7 +51,7 @@ func TestTroubleOfTheHarnessExcusesWhatDidNotHappenAndNothingElse(t *testing.T) 
 
 func TestASilentNodeIsConvictedOnlyByLivenessAndOnlyIfItWasAskedEnough(t *testing.T) {
 	t.Parallel()
-	ok := history.Operation{F: "read", Invoked: 11 * time.Second, Completed: 12 * time.Second, Outcome: history.OK}
+	ok := okFrom(11 * time.Second)
 	silent := Final{
 		Node: "n3", Err: "no answer", Process: ProcessSilent,
 		Tries: silentTries, Asked: 30 * time.Second, Until: 30*time.Second + silentBound,

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +37,8 @@ type Options struct {
 	Check checkers.Options
 	// Reproduce is the command line that runs the same again.
 	Reproduce string
+	// haste divides all bounds on the wall clock; 0 stands for 1.
+	haste int
 }
 
 // Finished is a run that has been judged.
@@ -101,7 +102,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
 	}
 	t := &trial{
 		scenario: s, seed: o.Seed, plan: plan, strict: s.Plan != nil, keepLogs: keep.dir == nil,
-		progress: o.Progress, measures: map[string]float64{},
+		progress: o.Progress, measures: map[string]float64{}, haste: o.haste,
 	}
 	t.onPlan = func(kept faults.Plan) error {
 		u := s.setup(o.Runtime.Name(), o.Seed, kept)
@@ -163,7 +164,7 @@ func finish(ctx context.Context, s Scenario, o Options, keep *keeper, t *trial, 
 		return done, nil
 	}
 	done.Dir = keep.dir.Path
-	if err := conserve(keep.dir, &r); err != nil {
+	if err := conserve(keep.dir, &r, time.Since(started)); err != nil {
 		// What is told must be what is kept: a verdict that nobody can read
 		// again is none.
 		r.Verdict, r.Reasons = rundir.Error, append([]string{"the result could not be kept: " + err.Error()}, r.Reasons...)
@@ -175,11 +176,11 @@ func finish(ctx context.Context, s Scenario, o Options, keep *keeper, t *trial, 
 }
 
 // conserve writes the result, with the list of all evidence, and the reports.
-func conserve(dir *rundir.Dir, r *rundir.Result) (err error) {
+func conserve(dir *rundir.Dir, r *rundir.Result, took time.Duration) (err error) {
 	if r.Evidence, err = dir.Inventory(); err != nil {
 		return err
 	}
-	return errors.Join(dir.WriteResult(r), writeReports(dir, r))
+	return errors.Join(dir.WriteResult(r), writeReports(dir, r, took))
 }
 
 // wasInterrupted tells that nothing is wrong but that somebody pressed Ctrl-C.
@@ -187,12 +188,9 @@ func wasInterrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, context.Canceled)
 }
 
-func writeReports(dir *rundir.Dir, r *rundir.Result) error {
-	var junit bytes.Buffer
-	err := rundir.WriteJUnit(&junit, r.Scenario, []*rundir.Result{r})
-	if err == nil {
-		err = dir.WriteFile(rundir.JUnitFile, junit.Bytes())
-	}
+func writeReports(dir *rundir.Dir, r *rundir.Result, took time.Duration) error {
+	c := rundir.CaseOf(r, took, dir.File(rundir.ReportFile))
+	err := rundir.WriteJUnitFile(dir.File(rundir.JUnitFile), r.Scenario, r.Started, []rundir.Case{c})
 	_, reportErr := report.Write(dir)
 	return errors.Join(err, reportErr)
 }

@@ -53,7 +53,11 @@ func vary(s harness.Scenario, seed uint64) harness.Scenario {
 	one("interval", "200ms", "300ms", "500ms", "800ms")
 	one("retain", "1", "1", "2", "3", "4")
 	one("full-every", "1", "2", "4", "8")
-	one("size", "100", "200", "300", "600")
+	if s.Workload.Name() == workloads.Stencil().Name() {
+		one("size", "50", "100", "200") // its units take as long as a message travels
+	} else {
+		one("size", "100", "200", "300", "600")
+	}
 	size, err := strconv.Atoi(values["size"])
 	if err != nil || size < 1 {
 		size = 1 // it is refused later

@@ -7,6 +7,8 @@
 // conserve. Outputs compares what the outside world can see with what it must
 // see: every output exactly once or, as a weaker claim, at least once.
 //
+// Ends judges that a job which is done gives its results within a bound.
+//
 // What was not read, and a job that did not finish, leave the verdict unknown,
 // unless what was read is wrong already. The package believes the reports'
 // headers: a service that runs another job than it says is judged by that one.

@@ -326,7 +326,7 @@ func remarks(h *loaded) (list []string) {
 	if h.format != formatJSONL && looksIndependent(h.evidence.Operations) {
 		list = append(list, "all values look like [key value], and were taken for values: --independent takes them apart")
 	}
-	if n := h.summary.Raised; n > 0 && h.summary.Backwards == "" {
+	if n := h.summary.Raised; n > 0 {
 		list = append(list, fmt.Sprintf("%d times went backwards, and were taken for that of the event before: the order of the events counts", n))
 	}
 	if n := h.summary.Renumbered; n > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/cluster"
@@ -107,7 +108,7 @@ func Recover(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Option
 	if err != nil {
 		return "", err
 	}
-	return dir.File(rundir.ReportFile), errors.Join(dir.WriteResult(r), writeReports(dir, r))
+	return dir.File(rundir.ReportFile), errors.Join(dir.WriteResult(r), writeReports(dir, r, lasted(r.Phases)))
 }
 
 // unfinished says what a run did not come to: such a run proves nothing, even
@@ -220,4 +221,13 @@ func unproven(list []rundir.Fault, wanted bool) (reasons []string) {
 		reasons = append(reasons, "no fault bit")
 	}
 	return reasons
+}
+
+// lasted is how long a run took on its own clock, which is all that is known of
+// it afterwards.
+func lasted(phases []rundir.Phase) (end time.Duration) {
+	for _, p := range phases {
+		end = max(end, p.End)
+	}
+	return end
 }

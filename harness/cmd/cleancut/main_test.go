@@ -82,10 +82,14 @@ func TestBadInputIsRefusedInOneSentenceAndLeavesNothing(t *testing.T) {
 		{"sweep replication/raft-trio --shard 3/2", "expected I/N"},
 		{"sweep replication/raft-trio --workers 0", "expected 1 to 256"},
 		{"sweep etcd/partitions", "cannot be swept"},
-		{"sweep replication/raft-trio --junit nowhere/all.xml", "--junit"},
-		{"run --runtime sim --junit nowhere/all.xml", "--junit"},
+		{"sweep replication/raft-trio --junit /dev/null/all.xml", "--junit"},
+		{"run --runtime sim --junit /dev/null/all.xml", "--junit"},
+		{"sweep replication/raft-trio --out /dev/null/runs", "give another place with --out"},
 		{"run --runtime sim --out /dev/null/runs", "give another place with --out"},
-		{"sweep", "requires at least 1 arg"},
+		{"sweep --bug no-such-bug", `no target has a planted bug "no-such-bug"`},
+		{"sweep --bug ack-on-apend", "did you mean ack-on-append?"},
+		{"sweep replication/raft-trio replication/raft-trio", "replication/raft-trio is named twice"},
+		{"sweep replication/raft-trio --max-inconclusive 101%", "expected a share from 0% to 100%"},
 		{"interval replication", "replication is 3 scenarios; name one of them"},
 		{"interval checkpointing/coordinated-stencil-crashes", "does not draw its failures at exponentially distributed times"},
 		{"interval --faults none", "does not draw its failures at exponentially distributed times"},
@@ -223,7 +227,7 @@ func TestASweepOfTheCorrectStoreFindsNothingAndComparesTraces(t *testing.T) {
 	t.Chdir(t.TempDir())
 	got := cleancut(t, "sweep", "replication/raft-quiet", "--seeds", "1..8", "--time", "5s", "--twice", "2", "--shard", "1/2")
 	g.Expect(got.code).To(Equal(exitValid), got.err)
-	g.Expect(got.err).To(ContainSubstring("4 valid, 0 invalid"))
+	g.Expect(got.err).To(ContainSubstring("4 seeds: 4 valid, 0 invalid"))
 }
 
 func TestListsHoldEverythingThatCanBeNamed(t *testing.T) {

@@ -297,7 +297,7 @@ func TestBrokenInvariantsAreReportedApartFromCrashes(t *testing.T) {
 		{At: secs(4), Node: "n2", Invariant: "election safety", Text: "n1 and n2 both lead term 3"},
 	}}
 	v := judgeOne(Invariants(3), e)
-	if v.Verdict != Invalid || v.Witness.Class != "election safety" || v.Reason != "election safety on node n2 at 4.000 s: n1 and n2 both lead term 3" || len(v.Witness.Lines) != 2 {
+	if v.Verdict != Invalid || v.Witness.Class != "election safety" || v.Reason != "election safety on node n2 at 4.000 s: n1 and n2 both lead term 3" || len(v.Witness.Lines) != 1 {
 		t.Errorf("%s: %+v", v.Verdict, v)
 	}
 	if v := judgeOne(Invariants(3), &Evidence{Findings: e.Findings[:1]}); v.Verdict != Valid {

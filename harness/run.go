@@ -37,6 +37,8 @@ type Options struct {
 	Check checkers.Options
 	// Reproduce is the command line that runs the same again.
 	Reproduce string
+	// haste divides all bounds on the wall clock; 0 stands for 1.
+	haste int
 }
 
 // Finished is a run that has been judged.
@@ -99,7 +101,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
 	}
 	t := &trial{
 		scenario: s, seed: o.Seed, plan: plan, strict: s.Plan != nil, keepLogs: keep.dir == nil,
-		progress: o.Progress, measures: map[string]float64{},
+		progress: o.Progress, measures: map[string]float64{}, haste: o.haste,
 	}
 	t.onPlan = func(kept faults.Plan) error {
 		u := s.setup(o.Runtime.Name(), o.Seed, kept)

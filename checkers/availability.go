@@ -14,9 +14,10 @@ import (
 // AvailabilityBounds are what availability must not fall below. A zero field
 // asks for nothing, so that the checker only measures.
 type AvailabilityBounds struct {
-	// OKPercent is the least share of ok operations over the whole run, 0 to 100.
-	OKPercent float64
-	// Gap is the longest time without an ok completion.
+	// AnsweredPercent is the least share of answered operations over the whole
+	// run, 0 to 100.
+	AnsweredPercent float64
+	// Gap is the longest time without an answer.
 	Gap time.Duration
 	// Failover is the longest time to fail over of any fault.
 	Failover time.Duration
@@ -25,8 +26,8 @@ type AvailabilityBounds struct {
 // Validate says which bound cannot be.
 func (b AvailabilityBounds) Validate() error {
 	switch {
-	case !(b.OKPercent >= 0 && b.OKPercent <= 100):
-		return fmt.Errorf("availability: OKPercent is %v, expected 0 to 100", b.OKPercent)
+	case !(b.AnsweredPercent >= 0 && b.AnsweredPercent <= 100):
+		return fmt.Errorf("availability: AnsweredPercent is %v, expected 0 to 100", b.AnsweredPercent)
 	case b.Gap < 0:
 		return fmt.Errorf("availability: Gap is %s, expected 0 (no bound) or more", b.Gap)
 	case b.Failover < 0:
@@ -40,26 +41,29 @@ func (b AvailabilityBounds) Validate() error {
 // is unknown if no operation was invoked, or if a fault's time to fail over is
 // bounded and cannot be told; see below.
 //
+// What counts is that the system answered: a compare-and-set that it refused was
+// served (history.Operation.Answered).
+//
 // Its measures are:
 //
-//   - ok_percent: the share of ok among all operations; ok_percent_in_faults
-//     and ok_percent_outside_faults the same for operations that were invoked
+//   - answered_percent: the share of answered ones among all operations; answered_percent_in_faults
+//     and answered_percent_outside_faults the same for operations that were invoked
 //     while a fault was, or no fault was, in force: from its start to its end,
 //     both included. Neither is there without such operations.
-//   - longest_gap_seconds: the longest interval without an ok completion
+//   - longest_gap_seconds: the longest interval without an answer
 //     between the first invocation and the last event of an operation, both
 //     ends included. When an operation of unknown outcome was given up is
 //     taken from the events, and left out where there are none.
 //   - failover_seconds_max and failover_seconds_median: over all faults, the
-//     time from the start of the fault's injection to the first completion of
-//     an ok operation that was invoked after it. This is RTO: it contains the
+//     time from the start of the fault's injection to the first answer to
+//     an operation that was invoked after it. This is RTO: it contains the
 //     length of that operation, and is small for a fault that the clients did
 //     not notice. The median of an even number is the longer of the two in the
 //     middle. Faults after which something was invoked and nothing was ok are
 //     counted by failovers_never; they and faults after which nothing was
 //     invoked take part in neither figure.
 //
-// Where nothing was ok any more, the time to fail over exceeds its bound if an
+// Where nothing was answered any more, the time to fail over exceeds its bound if an
 // operation was invoked later than the bound allows, or one that was invoked
 // after the fault failed later; else the run was over too soon to tell.
 //
@@ -86,20 +90,20 @@ func availability(bounds AvailabilityBounds, e *Evidence) Verdict {
 	}
 	ops := byInvocation(e.Operations)
 	m := map[string]float64{}
-	okShares(ops, e.Faults, m)
+	shares(ops, e.Faults, m)
 	last := lastEvent(ops, e.Events)
 	gapFrom, gap := longestGap(ops, last)
 	m["longest_gap_seconds"] = gap.Seconds()
 	f := failovers(ops, e.Faults)
 	f.measure(m)
 	v := Verdict{Verdict: Valid, Algorithm: "intervals", Measures: m}
-	v.Reason = fmt.Sprintf("%.1f%% of %d operations succeeded; the longest gap was %s", m["ok_percent"], len(ops), history.At(gap))
+	v.Reason = fmt.Sprintf("%.1f%% of %d operations were answered; the longest gap was %s", m["answered_percent"], len(ops), history.At(gap))
 	var found []excess
-	if m["ok_percent"] < bounds.OKPercent {
-		found = append(found, excess{"too few succeeded", fmt.Sprintf("%.1f%% of the operations succeeded, at least %.1f%% are required", m["ok_percent"], bounds.OKPercent), ops[0].Invoked, last})
+	if m["answered_percent"] < bounds.AnsweredPercent {
+		found = append(found, excess{"too few answered", fmt.Sprintf("%.1f%% of the operations were answered, at least %.1f%% are required", m["answered_percent"], bounds.AnsweredPercent), ops[0].Invoked, last})
 	}
 	if bounds.Gap > 0 && gap > bounds.Gap {
-		found = append(found, excess{"gap", fmt.Sprintf("nothing succeeded for %s from %s on, at most %s are allowed", history.At(gap), history.At(gapFrom), history.At(bounds.Gap)), gapFrom, gapFrom + gap})
+		found = append(found, excess{"gap", fmt.Sprintf("nothing was answered for %s from %s on, at most %s are allowed", history.At(gap), history.At(gapFrom), history.At(bounds.Gap)), gapFrom, gapFrom + gap})
 	}
 	late, undecided := f.beyond(bounds.Failover)
 	if late != nil {
@@ -114,7 +118,7 @@ func availability(bounds AvailabilityBounds, e *Evidence) Verdict {
 		}
 	case undecided != nil:
 		v.Verdict = Unknown
-		v.Reason = fmt.Sprintf("nothing succeeded after %s at %s, and the run was over before failing over exceeded the %s that are allowed", undecided.Fault, history.At(undecided.Start), history.At(bounds.Failover))
+		v.Reason = fmt.Sprintf("nothing was answered after %s at %s, and the run was over before failing over exceeded the %s that are allowed", undecided.Fault, history.At(undecided.Start), history.At(bounds.Failover))
 	}
 	return v
 }
@@ -130,9 +134,9 @@ func byInvocation(ops []history.Operation) []history.Operation {
 	return ops
 }
 
-func okShares(ops []history.Operation, faults []FaultWindow, m map[string]float64) {
+func shares(ops []history.Operation, faults []FaultWindow, m map[string]float64) {
 	within := union(faults)
-	var all, in, out struct{ n, ok int }
+	var all, in, out struct{ n, answered int }
 	for i := range ops {
 		o := &ops[i]
 		part := &out
@@ -141,17 +145,17 @@ func okShares(ops []history.Operation, faults []FaultWindow, m map[string]float6
 		}
 		all.n++
 		part.n++
-		if o.Outcome == history.OK {
-			all.ok++
-			part.ok++
+		if o.Answered() {
+			all.answered++
+			part.answered++
 		}
 	}
-	m["ok_percent"] = percent(all.ok, all.n)
+	m["answered_percent"] = percent(all.answered, all.n)
 	if in.n > 0 {
-		m["ok_percent_in_faults"] = percent(in.ok, in.n)
+		m["answered_percent_in_faults"] = percent(in.answered, in.n)
 	}
 	if out.n > 0 {
-		m["ok_percent_outside_faults"] = percent(out.ok, out.n)
+		m["answered_percent_outside_faults"] = percent(out.answered, out.n)
 	}
 }
 
@@ -181,10 +185,10 @@ func ended(o *history.Operation) time.Duration {
 	return max(o.Invoked, o.Completed)
 }
 
-// longestGap returns when the longest time without ok began, and its length.
+// longestGap returns when the longest time without an answer began, and its length.
 func longestGap(ops []history.Operation, last time.Duration) (from, gap time.Duration) {
 	before := ops[0].Invoked
-	for _, t := range append(okTimes(ops), last) {
+	for _, t := range append(answers(ops), last) {
 		if t-before > gap {
 			from, gap = before, t-before
 		}
@@ -193,10 +197,10 @@ func longestGap(ops []history.Operation, last time.Duration) (from, gap time.Dur
 	return from, gap
 }
 
-func okTimes(ops []history.Operation) []time.Duration {
+func answers(ops []history.Operation) []time.Duration {
 	var times []time.Duration
 	for i := range ops {
-		if ops[i].Outcome == history.OK {
+		if ops[i].Answered() {
 			times = append(times, ops[i].Completed)
 		}
 	}
@@ -204,7 +208,7 @@ func okTimes(ops []history.Operation) []time.Duration {
 	return times
 }
 
-// failover is what came of one fault. If nothing was ok after it, took is
+// failover is what came of one fault. If nothing was answered after it, took is
 // history.Never, and tried until when after its start operations that came
 // after it were invoked or failed.
 type failover struct {
@@ -217,13 +221,13 @@ type failoverList []failover
 
 // failovers finds what came of each fault; ops are in order of invocation.
 func failovers(ops []history.Operation, faults []FaultWindow) (list failoverList) {
-	// For each operation, of itself and all later ones: the earliest ok
-	// completion, and the last event.
+	// For each operation, of itself and all later ones: the earliest
+	// answer, and the last event.
 	first, last := make([]time.Duration, len(ops)+1), make([]time.Duration, len(ops)+1)
 	first[len(ops)], last[len(ops)] = history.Never, -history.Never
 	for i := len(ops) - 1; i >= 0; i-- {
 		first[i], last[i] = first[i+1], max(last[i+1], ended(&ops[i]))
-		if ops[i].Outcome == history.OK {
+		if ops[i].Answered() {
 			first[i] = min(first[i], ops[i].Completed)
 		}
 	}

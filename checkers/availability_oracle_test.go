@@ -22,23 +22,23 @@ func availabilityOracle(b AvailabilityBounds, e *Evidence) (Validity, map[string
 	m := map[string]float64{}
 	exceeded, unclear := false, false
 	for name, counts := range map[string]func(o history.Operation) bool{
-		"ok_percent":                func(history.Operation) bool { return true },
-		"ok_percent_in_faults":      func(o history.Operation) bool { return inForce(e.Faults, o.Invoked) },
-		"ok_percent_outside_faults": func(o history.Operation) bool { return !inForce(e.Faults, o.Invoked) },
+		"answered_percent":                func(history.Operation) bool { return true },
+		"answered_percent_in_faults":      func(o history.Operation) bool { return inForce(e.Faults, o.Invoked) },
+		"answered_percent_outside_faults": func(o history.Operation) bool { return !inForce(e.Faults, o.Invoked) },
 	} {
 		n, ok := 0, 0
 		for _, o := range e.Operations {
 			if !counts(o) {
 				continue
 			}
-			if n++; o.Outcome == history.OK {
+			if n++; served(o) {
 				ok++
 			}
 		}
 		if n > 0 {
 			m[name] = 100 * (float64(ok) / float64(n))
 		}
-		exceeded = exceeded || name == "ok_percent" && float64(100*ok) < b.OKPercent*float64(n)
+		exceeded = exceeded || name == "answered_percent" && float64(100*ok) < b.AnsweredPercent*float64(n)
 	}
 	gap := longestQuiet(e)
 	m["longest_gap_seconds"] = gap.Seconds()
@@ -82,6 +82,11 @@ func availabilityOracle(b AvailabilityBounds, e *Evidence) (Validity, map[string
 	return Valid, m
 }
 
+// served is what was ok, or a compare-and-set whose value was another.
+func served(o history.Operation) bool {
+	return o.Outcome == history.OK || o.Outcome == history.Fail && o.F == "cas" && o.Error != "unreachable"
+}
+
 func inForce(faults []FaultWindow, at time.Duration) bool {
 	for _, f := range faults {
 		if f.Start == at || f.Start <= at && at <= f.End {
@@ -101,7 +106,7 @@ func longestQuiet(e *Evidence) (longest time.Duration) {
 		if o.Outcome == history.OK || o.Outcome == history.Fail {
 			last = max(last, o.Completed)
 		}
-		if o.Outcome == history.OK {
+		if served(o) {
 			ok[o.Completed] = true
 		}
 	}
@@ -128,7 +133,7 @@ func failingOver(ops []history.Operation, start time.Duration) (took time.Durati
 		for _, o := range ops {
 			switch {
 			case o.Invoked <= start:
-			case o.Outcome == history.OK && o.Completed == at:
+			case served(o) && o.Completed == at:
 				return at - start, true, true, 0
 			case o.Invoked == at, o.Outcome == history.Fail && o.Completed == at:
 				asked, tried = true, at-start
@@ -140,9 +145,9 @@ func failingOver(ops []history.Operation, start time.Duration) (took time.Durati
 
 func drawAvailabilityBounds(r *rand.Rand) AvailabilityBounds {
 	return AvailabilityBounds{
-		OKPercent: []float64{0, 0, 25, 50, 60, 75, 100}[r.IntN(7)],
-		Gap:       time.Duration(r.IntN(2)*r.IntN(span)) * tick,
-		Failover:  time.Duration(r.IntN(2)*r.IntN(span)) * tick,
+		AnsweredPercent: []float64{0, 0, 25, 50, 60, 75, 100}[r.IntN(7)],
+		Gap:             time.Duration(r.IntN(2)*r.IntN(span)) * tick,
+		Failover:        time.Duration(r.IntN(2)*r.IntN(span)) * tick,
 	}
 }
 
@@ -195,7 +200,7 @@ func betterAvailability(t *testing.T, r *rand.Rand, b AvailabilityBounds, e *Evi
 		d.Faults = append(d.Faults, f)
 	}
 	v := Availability(b).Check(context.Background(), d)
-	worse := v.Measures["ok_percent"] < got.Measures["ok_percent"] || v.Measures["longest_gap_seconds"] > got.Measures["longest_gap_seconds"]
+	worse := v.Measures["answered_percent"] < got.Measures["answered_percent"] || v.Measures["longest_gap_seconds"] > got.Measures["longest_gap_seconds"]
 	if v.Verdict != Valid || worse {
 		t.Fatalf("%+v: with one more that is ok: %s (%s) %v, before %v\n%s", b, v.Verdict, v.Reason, v.Measures, got.Measures, shown(d))
 	}
@@ -206,13 +211,13 @@ func betterAvailability(t *testing.T, r *rand.Rand, b AvailabilityBounds, e *Evi
 func worseAvailability(t *testing.T, r *rand.Rand, b AvailabilityBounds, e *Evidence, got Verdict) {
 	gap := time.Duration(math.Round(got.Measures["longest_gap_seconds"] * 1e9))
 	longest := time.Duration(math.Round(got.Measures["failover_seconds_max"] * 1e9))
-	share := got.Measures["ok_percent"]
+	share := got.Measures["answered_percent"]
 	var exact, closer AvailabilityBounds
 	switch r.IntN(3) {
 	case 0:
 		exact, closer = AvailabilityBounds{Gap: gap}, AvailabilityBounds{Gap: gap - 1}
 	case 1:
-		exact, closer = AvailabilityBounds{OKPercent: share}, AvailabilityBounds{OKPercent: math.Nextafter(share, 101)}
+		exact, closer = AvailabilityBounds{AnsweredPercent: share}, AvailabilityBounds{AnsweredPercent: math.Nextafter(share, 101)}
 	case 2:
 		exact, closer = AvailabilityBounds{Failover: longest}, AvailabilityBounds{Failover: longest - 1}
 	}

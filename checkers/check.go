@@ -89,7 +89,7 @@ func judge(ctx context.Context, e *Evidence, c Checker, timeout time.Duration) V
 			}
 		}
 	}
-	v.Checker = c.Name()
+	v.Checker, v.Rank = c.Name(), rankOf(c)
 	v.Seconds = time.Since(start).Seconds()
 	return v.sane().excused(e.Trouble)
 }

@@ -174,7 +174,7 @@ func TestAvailabilityMeasuresSharesGapsAndFailover(t *testing.T) {
 		t.Fatalf("without bounds: %s: %s", v.Verdict, v.Reason)
 	}
 	for name, want := range map[string]float64{
-		"ok_percent": 400.0 / 6, "ok_percent_in_faults": 0, "ok_percent_outside_faults": 100,
+		"answered_percent": 400.0 / 6, "answered_percent_in_faults": 0, "answered_percent_outside_faults": 100,
 		"longest_gap_seconds": 6, "failover_seconds_max": 5.5, "failover_seconds_median": 5.5,
 	} {
 		if got := v.Measures[name]; got != want {
@@ -185,8 +185,8 @@ func TestAvailabilityMeasuresSharesGapsAndFailover(t *testing.T) {
 		within, beyond AvailabilityBounds
 		want           string
 	}{
-		{AvailabilityBounds{OKPercent: 60}, AvailabilityBounds{OKPercent: 70}, "66.7% of the operations succeeded, at least 70.0% are required"},
-		{AvailabilityBounds{Gap: secs(6)}, AvailabilityBounds{Gap: secs(5)}, "nothing succeeded for 6.000 s from 2.000 s on, at most 5.000 s are allowed"},
+		{AvailabilityBounds{AnsweredPercent: 60}, AvailabilityBounds{AnsweredPercent: 70}, "66.7% of the operations were answered, at least 70.0% are required"},
+		{AvailabilityBounds{Gap: secs(6)}, AvailabilityBounds{Gap: secs(5)}, "nothing was answered for 6.000 s from 2.000 s on, at most 5.000 s are allowed"},
 		{AvailabilityBounds{Failover: secs(5.5)}, AvailabilityBounds{Failover: secs(5)}, "failing over after kill(leader) at 2.500 s took 5.500 s, at most 5.000 s are allowed"},
 	} {
 		if v := judgeOne(Availability(c.within), e); v.Verdict != Valid {
@@ -223,14 +223,14 @@ func TestLivenessWantsProgressAfterHealing(t *testing.T) {
 		want   Validity
 		reason string
 	}{
-		"served":                {ops(11, 12, 12, 14), phases, Valid, "2 operations succeeded after healing, the first 2 within 4.000 s"},
-		"one too few":           {ops(11, 12, 12, 0), phases, Invalid, "1 of 2 operations succeeded within 5.000 s, at least 2 are required"},
-		"too late":              {ops(11, 12, 12, 15.5), phases, Invalid, "1 of 2 operations succeeded within 5.000 s"},
+		"served":                {ops(11, 12, 12, 14), phases, Valid, "2 operations were answered after healing, the first 2 within 4.000 s"},
+		"one too few":           {ops(11, 12, 12, 0), phases, Invalid, "1 of 2 operations were answered within 5.000 s, at least 2 are required"},
+		"too late":              {ops(11, 12, 12, 15.5), phases, Invalid, "1 of 2 operations were answered within 5.000 s"},
 		"before healing only":   {ops(1, 2, 9, 11, 22, 23), phases, Unknown, "no operation was invoked in the liveness phase"},
 		"no such phase":         {ops(11, 12, 12, 14), phases[:1], Unknown, "the run had no phase named liveness"},
 		"phase was interrupted": {ops(11, 12), []Phase{{LivenessPhase, secs(10), secs(12)}, {"final", secs(12), secs(13)}}, Unknown, "was cut off after 2.000 s"},
 		"run was interrupted":   {ops(11, 0, 12, 0), phases[:2], Unknown, "the run was cut short after 10.000 s of the liveness phase"},
-		"served, then cut off":  {ops(11, 12, 12, 14), phases[:2], Valid, "2 operations succeeded after healing"},
+		"served, then cut off":  {ops(11, 12, 12, 14), phases[:2], Valid, "2 operations were answered after healing"},
 	} {
 		v := judgeOne(Liveness(bounds), &Evidence{Operations: c.ops, Phases: c.phases})
 		if v.Verdict != c.want || !strings.Contains(v.Reason, c.reason) {
@@ -297,7 +297,7 @@ func TestBrokenInvariantsAreReportedApartFromCrashes(t *testing.T) {
 		{At: secs(4), Node: "n2", Invariant: "election safety", Text: "n1 and n2 both lead term 3"},
 	}}
 	v := judgeOne(Invariants(3), e)
-	if v.Verdict != Invalid || v.Witness.Class != "election safety" || v.Reason != "election safety on node n2 at 4.000 s: n1 and n2 both lead term 3" || len(v.Witness.Lines) != 2 {
+	if v.Verdict != Invalid || v.Witness.Class != "election safety" || v.Reason != "election safety on node n2 at 4.000 s: n1 and n2 both lead term 3" || len(v.Witness.Lines) != 1 {
 		t.Errorf("%s: %+v", v.Verdict, v)
 	}
 	if v := judgeOne(Invariants(3), &Evidence{Findings: e.Findings[:1]}); v.Verdict != Valid {

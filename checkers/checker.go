@@ -55,6 +55,7 @@ type Checker interface {
 // Verdict is what a checker has to say.
 type Verdict struct {
 	Checker   string   `json:"name"`
+	Rank      Rank     `json:"-"` // of the checker
 	Verdict   Validity `json:"verdict"`
 	Algorithm string   `json:"algorithm,omitempty"`
 	// Reason says in one sentence why the verdict is what it is.

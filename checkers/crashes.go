@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/node"
@@ -151,17 +153,63 @@ func broken(v Verdict, class string, found []node.Finding) Verdict {
 	return v
 }
 
+// brokenInvariant makes an Invalid of the first of the findings of invariants,
+// with what had happened before to the nodes that it names: the others are what
+// followed from it, as far as anybody can tell, and are counted.
+func (v Verdict) brokenInvariant(found []node.Finding, faults []FaultWindow) Verdict {
+	first := found[0]
+	v.Verdict = Invalid
+	v.Reason = fmt.Sprintf("%s on node %s at %s: %s", first.Invariant, first.Node, history.At(first.At), clip(first.Text))
+	v.Witness = &Witness{Class: first.Invariant, Summary: v.Reason, From: first.At, To: first.At}
+	last := map[string]*FaultWindow{}
+	for i := range faults {
+		f := &faults[i]
+		if f.Model != history.CrashRecovery && f.Model != history.Byzantine || f.Start > first.At {
+			continue
+		}
+		for _, n := range f.Nodes {
+			if (n == first.Node || names(first.Text, n)) && (last[n] == nil || f.Start >= last[n].Start) {
+				last[n] = f
+			}
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(last)) {
+		v.Witness.Lines = append(v.Witness.Lines, fmt.Sprintf("before that, %s had been hit by %s from %s to %s", n, last[n].Fault, history.At(last[n].Start), history.At(last[n].End)))
+	}
+	if len(found) == 1 {
+		return v
+	}
+	count := map[string]int{}
+	for _, f := range found[1:] {
+		count[f.Invariant]++
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(count)) {
+		parts = append(parts, fmt.Sprintf("%d of %s", count[name], name))
+	}
+	v.Witness.Lines = append(v.Witness.Lines, fmt.Sprintf("and %d more until %s: %s", len(found)-1, history.At(found[len(found)-1].At), strings.Join(parts, ", ")))
+	return v
+}
+
+// names reports whether a text has a word.
+func names(text, word string) bool {
+	return slices.Contains(strings.FieldsFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-'
+	}), word)
+}
+
 // Invariants judges what white-box invariants found inside the system, apart
 // from what clients saw of it: a violated invariant is invalid even if every
-// read was right. Pass how many invariants watched; with none the verdict is
-// unknown.
+// read was right. The first finding is told, with the crashes before it of the
+// nodes that it names, and the others are counted. Pass how many invariants
+// watched; with none there was nothing to judge.
 func Invariants(watching int) Checker {
 	return Func("invariants", func(_ context.Context, e *Evidence) Verdict {
 		v := Verdict{Verdict: Valid, Algorithm: "monitors", Measures: map[string]float64{"invariants": float64(watching)}}
 		found := inOrder(e.Findings, func(f node.Finding) bool { return !isCrash(f) })
 		switch {
 		case len(found) > 0:
-			return broken(v, found[0].Invariant, found)
+			return v.brokenInvariant(found, e.Faults)
 		case watching == 0:
 			v.Verdict, v.Reason = NotApplicable, "no invariant watched this run"
 		default:

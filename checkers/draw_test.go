@@ -30,6 +30,9 @@ func drawEvidence(r *rand.Rand) *Evidence {
 			o.Completed = o.Invoked + time.Duration(r.IntN(6))*tick
 			o.Return = 0
 		}
+		if o.F = []string{"write", "cas"}[r.IntN(2)]; o.Outcome == history.Fail {
+			o.Error = []string{"", history.Mismatch, "unreachable"}[r.IntN(3)]
+		}
 		e.Operations = append(e.Operations, o)
 	}
 	slices.SortStableFunc(e.Operations, func(a, b history.Operation) int { return int(a.Invoked - b.Invoked) })

@@ -27,21 +27,21 @@ func TestAvailabilityAtTheEdges(t *testing.T) {
 		reason string
 		m      map[string]float64
 	}{
-		"an operation that was given up ends the gap":                {AvailabilityBounds{Gap: secs(7)}, Evidence{Operations: ops(0, 1, 2, 0), Events: gaveUp}, Invalid, "nothing succeeded for 8.000 s from 1.000 s on", nil},
+		"an operation that was given up ends the gap":                {AvailabilityBounds{Gap: secs(7)}, Evidence{Operations: ops(0, 1, 2, 0), Events: gaveUp}, Invalid, "nothing was answered for 8.000 s from 1.000 s on", nil},
 		"without events nobody knows when":                           {AvailabilityBounds{Gap: secs(7)}, Evidence{Operations: ops(0, 1, 2, 0)}, Valid, "the longest gap was 1.000 s", nil},
 		"before zero":                                                {AvailabilityBounds{Gap: secs(2)}, Evidence{Operations: beforeZero}, Valid, "", nil},
 		"in another order":                                           {AvailabilityBounds{Failover: secs(2)}, Evidence{Operations: ops(6, 9, 3, 4, 0, 1), Faults: []FaultWindow{kill(2, 3)}}, Valid, "", map[string]float64{"failover_seconds_max": 2}},
-		"one fault within another":                                   {AvailabilityBounds{}, Evidence{Operations: ops(1, 2, 5, 6), Faults: []FaultWindow{kill(1, 5), kill(5, 5)}}, Valid, "", map[string]float64{"ok_percent_in_faults": 100}},
-		"a fault of no length":                                       {AvailabilityBounds{}, Evidence{Operations: ops(5, 6, 6, 7), Faults: []FaultWindow{kill(5, 5)}}, Valid, "", map[string]float64{"ok_percent_in_faults": 100, "ok_percent_outside_faults": 100}},
-		"a fault after which nobody asked":                           {AvailabilityBounds{Failover: secs(60)}, Evidence{Operations: ops(1, 2), Faults: []FaultWindow{kill(1, 2)}}, Unknown, "nothing succeeded after kill(n1) at 1.000 s", nil},
+		"one fault within another":                                   {AvailabilityBounds{}, Evidence{Operations: ops(1, 2, 5, 6), Faults: []FaultWindow{kill(1, 5), kill(5, 5)}}, Valid, "", map[string]float64{"answered_percent_in_faults": 100}},
+		"a fault of no length":                                       {AvailabilityBounds{}, Evidence{Operations: ops(5, 6, 6, 7), Faults: []FaultWindow{kill(5, 5)}}, Valid, "", map[string]float64{"answered_percent_in_faults": 100, "answered_percent_outside_faults": 100}},
+		"a fault after which nobody asked":                           {AvailabilityBounds{Failover: secs(60)}, Evidence{Operations: ops(1, 2), Faults: []FaultWindow{kill(1, 2)}}, Unknown, "nothing was answered after kill(n1) at 1.000 s", nil},
 		"the run was over too soon":                                  {AvailabilityBounds{Failover: secs(60)}, Evidence{Operations: ops(1, 2, 3, -4), Faults: []FaultWindow{kill(2, 3)}}, Unknown, "over before failing over exceeded the 60.000 s", nil},
 		"too soon for one fault, another took too long":              {AvailabilityBounds{Failover: secs(3)}, Evidence{Operations: ops(1, 9), Faults: []FaultWindow{kill(8, 9), kill(0, 9)}}, Invalid, "failing over after kill(n1) at 0.000 s took 9.000 s", nil},
 		"the median of two is the longer":                            {AvailabilityBounds{}, Evidence{Operations: ops(3, 4), Faults: []FaultWindow{kill(2, 3), kill(1, 2)}}, Valid, "", map[string]float64{"failover_seconds_median": 3}},
-		"a share that is no number":                                  {AvailabilityBounds{OKPercent: math.NaN()}, Evidence{Operations: ops(1, 2)}, Unknown, "OKPercent is NaN, expected 0 to 100", nil},
-		"more than all":                                              {AvailabilityBounds{OKPercent: 101}, Evidence{Operations: ops(1, 2)}, Unknown, "OKPercent is 101", nil},
+		"a share that is no number":                                  {AvailabilityBounds{AnsweredPercent: math.NaN()}, Evidence{Operations: ops(1, 2)}, Unknown, "AnsweredPercent is NaN, expected 0 to 100", nil},
+		"more than all":                                              {AvailabilityBounds{AnsweredPercent: 101}, Evidence{Operations: ops(1, 2)}, Unknown, "AnsweredPercent is 101", nil},
 		"a negative gap":                                             {AvailabilityBounds{Gap: -1}, Evidence{Operations: ops(1, 2)}, Unknown, "Gap is -1ns", nil},
 		"a negative time to fail over":                               {AvailabilityBounds{Failover: -1}, Evidence{Operations: ops(1, 2)}, Unknown, "Failover is -1ns", nil},
-		"a fault that was never healed is in force until the end":    {AvailabilityBounds{}, Evidence{Operations: ops(1, 2, 9, 0), Faults: []FaultWindow{kill(5, 9)}}, Valid, "", map[string]float64{"ok_percent_in_faults": 0}},
+		"a fault that was never healed is in force until the end":    {AvailabilityBounds{}, Evidence{Operations: ops(1, 2, 9, 0), Faults: []FaultWindow{kill(5, 9)}}, Valid, "", map[string]float64{"answered_percent_in_faults": 0}},
 		"an ok operation invoked with the fault is not one after it": {AvailabilityBounds{}, Evidence{Operations: ops(5, 6, 7, 8), Faults: []FaultWindow{kill(5, 6)}}, Valid, "", map[string]float64{"failover_seconds_max": 3}},
 	} {
 		v := judgeOne(Availability(c.bounds), &c.e)
@@ -64,7 +64,7 @@ func TestWitnessOfAvailabilityNamesTheFirstBoundAndItsWindow(t *testing.T) {
 		from, to float64
 		lines    int
 	}{
-		{AvailabilityBounds{OKPercent: 99, Gap: secs(1), Failover: secs(1)}, "too few succeeded", 1, 11, 2},
+		{AvailabilityBounds{AnsweredPercent: 99, Gap: secs(1), Failover: secs(1)}, "too few answered", 1, 11, 2},
 		{AvailabilityBounds{Gap: secs(1), Failover: secs(1)}, "gap", 2, 11, 1},
 		{AvailabilityBounds{Failover: secs(1)}, "slow failover", 2.5, 11, 0},
 	} {
@@ -84,16 +84,16 @@ func TestLivenessAtTheEdges(t *testing.T) {
 		want   Validity
 		reason string
 	}{
-		"cut short, but the bound had passed and others came later":    {LivenessBounds{Within: secs(5)}, ops(11, 0, 16, 17), long[:1], Invalid, "0 of 1 operations succeeded within 5.000 s"},
+		"cut short, but the bound had passed and others came later":    {LivenessBounds{Within: secs(5)}, ops(11, 0, 16, 17), long[:1], Invalid, "0 of 1 operations were answered within 5.000 s"},
 		"cut short, and nobody came later":                             {LivenessBounds{Within: secs(5)}, ops(11, 0, 15, 16), long[:1], Unknown, "the run was cut short"},
 		"the phase was shorter than the bound":                         {LivenessBounds{Within: secs(60)}, ops(11, 0, 12, -13), long, Unknown, "the liveness phase was cut off after 30.000 s of 60.000 s"},
 		"an operation that was ok after the phase, within the bound":   {LivenessBounds{Within: secs(60)}, ops(11, 45), long, Valid, "the first 1 within 35.000 s"},
-		"an operation that was ok after the phase, which is the bound": {LivenessBounds{}, ops(11, 45), long, Invalid, "0 of 1 operations succeeded within 30.000 s"},
+		"an operation that was ok after the phase, which is the bound": {LivenessBounds{}, ops(11, 45), long, Invalid, "0 of 1 operations were answered within 30.000 s"},
 		"ok at the bound":                              {LivenessBounds{Within: secs(2)}, ops(10, 12), long, Valid, "within 2.000 s"},
 		"invoked at the end":                           {LivenessBounds{}, ops(40, 40), long, Valid, "within 30.000 s"},
-		"all that was tried succeeded, and is too few": {LivenessBounds{Operations: 2, Within: secs(5)}, ops(11, 12, 16, -17), long, Unknown, "all 1 operations that were invoked within 5.000 s of the liveness phase succeeded"},
+		"all that was tried succeeded, and is too few": {LivenessBounds{Operations: 2, Within: secs(5)}, ops(11, 12, 16, -17), long, Unknown, "all 1 operations that were invoked within 5.000 s of the liveness phase were answered"},
 		"nothing was tried within the bound":           {LivenessBounds{Within: secs(5)}, ops(16, 17), long, Unknown, "all 0 operations"},
-		"a bound as long as time":                      {LivenessBounds{Within: history.Never}, ops(11, 12), long, Valid, "1 operations succeeded"},
+		"a bound as long as time":                      {LivenessBounds{Within: history.Never}, ops(11, 12), long, Valid, "1 operations were answered"},
 		"a phase that ends before it starts":           {LivenessBounds{}, ops(11, 12), []Phase{{LivenessPhase, secs(20), secs(10)}, long[1]}, Unknown, "no operation was invoked"},
 		"two phases":                                   {LivenessBounds{}, ops(11, 12), []Phase{long[0], long[0]}, Unknown, "2 phases named liveness, expected one"},
 		"fewer than none":                              {LivenessBounds{Operations: -1}, ops(11, 12), long, Unknown, "Operations is -1, expected 0 (for 1) or more"},

@@ -15,7 +15,7 @@ const LivenessPhase = "liveness"
 // LivenessBounds say what the system must do after everything was healed.
 type LivenessBounds struct {
 	// Operations is how many operations invoked in the liveness phase must be
-	// ok; 0 means 1.
+	// answered; 0 means 1.
 	Operations int
 	// Within is how long that may take from the beginning of the phase; 0
 	// means until the phase ends.
@@ -35,11 +35,11 @@ func (b LivenessBounds) Validate() error {
 
 // Liveness judges whether the system served again after everything had been
 // healed: at least so many operations that were invoked in the phase named
-// "liveness", from its start to its end, both included, must be ok within the
-// bound, and be it after the phase. Else it is invalid, but unknown
+// "liveness", from its start to its end, both included, must be answered
+// (history.Operation.Answered) within the bound, and be it after the phase. Else it is invalid, but unknown
 //
 //   - if there was no such phase, or several;
-//   - if all that was invoked in it until the bound was ok within it, or
+//   - if all that was invoked in it until the bound was answered within it, or
 //     nothing was invoked: too little was tried;
 //   - if the phase ended before the bound;
 //   - if the run was cut short in it: no other phase followed, and nothing was
@@ -52,9 +52,10 @@ func (b LivenessBounds) Validate() error {
 //
 // Both are Conditional: trouble of the harness excuses them.
 //
-// Its measures are ok_operations, how many were ok so, and if they were enough
+// Its measures are answered_operations, how many were
+// answered so, and if they were enough
 // recovery_seconds, the time from the beginning of the phase until the last of
-// the required ones was ok. A real system that needs longer than the bound is
+// the required ones was answered. A real system that needs longer than the bound is
 // called invalid although it might have served in the end: the bound is part
 // of what is claimed.
 func Liveness(b LivenessBounds) Checker {
@@ -97,13 +98,13 @@ func (b LivenessBounds) judge(p Phase, cut bool, e *Evidence) Verdict {
 			continue
 		}
 		tried++
-		if o.Outcome == history.OK && o.Completed <= end {
+		if o.Answered() && o.Completed <= end {
 			done = append(done, o.Completed)
 		} else if o.Error != "" {
 			last = o.Error
 		}
 	}
-	v.Measures["ok_operations"] = float64(len(done))
+	v.Measures["answered_operations"] = float64(len(done))
 	switch {
 	case len(done) >= b.Operations:
 		slices.Sort(done)
@@ -114,18 +115,18 @@ func (b LivenessBounds) judge(p Phase, cut bool, e *Evidence) Verdict {
 		if len(e.Trouble) > 0 {
 			after = "the try to heal"
 		}
-		v.Reason = fmt.Sprintf("%d operations succeeded after %s, the first %d within %s", len(done), after, b.Operations, history.At(took))
+		v.Reason = fmt.Sprintf("%d operations were answered after %s, the first %d within %s", len(done), after, b.Operations, history.At(took))
 	case invoked == 0:
 		v.Verdict, v.Reason = Unknown, "no operation was invoked in the liveness phase"
 	case cut && invoked == tried:
-		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the run was cut short after %s of the liveness phase, when %d operations had succeeded and at least %d are required", history.At(p.End-p.Start), len(done), b.Operations)
+		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the run was cut short after %s of the liveness phase, when %d operations had been answered and at least %d are required", history.At(p.End-p.Start), len(done), b.Operations)
 	case p.End < end:
-		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the liveness phase was cut off after %s of %s, when %d operations had succeeded and at least %d are required", history.At(p.End-p.Start), history.At(end-p.Start), len(done), b.Operations)
+		v.Verdict, v.Reason = Unknown, fmt.Sprintf("the liveness phase was cut off after %s of %s, when %d operations had been answered and at least %d are required", history.At(p.End-p.Start), history.At(end-p.Start), len(done), b.Operations)
 	case tried == len(done):
-		v.Verdict, v.Reason = Unknown, fmt.Sprintf("all %d operations that were invoked within %s of the liveness phase succeeded, and at least %d are required", tried, history.At(end-p.Start), b.Operations)
+		v.Verdict, v.Reason = Unknown, fmt.Sprintf("all %d operations that were invoked within %s of the liveness phase were answered, and at least %d are required", tried, history.At(end-p.Start), b.Operations)
 	default:
 		v.Verdict = Invalid
-		v.Reason = fmt.Sprintf("after everything was healed at %s, %d of %d operations succeeded within %s, at least %d are required", history.At(p.Start), len(done), tried, history.At(end-p.Start), b.Operations)
+		v.Reason = fmt.Sprintf("after everything was healed at %s, %d of %d operations were answered within %s, at least %d are required", history.At(p.Start), len(done), tried, history.At(end-p.Start), b.Operations)
 		v.Witness = &Witness{Class: "not live", Summary: v.Reason, From: p.Start, To: end, Conditional: true}
 		if last != "" {
 			v.Witness.Lines = []string{"the last error was: " + last}

@@ -28,17 +28,17 @@ func livenessOracle(b LivenessBounds, e *Evidence) (Validity, map[string]float64
 	if b.Within == 0 {
 		bound = p.End
 	}
-	m := map[string]float64{"ok_operations": 0}
+	m := map[string]float64{"answered_operations": 0}
 	okBy := func(at time.Duration) (n int) {
 		for _, o := range tried {
-			if o.Outcome == history.OK && o.Completed <= at {
+			if served(o) && o.Completed <= at {
 				n++
 			}
 		}
 		return n
 	}
 	for at := p.Start; at <= bound; at += tick {
-		m["ok_operations"] = float64(okBy(at))
+		m["answered_operations"] = float64(okBy(at))
 		if _, known := m["recovery_seconds"]; !known && okBy(at) >= required {
 			m["recovery_seconds"] = (at - p.Start).Seconds()
 		}
@@ -49,7 +49,7 @@ func livenessOracle(b LivenessBounds, e *Evidence) (Validity, map[string]float64
 	case enough:
 		return Valid, m
 	case !slices.ContainsFunc(tried, func(o history.Operation) bool {
-		return o.Invoked <= bound && (o.Outcome != history.OK || o.Completed > bound)
+		return o.Invoked <= bound && (!served(o) || o.Completed > bound)
 	}):
 		return Unknown, m
 	case p.End < bound:
@@ -110,10 +110,10 @@ func changedLiveness(t *testing.T, r *rand.Rand, b LivenessBounds, e *Evidence, 
 	d, start := e.changed(), e.Phases[i].Start
 	more := history.Operation{F: "read", Invoked: start, Completed: start, Outcome: history.OK}
 	d.Operations = slices.Insert(d.Operations, r.IntN(len(d.Operations)+1), more)
-	if v := judge(b, d); v.Verdict != Valid || v.Measures["ok_operations"] != got.Measures["ok_operations"]+1 || v.Measures["recovery_seconds"] > got.Measures["recovery_seconds"] {
+	if v := judge(b, d); v.Verdict != Valid || v.Measures["answered_operations"] != got.Measures["answered_operations"]+1 || v.Measures["recovery_seconds"] > got.Measures["recovery_seconds"] {
 		t.Fatalf("%+v: with one more that is ok: %s (%s) %v, before %v\n%s", b, v.Verdict, v.Reason, v.Measures, got.Measures, shown(d))
 	}
-	exact := LivenessBounds{Operations: int(got.Measures["ok_operations"]), Within: b.Within}
+	exact := LivenessBounds{Operations: int(got.Measures["answered_operations"]), Within: b.Within}
 	if v := judge(exact, e); v.Verdict != Valid {
 		t.Fatalf("%+v is what there was: %s (%s)\n%s", exact, v.Verdict, v.Reason, shown(e))
 	}
@@ -130,7 +130,7 @@ func changedLiveness(t *testing.T, r *rand.Rand, b LivenessBounds, e *Evidence, 
 		}
 	}
 	for j := range d.Operations {
-		d.Operations[j].Outcome = history.Fail
+		d.Operations[j].Outcome, d.Operations[j].Error = history.Fail, "unreachable"
 	}
 	if v := judge(b, d); v.Verdict == Valid {
 		t.Fatalf("%+v: when all failed: %s (%s)\n%s", b, v.Verdict, v.Reason, shown(d))

@@ -41,9 +41,9 @@ type Drawing struct {
 	// leaves room for the rest.
 	Swarm bool `json:"swarm,omitempty"`
 	// Crash names a group of the target's nodes one of which is killed in the
-	// first half of every plan that crashes nobody for certain, or only those
-	// who lead or follow: so that there is something to recover from. Empty
-	// means none.
+	// first half of every plan that may crash nobody of it: in which only one
+	// node crashes at a time, or only those who lead or follow. So there is
+	// something to recover from. Empty means none.
 	Crash string `json:"crash,omitempty"`
 }
 
@@ -112,7 +112,7 @@ func (d Drawing) crash(seed uint64, length time.Duration, plan Plan) Plan {
 	crashes := func(s Step) bool {
 		certain := s.When.Point == "" && !s.When.Then
 		return certain && slices.Contains([]string{"kill", "reboot", "power-loss"}, s.Fault.Name()) &&
-			!slices.Contains([]Who{"leader", "follower", "followers"}, s.Fault.Victims())
+			!slices.Contains([]Who{"one", "leader", "follower", "followers"}, s.Fault.Victims())
 	}
 	if d.Crash == "" || slices.ContainsFunc(plan, crashes) {
 		return plan

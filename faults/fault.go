@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -163,9 +164,12 @@ func (i *Injection) Heal(ctx context.Context) (cluster.Receipt, error) {
 	return i.receipt, err
 }
 
-// Bit reports whether a receipt of this injection proves that it had an
-// effect.
-func (i *Injection) Bit(r cluster.Receipt) bool { return r.Counts[i.proof] > 0 }
+// Bit reports whether a receipt of this injection proves that it had an effect:
+// on the system under test or, where that was silent, on a probe of the harness.
+func (i *Injection) Bit(r cluster.Receipt) bool {
+	probe := probed + strings.TrimPrefix(i.proof, "packets_")
+	return r.Counts[i.proof] > 0 || r.Counts[probe] > 0
+}
 
 // Proof is the name of the count that proves the effect.
 func (i *Injection) Proof() string { return i.proof }

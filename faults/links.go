@@ -29,6 +29,7 @@ func (w Who) impair(ctx context.Context, s *Site, i cluster.Impairment, proof st
 	if err != nil {
 		return nil, err
 	}
+	nodes, note = s.hittable(ctx, w, nodes, note)
 	inj := &Injection{Nodes: nodes, Frozen: freeze(named(nodes)).String(), proof: proof}
 	if note != "" {
 		inj.receipt.Note("%s", note)
@@ -38,8 +39,7 @@ func (w Who) impair(ctx context.Context, s *Site, i cluster.Impairment, proof st
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", inj.Frozen, err)
 	}
-	inj.heal = rule.Remove
-	return inj, nil
+	return inj, inj.prove(ctx, rule)
 }
 
 func parseShare(args []string) (millionths int, w Who, err error) {

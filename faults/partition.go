@@ -218,8 +218,7 @@ func (f Partition) Inject(ctx context.Context, s *Site) (*Injection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f, err)
 	}
-	inj.heal = rule.Remove
-	return inj, nil
+	return inj, inj.prove(ctx, rule)
 }
 
 // startFlapping puts the cut in force and takes it away in turn until healed.
@@ -231,6 +230,13 @@ func startFlapping(ctx context.Context, s *Site, inj *Injection, links []cluster
 	}
 	var sum cluster.Receipt
 	var failed error
+	if p, ok := rule.(cluster.Prober); ok {
+		r, err := p.Probe(ctx)
+		if err != nil {
+			return err
+		}
+		inj.receipt.Add(r)
+	}
 	task := c.Go("flapping", func(ctx context.Context) {
 		always := context.WithoutCancel(ctx)
 		for ctx.Err() == nil && failed == nil {
@@ -264,6 +270,7 @@ func (f Partition) links(ctx context.Context, s *Site) (links []cluster.Link, no
 	switch f.Shape {
 	case Isolate, In, Out, Clients:
 		if nodes, note, err = f.Who.resolve(ctx, s); err == nil {
+			nodes, note = s.hittable(ctx, f.Who, nodes, note)
 			links = f.victimLinks(all, nodes)
 		}
 	case Groups:

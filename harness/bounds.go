@@ -65,7 +65,12 @@ func (t *trial) afterInterrupt(ctx context.Context, limit time.Duration) (contex
 	if t.deterministic {
 		return context.WithCancel(context.WithoutCancel(ctx))
 	}
-	return afterInterrupt(ctx, limit)
+	return afterInterrupt(ctx, t.scaled(limit))
+}
+
+// scaled is a bound as it holds for this run: tests do not wait for whole ones.
+func (t *trial) scaled(limit time.Duration) time.Duration {
+	return limit / time.Duration(max(1, t.haste))
 }
 
 // within calls f with a context that ends after limit, and returns at the
@@ -75,6 +80,7 @@ func within[T any](ctx context.Context, t *trial, what string, limit time.Durati
 	if t.deterministic {
 		return f(ctx)
 	}
+	limit = t.scaled(limit)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	type answer struct {
@@ -97,7 +103,7 @@ func within[T any](ctx context.Context, t *trial, what string, limit time.Durati
 		return a.value, a.err
 	case <-ctx.Done():
 	}
-	late := time.NewTimer(boundGrace)
+	late := time.NewTimer(t.scaled(boundGrace))
 	defer late.Stop()
 	select {
 	case a := <-done:

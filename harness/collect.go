@@ -43,7 +43,7 @@ func (t *trial) ask(ctx context.Context, name string) checkers.Final {
 			down = 0
 			silent++
 		}
-		if down == downTries || f.Tries == askTries || f.Unsettled || t.cluster.Sleep(ctx, askPause) != nil {
+		if down == downTries || f.Tries == askTries || f.Unsettled || t.cluster.Sleep(ctx, t.scaled(askPause)) != nil {
 			break
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/cluster"
@@ -23,12 +24,17 @@ func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, 
 	r.Operations = CountOperations(e.Operations)
 	r.Strength = history.Measure(e.Events, e.Operations)
 	budget := s.Target.Budget(s.Nodes)
-	most, beyond := exceeded(e.Faults, budget.Down, s.free(budget))
+	most, beyond := exceeded(e.Faults, budget.Down, s.free(budget), rundir.End(e.Events))
 	r.Measures["nodes_hit_max"], r.Measures["nodes_tolerated"] = float64(most), float64(budget.Down)
-	r.Measures["beyond_budget_seconds"] = beyond.Seconds()
+	r.Measures["beyond_budget_seconds"] = lasting(beyond).Seconds()
+	r.Notes = nil
+	if len(beyond) > 0 {
+		r.Notes = append(r.Notes, beyondNote(s.Target.Name(), s.Nodes, budget, beyond))
+	}
 	r.Checkers = checkers.Check(ctx, &e.Evidence, s.checkersOn(r.Runtime), o)
+	checkers.CausesFirst(r.Checkers)
 	conclude(r, !s.NoFaults, append(weakness(r, e, s), troubled(r.Trouble)...))
-	if r.Verdict == rundir.Invalid && !budget.Safe && beyond > 0 {
+	if r.Verdict == rundir.Invalid && !budget.Safe && len(beyond) > 0 {
 		r.Verdict = rundir.Inconclusive
 		r.Reasons = append([]string{fmt.Sprintf("the plan hit %d nodes at once, and %s claims nothing beyond %d: what follows is no one's fault but the plan's",
 			most, s.Target.Name(), budget.Down)}, r.Reasons...)
@@ -55,15 +61,18 @@ func troubled(list []cluster.Trouble) (reasons []string) {
 	return reasons
 }
 
-// checkersOn returns the scenario's checkers and, where the simulator watched
-// the target from inside, that of its invariants.
+// checkersOn returns the scenario's checkers, that of the time in which the
+// target claims to serve again and, where the simulator watched the target from
+// inside, that of its invariants.
 func (s Scenario) checkersOn(runtime string) []checkers.Checker {
-	t, ok := s.Target.(cluster.Simulated)
-	if !ok || runtime != sim.Name {
-		return s.Checkers
+	list := slices.Clone(s.Checkers)
+	if c, claimed := s.failover(runtime); claimed {
+		list = append(list, c)
 	}
-	watching := len(t.Monitors(s.NodeNames()))
-	return append(slices.Clone(s.Checkers), checkers.Invariants(watching))
+	if t, ok := s.Target.(cluster.Simulated); ok && runtime == sim.Name {
+		list = append(list, checkers.Invariants(len(t.Monitors(s.NodeNames()))))
+	}
+	return list
 }
 
 // Rejudge judges the evidence of an old run with the checkers of s, and
@@ -99,7 +108,7 @@ func Recover(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Option
 	if err != nil {
 		return "", err
 	}
-	return dir.File(rundir.ReportFile), errors.Join(dir.WriteResult(r), writeReports(dir, r))
+	return dir.File(rundir.ReportFile), errors.Join(dir.WriteResult(r), writeReports(dir, r, lasted(r.Phases)))
 }
 
 // unfinished says what a run did not come to: such a run proves nothing, even
@@ -212,4 +221,13 @@ func unproven(list []rundir.Fault, wanted bool) (reasons []string) {
 		reasons = append(reasons, "no fault bit")
 	}
 	return reasons
+}
+
+// lasted is how long a run took on its own clock, which is all that is known of
+// it afterwards.
+func lasted(phases []rundir.Phase) (end time.Duration) {
+	for _, p := range phases {
+		end = max(end, p.End)
+	}
+	return end
 }

@@ -61,6 +61,7 @@ type trial struct {
 	// deterministic tells that the cluster is a simulation: nothing there may
 	// depend on the wall clock, and nothing can hang.
 	deterministic bool
+	haste         int // see Options
 
 	settled     bool // the nodes had their time to agree at the end
 	phases      []rundir.Phase
@@ -246,14 +247,14 @@ func (t *trial) final(ctx context.Context) error {
 	if err := t.enter(PhaseFinal, finalReadsMax); err != nil {
 		return err
 	}
-	deadline := t.cluster.Now() + finalReadsMax
+	deadline := t.cluster.Now() + t.scaled(finalReadsMax)
 	err := t.bounded(ctx, "reading the final state", finalReadsMax+t.scenario.OpTimeout+finalMax, func(ctx context.Context) error {
 		return t.load.finalReads(ctx, deadline)
 	})
 	if err != nil && ctx.Err() == nil {
 		t.unavailable = append(t.unavailable, err.Error())
 	}
-	t.until(ctx, t.cluster.Now()+settleMax, func() bool { return t.converged(ctx) })
+	t.until(ctx, t.cluster.Now()+t.scaled(settleMax), func() bool { return t.converged(ctx) })
 	t.settled = ctx.Err() == nil
 	return ctx.Err()
 }

@@ -37,6 +37,8 @@ type Options struct {
 	Check checkers.Options
 	// Reproduce is the command line that runs the same again.
 	Reproduce string
+	// haste divides all bounds on the wall clock; 0 stands for 1.
+	haste int
 }
 
 // Finished is a run that has been judged.
@@ -99,7 +101,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Finished, error) {
 	}
 	t := &trial{
 		scenario: s, seed: o.Seed, plan: plan, strict: s.Plan != nil, keepLogs: keep.dir == nil,
-		progress: o.Progress, measures: map[string]float64{},
+		progress: o.Progress, measures: map[string]float64{}, haste: o.haste,
 	}
 	t.onPlan = func(kept faults.Plan) error {
 		u := s.setup(o.Runtime.Name(), o.Seed, kept)
@@ -161,7 +163,7 @@ func finish(ctx context.Context, s Scenario, o Options, keep *keeper, t *trial, 
 		return done, nil
 	}
 	done.Dir = keep.dir.Path
-	return done, errors.Join(keep.dir.WriteResult(&r), writeReports(keep.dir, &r))
+	return done, errors.Join(keep.dir.WriteResult(&r), writeReports(keep.dir, &r, time.Since(started)))
 }
 
 // wasInterrupted tells that nothing is wrong but that somebody pressed Ctrl-C.
@@ -169,14 +171,11 @@ func wasInterrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, context.Canceled)
 }
 
-func writeReports(dir *rundir.Dir, r *rundir.Result) error {
-	f, err := os.Create(dir.File(rundir.JUnitFile))
-	if err != nil {
-		return err
-	}
-	err = rundir.WriteJUnit(f, r.Scenario, []*rundir.Result{r})
+func writeReports(dir *rundir.Dir, r *rundir.Result, took time.Duration) error {
+	c := rundir.CaseOf(r, took, dir.File(rundir.ReportFile))
+	err := rundir.WriteJUnitFile(dir.File(rundir.JUnitFile), r.Scenario, r.Started, []rundir.Case{c})
 	_, reportErr := report.Write(dir)
-	return errors.Join(err, f.Close(), reportErr)
+	return errors.Join(err, reportErr)
 }
 
 // keeper keeps evidence: in a run directory, or in memory.

@@ -82,6 +82,9 @@ type Scenario struct {
 	// before the faults (default 60 s), and LivenessMax how long after all of
 	// them are healed (default 15 s; what takes longer is a violation).
 	StartMax, LivenessMax time.Duration
+	// FailoverMax is within how long service must be back after a fault began
+	// or ended; default is what the target claims (cluster.Budget.Failover).
+	FailoverMax time.Duration
 	// Checkers judge the run.
 	Checkers []checkers.Checker
 	// Labels are "key:value" pairs by which suites select scenarios.
@@ -128,7 +131,7 @@ func (s Scenario) Validate() error {
 		return refuse("a rate of %g operations/s; expected more than 0 and at most 1000000", s.Rate)
 	case s.Time < 100*time.Millisecond || s.Time > 24*time.Hour:
 		return refuse("a time of %v; expected 100ms to 24h", s.Time)
-	case s.OpTimeout <= 0 || s.StartMax <= 0 || s.LivenessMax <= 0:
+	case s.OpTimeout <= 0 || s.StartMax <= 0 || s.LivenessMax <= 0 || s.FailoverMax < 0:
 		return refuse("time-outs must be positive")
 	case len(s.Plan) > 0 && s.NoFaults:
 		return refuse("it has a plan of faults and yet wants none")

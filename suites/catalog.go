@@ -77,6 +77,26 @@ func Find(names []string) ([]harness.Scenario, error) {
 	return found, nil
 }
 
+// Sweepable returns all scenarios that can be simulated; with the id of a planted
+// bug those of its target.
+func Sweepable(bug string) ([]harness.Scenario, error) {
+	var bugs []string
+	known := bug == ""
+	for _, t := range Targets() {
+		for _, b := range t.Bugs() {
+			bugs = append(bugs, b.ID)
+			known = known || b.ID == bug
+		}
+	}
+	if !known {
+		return nil, fmt.Errorf("no target has a planted bug %q%s", bug, nearest.Hint(bug, bugs))
+	}
+	return slices.DeleteFunc(Scenarios(), func(s harness.Scenario) bool {
+		has := slices.ContainsFunc(s.Target.Bugs(), func(b cluster.Bug) bool { return b.ID == bug })
+		return !slices.Contains(RuntimesOf(s), Sim) || bug != "" && !has
+	}), nil
+}
+
 // Rebuild returns the scenario that a recorded setup ran.
 func Rebuild(setup harness.Setup) (harness.Scenario, error) {
 	i := slices.IndexFunc(Scenarios(), func(s harness.Scenario) bool { return s.Name == setup.Scenario })

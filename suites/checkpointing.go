@@ -31,7 +31,7 @@ const stallMax = 15 * time.Second
 // recovered lists what a checkpointing service that runs a job is judged by.
 func recovered(protocol string, job workloads.Workload, settings map[string]string) []checkers.Checker {
 	repeats := settings["sink"] == atLeastOnce
-	all := []checkers.Checker{jobresult.Result()}
+	all := []checkers.Checker{jobresult.Result(), jobresult.Ends(stallMax)}
 	if slices.Contains(job.Functions(), workloads.Outputs) {
 		all = append(all, jobresult.Outputs(repeats))
 	}

@@ -27,6 +27,11 @@ func replicated() []checkers.Checker {
 
 // replication lists the scenarios of the reference store in Raft mode.
 func replication() []harness.Scenario {
+	cut := faults.Partition{Shape: faults.In, Who: "leader"}
+	deaf := faults.Plan{
+		{When: faults.Trigger{After: 2 * time.Second}, Fault: cut, For: 12 * time.Second},
+		{When: faults.Trigger{After: 18 * time.Second}, Fault: cut, For: 10 * time.Second},
+	}
 	raft := func(name, doc string, labels []string, s harness.Scenario) harness.Scenario {
 		s.Name, s.Doc = "replication/raft-"+name, doc
 		s.Target, s.Checkers = store.New(), replicated()
@@ -61,6 +66,9 @@ func replication() []harness.Scenario {
 			harness.Scenario{Drawing: faults.Drawing{
 				Kinds: []string{"kill", "power-loss"}, Points: []string{"vote.granted"},
 				Every: 700 * time.Millisecond, ForMax: 1500 * time.Millisecond}}),
+		raft("deaf-leader", "a leader that can send and not receive steps down, and another one serves",
+			[]string{Full, "fault:partition"},
+			harness.Scenario{Time: 30 * time.Second, Plan: deaf}),
 		raft("swarm", "everything at once, drawn anew by each seed",
 			[]string{Full, "fault:all"},
 			harness.Scenario{Time: 30 * time.Second, Drawing: faults.Drawing{

@@ -7,6 +7,8 @@
 // conserve. Outputs compares what the outside world can see with what it must
 // see: every output exactly once or, as a weaker claim, at least once.
 //
+// Ends judges that a job which is done gives its results within a bound.
+//
 // What was not read, and a job that did not finish, leave the verdict unknown,
 // unless what was read is wrong already. The package believes the reports'
 // headers: a service that runs another job than it says is judged by that one.
@@ -34,7 +36,7 @@ const (
 
 // Result judges the results of all processes.
 func Result() checkers.Checker {
-	return checkers.Func("job-result", func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+	return checkers.Ranked(checkers.Symptom, checkers.Func("job-result", func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
 		return judge(ctx, e, workloads.Result, func(r *reads) []finding {
 			results := make([]string, r.execution.Procs)
 			for p := range results {
@@ -46,13 +48,13 @@ func Result() checkers.Checker {
 			}
 			return found
 		})
-	})
+	}))
 }
 
 // Outputs judges the outputs of all processes. With repeats, an output may be
 // seen more than once: what a sink that delivers at least once promises.
 func Outputs(repeats bool) checkers.Checker {
-	return checkers.Func("job-outputs", func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+	return checkers.Ranked(checkers.Symptom, checkers.Func("job-outputs", func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
 		return judge(ctx, e, workloads.Outputs, func(r *reads) []finding {
 			var found []finding
 			for p := range r.execution.Procs {
@@ -67,7 +69,7 @@ func Outputs(repeats bool) checkers.Checker {
 			}
 			return found
 		})
-	})
+	}))
 }
 
 // reads is what was read of an execution, by process.

@@ -34,7 +34,7 @@ type DurabilityOptions struct {
 // Durability measures what faults cost. Each fault whose failure model is known
 // can cost data, for the service that it hits may fail over: see
 // history.Failure. It is a window: from t_c, its start, to t_r, when it was
-// healed, and on to t_s, when service was back: the first completion of an ok
+// healed, and on to t_s, when service was back: the first answer to an
 // operation that was invoked at t_r or later, or t_r if there is none. Indices
 // and times are those of the harness. Mutations are add, append and enqueue,
 // each of a value that is unique for its key, on collections, and write, cas and
@@ -73,18 +73,18 @@ type DurabilityOptions struct {
 //   - not_prefix: of the lost ones, those that preceded a mutation of the same
 //     key, charged to the same window, that survived. Then what survived is no
 //     prefix: worse than any age.
-//   - rto_first_seconds: the first completion of an ok operation on any key
-//     that was invoked at t_c or later, less t_c;
+//   - rto_first_seconds: the first answer to an operation on any key that was
+//     invoked at t_c or later, less t_c;
 //   - rto_steady_seconds: the first t on a grid of a tenth of Window from t_c,
 //     less t_c, such that of the operations invoked in [t, t+Window), at least
-//     one, a share of at least Share was ok, with a 99 % quantile of latencies
-//     of at most Factor times that of the ok operations completed before the
+//     one, a share of at least Share was answered, with a 99 % quantile of latencies
+//     of at most Factor times that of the operations answered before the
 //     first fault. A window that reaches beyond the last invocation is not
 //     looked at.
 //
 // Besides, resurrected counts failed mutations that a read has which was over
 // before anybody else tried the same, and
-// availability_gap_seconds is the longest time between two ok completions that
+// availability_gap_seconds is the longest time between two answers that
 // follow each other, or from the last one to the last invocation, on whatever
 // keys; never_served_again and never_steady_again count the faults after which
 // rto_first and rto_steady have no value. The verdict is
@@ -100,6 +100,9 @@ func Durability(o DurabilityOptions) checkers.Checker {
 	return checkers.Func("durability", func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
 		v := durability(newWatch(ctx), e, o)
 		v.Algorithm = "reads after recovery"
+		if v.Verdict == checkers.Invalid && v.Witness.Class != "resurrected" {
+			v.Witness.Conditional = true // a fault of nobody's plan may have cost it
+		}
 		return v
 	})
 }
@@ -251,13 +254,13 @@ func (x *window) account() string {
 		len(x.lost), plural(x.looked, "acknowledged operation"), nodes, when, relation, x.Fault, history.At(x.Start), history.At(x.End))
 }
 
-// gap is the longest time without an ok completion.
+// gap is the longest time without an answer.
 func gap(e *checkers.Evidence) time.Duration {
 	var times []time.Duration
 	end := time.Duration(0)
 	for _, o := range e.Operations {
 		end = max(end, o.Invoked)
-		if o.Outcome == history.OK {
+		if o.Answered() {
 			times = append(times, o.Completed)
 		}
 	}

@@ -126,7 +126,7 @@ func belongs(ops []history.Operation, at time.Duration, node string, faults []ch
 	for i, f := range faults {
 		back := history.Never
 		for _, o := range ops {
-			if o.Outcome == history.OK && o.Invoked >= f.End {
+			if served(&o) && o.Invoked >= f.End {
 				back = min(back, o.Completed)
 			}
 		}
@@ -172,6 +172,11 @@ func toldOf(ops []history.Operation, w *history.Operation, after time.Duration, 
 	return told || seen || gone, older, gone
 }
 
+// served is what was ok, or a compare-and-set whose value was another.
+func served(o *history.Operation) bool {
+	return o.Outcome == history.OK || o.Outcome == history.Fail && o.F == CAS && o.Error == ""
+}
+
 func mutation(w *history.Operation) bool {
 	return inserts(w) || w.F == Write || w.F == Delete || w.F == CAS
 }
@@ -193,12 +198,12 @@ func over(a, b *history.Operation) bool {
 // between the last one and the last invocation.
 func quiet(ops []history.Operation) (longest time.Duration) {
 	for _, a := range ops {
-		if a.Outcome != history.OK {
+		if !served(&a) {
 			continue
 		}
 		next, last := history.Never, a.Completed
 		for _, b := range ops {
-			if last = max(last, b.Invoked); b.Outcome == history.OK && b.Completed > a.Completed {
+			if last = max(last, b.Invoked); served(&b) && b.Completed > a.Completed {
 				next = min(next, b.Completed)
 			}
 		}
@@ -244,7 +249,7 @@ func recoveryOracle(ops []history.Operation, start, firstFault time.Duration, m 
 	var baseline []time.Duration
 	for _, o := range ops {
 		last = max(last, o.Invoked)
-		if o.Outcome != history.OK {
+		if !served(&o) {
 			continue
 		}
 		if o.Invoked >= start {
@@ -264,7 +269,7 @@ func recoveryOracle(ops []history.Operation, start, firstFault time.Duration, m 
 		n := 0
 		for _, o := range ops {
 			if o.Invoked >= t && o.Invoked < t+10*time.Millisecond {
-				if n++; o.Outcome == history.OK {
+				if n++; served(&o) {
 					latencies = append(latencies, o.Completed-o.Invoked)
 				}
 			}
@@ -313,6 +318,9 @@ func drawDurable(r *rand.Rand) *checkers.Evidence {
 			o.Return = -1
 		}
 		o.Node = []string{"", "n1", "n2"}[r.IntN(3)]
+		if o.Outcome == history.Fail && r.IntN(2) == 0 {
+			o.Error = "unreachable"
+		}
 	}
 	end := e.Operations[len(e.Operations)-1].Invoked
 	for range 1 + r.IntN(3) {

@@ -15,8 +15,8 @@ import (
 type service struct {
 	o       DurabilityOptions
 	ops     []*history.Operation // by time of invocation
-	soonest []*history.Operation // of those from here on, the ok one that completed first
-	ok      []int                // how many of those before were ok
+	soonest []*history.Operation // of those from here on, the answered one that completed first
+	ok      []int                // how many of those before were answered
 	fast    []int                // and as fast as before the first fault, or nearly
 }
 
@@ -31,7 +31,7 @@ func newService(e *checkers.Evidence, o DurabilityOptions) *service {
 	var baseline []time.Duration
 	for i := range ops {
 		s.ops[i] = &ops[i]
-		if op := &ops[i]; op.Outcome == history.OK && op.Invoked < firstFault && op.Completed <= firstFault {
+		if op := &ops[i]; op.Answered() && op.Invoked < firstFault && op.Completed <= firstFault {
 			baseline = append(baseline, op.Completed-op.Invoked)
 		}
 	}
@@ -42,7 +42,7 @@ func newService(e *checkers.Evidence, o DurabilityOptions) *service {
 	}
 	for i, op := range s.ops {
 		s.ok[i+1], s.fast[i+1] = s.ok[i], s.fast[i]
-		if op.Outcome == history.OK {
+		if op.Answered() {
 			s.ok[i+1]++
 			if op.Completed-op.Invoked <= bound {
 				s.fast[i+1]++
@@ -51,7 +51,7 @@ func newService(e *checkers.Evidence, o DurabilityOptions) *service {
 	}
 	for i := len(s.ops) - 1; i >= 0; i-- {
 		op := s.ops[i]
-		if s.soonest[i] = s.soonest[i+1]; op.Outcome == history.OK && (s.soonest[i] == nil || op.Completed <= s.soonest[i].Completed) {
+		if s.soonest[i] = s.soonest[i+1]; op.Answered() && (s.soonest[i] == nil || op.Completed <= s.soonest[i].Completed) {
 			s.soonest[i] = op
 		}
 	}

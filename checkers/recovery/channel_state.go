@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cleancut/cleancut/checkers"
+	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -186,7 +187,8 @@ func (d *delivery) receive(i, m int32) *checkers.Verdict {
 	return nil
 }
 
-// lost looks for messages of the final histories that did not arrive.
+// lost looks for messages of the final histories that did not arrive. The one
+// that was sent first is told, with what became of it, and how many more.
 func (d *delivery) lost() checkers.Verdict {
 	r := d.r
 	newest := map[[2]int32]int32{}
@@ -196,21 +198,110 @@ func (d *delivery) lost() checkers.Verdict {
 			newest[key] = max(newest[key], d.s.sentAt[m])
 		}
 	}
+	first, doubt, more := none, none, 0
 	for m := range int32(len(r.msgs)) {
 		if !d.s.inTransit(m) {
 			continue
 		}
 		d.open++
 		overtaken := d.s.sentAt[m] < newest[[2]int32{r.from[m], r.to[m]}]
-		if !overtaken || !r.settled() {
-			continue
-		}
-		if d.final[r.to[m]] || d.ordered && r.kinds[record.Restore] > 0 {
-			return r.violated("lost", r.about(m), "the message %s from %s to %s was sent and never received, although later ones were", r.msgs[m], r.procs[r.from[m]], r.procs[r.to[m]])
-		}
-		if !d.ordered {
-			return unknown("messages overtake each other: whether %s is lost or late cannot be told", r.msgs[m])
+		switch {
+		case !overtaken || !r.settled():
+		case d.final[r.to[m]] || d.ordered && r.kinds[record.Restore] > 0:
+			if more++; first == none || d.s.sentAt[m] < d.s.sentAt[first] {
+				first = m
+			}
+		case !d.ordered && doubt == none:
+			doubt = m
 		}
 	}
+	switch {
+	case first != none:
+		return d.explain(first, more-1)
+	case doubt != none:
+		return unknown("messages overtake each other: whether %s is lost or late cannot be told", r.msgs[doubt])
+	}
 	return valid("")
+}
+
+// explain says how a message was lost, and that others were as well.
+func (d *delivery) explain(m int32, more int) checkers.Verdict {
+	r, sent, received := d.r, d.s.sentAt[m], none
+	quoted := r.about(m)
+	for _, i := range quoted {
+		if r.ev[i].Kind == record.Recv {
+			received = i
+		}
+	}
+	p, q := r.procs[r.from[m]], r.procs[r.to[m]]
+	and := ""
+	if more > 0 {
+		and = fmt.Sprintf(" (and %d more messages are lost)", more)
+	}
+	if received == none {
+		return r.violated("lost", quoted, "the message %s from %s to %s, sent at %s, was never received, although later ones were%s", r.msgs[m], p, q, history.At(r.ev[sent].T), and)
+	}
+	by := r.undoing(received)
+	if by == none { // it was received by an incarnation that was over
+		return r.violated("lost", quoted, "the message %s from %s to %s was received only by an incarnation that was over, although later ones were received since%s", r.msgs[m], p, q, and)
+	}
+	begin := r.incs[by].events[0]
+	quoted = append(quoted, begin)
+	if v := r.incs[by].recovery; v != none {
+		quoted = append(quoted, r.recoveries[v].event)
+	}
+	return r.violated("lost", quoted, "%s undid the receipt at %s of the message %s from %s to %s, which was not received again, although later ones were: %s%s",
+		r.undid(by), history.At(r.ev[received].T), r.msgs[m], p, q, d.why(m, by), and)
+}
+
+// why says why a message whose receipt an incarnation undid did not come again.
+func (d *delivery) why(m, by int32) string {
+	r, sent := d.r, d.s.sentAt[m]
+	begin := r.incs[by].events[0]
+	if sent > begin {
+		return fmt.Sprintf("%s sent it again at %s", r.procs[r.from[m]], history.At(r.ev[sent].T))
+	}
+	c, ok := r.ckptOf[r.to[m]][r.ev[begin].Ckpt]
+	if !ok {
+		return fmt.Sprintf("%s began anew, and %s, which had sent it at %s, kept that", r.procs[r.to[m]], r.procs[r.from[m]], history.At(r.ev[sent].T))
+	}
+	held := 0
+	for _, o := range r.ckpts[c].channel {
+		if o == m {
+			return r.name(r.to[m], c) + " holds it in transit, and it was not delivered"
+		}
+		if r.from[o] == r.from[m] {
+			held++
+		}
+	}
+	what := fmt.Sprintf("%d others", held)
+	if held == 0 {
+		what = "nothing"
+	}
+	return fmt.Sprintf("%s holds %s in transit on that channel, although this message was, sent at %s", r.name(r.to[m], c), what, history.At(r.ev[sent].T))
+}
+
+// undoing is the first incarnation that began without an event of an earlier
+// one, or none.
+func (r *run) undoing(event int32) int32 {
+	for _, k := range r.lives[r.proc[event]] {
+		if k > r.inc[event] && !r.incs[k].bare && !r.contains(place{k, 0}, event) {
+			return k
+		}
+	}
+	return none
+}
+
+// undid names what an incarnation began with.
+func (r *run) undid(k int32) string {
+	begin := &r.ev[r.incs[k].events[0]]
+	if v := r.incs[k].recovery; v != none {
+		e := &r.ev[r.recoveries[v].event]
+		what := "the recovery at " + history.At(e.T)
+		if e.Round > 0 {
+			what += fmt.Sprintf(" to round %d", e.Round)
+		}
+		return what
+	}
+	return fmt.Sprintf("the %s of %s at %s", begin.Kind, begin.Proc, history.At(begin.T))
 }

@@ -92,10 +92,28 @@ func (r *run) orphan(s *sweep, event int32, what string) checkers.Verdict {
 			}
 		}
 		from, to := r.from[m], r.to[m]
-		return r.violated("orphan", quoted, "%s is no consistent cut: %s has received the message %s, and %s has not sent it (%d such messages)",
-			what, r.state(to, s.at[to]), r.msgs[m], r.state(from, s.at[from]), s.orphans)
+		return r.violated("orphan", quoted, "%s is no consistent cut: %s has received the message %s, and %s has not sent it%s (%d such messages)",
+			what, r.state(to, s.at[to]), r.msgs[m], r.state(from, s.at[from]), r.fateOfSending(m, s.at[from]), s.orphans)
 	}
 	return unknown("an orphan was counted and not found again")
+}
+
+// fateOfSending says why a sender has not sent a message at a place, although
+// the record has it sending that.
+func (r *run) fateOfSending(m int32, at place) string {
+	for i := range int32(len(r.ev)) {
+		if r.msg[i] != m || r.ev[i].Kind != record.Send || r.contains(at, i) {
+			continue
+		}
+		sent := history.At(r.ev[i].T)
+		if r.before(at, place{r.inc[i], r.at[i]}) {
+			return fmt.Sprintf(": it does so later, at %s", sent)
+		}
+		if k := r.undoing(i); k != none {
+			return fmt.Sprintf(": %s undid its sending at %s", r.undid(k), sent)
+		}
+	}
+	return ""
 }
 
 // state is how a place is called in words.

@@ -51,6 +51,8 @@ type Options struct {
 // Model is a property of a record.
 type Model struct {
 	Name string
+	// Rank is where it stands between causes and symptoms.
+	Rank checkers.Rank
 	// Doc is its meaning in one line.
 	Doc   string
 	check func(r *run, o Options) checkers.Verdict
@@ -58,27 +60,27 @@ type Model struct {
 
 // models is the table of all, in the order in which they are listed.
 var models = []Model{
-	{"consistent-cut", "no committed round, restored line or state after recovery remembers a message that was not sent in it", consistentCut},
-	{"channel-state", "recorded channels are what was in transit, exactly; what was in transit is delivered again, once", channelState},
-	{"atomic-rounds", "only rounds with all parts committed are restored, and as a whole", atomicRounds},
-	{"recovery-line", "the line restored is the latest consistent one, or the newest committed round", recoveryLine},
-	{"domino", "measures how far recoveries rolled back; never invalid", domino},
-	{"no-domino", "no recovery rolls back behind a checkpoint because it is useless", noDomino},
-	{"no-useless-checkpoints", "no checkpoint lies on a Z-cycle", noUseless},
-	{"restorable", "what is restored was committed there, is whole, and is what was saved", restorable},
-	{"gc-safety", "nothing is deleted that recovery may need", gcSafety},
-	{"replay", "what is executed again does the same again", replay},
-	{"no-orphans", "what depends on a nondeterministic event is seen only after the event is logged", noOrphans},
-	{"output-commit", "what the outside world has seen is not undone, unless it comes again identically", outputCommit},
-	{"exactly-once", "outputs are visible once each, none is missing; inputs are consumed once", exactlyOnce},
-	{"at-least-once", "no output is missing, no input is skipped", atLeastOnce},
-	{"fencing", "nothing done by an incarnation or epoch that is over has effect", fencing},
-	{"conservation", "the values of every line and of its channels have one sum", conservation},
-	{Identity, "what has a name has it alone: messages, checkpoints, determinants, rounds, epochs", identity},
-	{"index", "index-based checkpointing: no message is received from a higher index", indexBased},
-	{"terminates", "every recovery ends, with all processes resumed or with a failure that is told", terminates},
-	{"progress", "the computation gets on until it has ended or a failure is told", progress},
-	{"measures", "recovery point and time, recomputed work, costs of checkpoints, the optimal interval; never invalid", measure},
+	{"consistent-cut", checkers.Effect, "no committed round, restored line or state after recovery remembers a message that was not sent in it", consistentCut},
+	{"channel-state", checkers.Effect, "recorded channels are what was in transit, exactly; what was in transit is delivered again, once", channelState},
+	{"atomic-rounds", checkers.Cause, "only rounds with all parts committed are restored, and as a whole", atomicRounds},
+	{"recovery-line", checkers.Cause, "the line restored is the latest consistent one, or the newest committed round", recoveryLine},
+	{"domino", checkers.Effect, "measures how far recoveries rolled back; never invalid", domino},
+	{"no-domino", checkers.Effect, "no recovery rolls back behind a checkpoint because it is useless", noDomino},
+	{"no-useless-checkpoints", checkers.Effect, "no checkpoint lies on a Z-cycle", noUseless},
+	{"restorable", checkers.Cause, "what is restored was committed there, is whole, and is what was saved", restorable},
+	{"gc-safety", checkers.Cause, "nothing is deleted that recovery may need", gcSafety},
+	{"replay", checkers.Effect, "what is executed again does the same again", replay},
+	{"no-orphans", checkers.Cause, "what depends on a nondeterministic event is seen only after the event is logged", noOrphans},
+	{"output-commit", checkers.Symptom, "what the outside world has seen is not undone, unless it comes again identically", outputCommit},
+	{"exactly-once", checkers.Symptom, "outputs are visible once each, none is missing; inputs are consumed once", exactlyOnce},
+	{"at-least-once", checkers.Symptom, "no output is missing, no input is skipped", atLeastOnce},
+	{"fencing", checkers.Cause, "nothing done by an incarnation or epoch that is over has effect", fencing},
+	{"conservation", checkers.Effect, "the values of every line and of its channels have one sum", conservation},
+	{Identity, checkers.Cause, "what has a name has it alone: messages, checkpoints, determinants, rounds, epochs", identity},
+	{"index", checkers.Cause, "index-based checkpointing: no message is received from a higher index", indexBased},
+	{"terminates", checkers.Symptom, "every recovery ends, with all processes resumed or with a failure that is told", terminates},
+	{"progress", checkers.Symptom, "the computation gets on until it has ended or a failure is told", progress},
+	{"measures", checkers.Symptom, "recovery point and time, recomputed work, costs of checkpoints, the optimal interval; never invalid", measure},
 }
 
 // Models lists all models.
@@ -106,14 +108,14 @@ func Checkers(o Options, names ...string) ([]checkers.Checker, error) {
 			return nil, fmt.Errorf("there is no model %q of recovery; there are %s, and all", name, strings.Join(Names(), ", "))
 		}
 		m := models[i]
-		list = append(list, checkers.Func(name, func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
+		list = append(list, checkers.Ranked(m.Rank, checkers.Func(name, func(ctx context.Context, e *checkers.Evidence) checkers.Verdict {
 			v, err := m.judge(ctx, shared, e, o)
 			if err != nil {
 				v = unknown("%v", err)
 			}
 			v.Algorithm = "record of events"
 			return v
-		}))
+		})))
 	}
 	return list, nil
 }

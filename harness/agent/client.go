@@ -43,6 +43,9 @@ func NewClient(address, token string) *Client {
 	}}}
 }
 
+// Address is where it finds the agent, as host:port.
+func (c *Client) Address() string { return c.address }
+
 // Forget drops idle connections. Call it when the container was restarted.
 func (c *Client) Forget() { c.http.CloseIdleConnections() }
 

@@ -142,6 +142,20 @@ type Rule interface {
 	Remove(ctx context.Context) (Receipt, error)
 }
 
+// Prober is a Rule that can send packets of the harness over its links.
+type Prober interface {
+	// Probe sends a packet over each link whose two ends are running, as often
+	// as it takes for the rule to hit one, at most ProbesMax times, and counts
+	// "probes_sent" and "probes_dropped", "probes_delayed" or
+	// "probes_duplicated". The system under test sees none of them, and no other
+	// rule counts them.
+	Probe(ctx context.Context) (Receipt, error)
+}
+
+// ProbesMax is how many packets a probe sends over a link at most: a rule that
+// hits one in five packets misses all of them once in a million times.
+const ProbesMax = 64
+
 // Tripper can make something happen at the moment at which a node program
 // reaches a named point.
 type Tripper interface {

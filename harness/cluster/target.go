@@ -21,7 +21,8 @@ type Target interface {
 	// Claims lists what the target's own documentation guarantees.
 	Claims() []Claim
 	// Budget is what a cluster of that many nodes tolerates with all claims
-	// kept. Plans that are drawn stay inside.
+	// kept. Plans may go beyond; then the result says when, and what that makes
+	// of the claims.
 	Budget(nodes int) Budget
 	// Functions lists the operations that the target's client knows, by F.
 	Functions() []string
@@ -52,6 +53,11 @@ type Budget struct {
 	// Safe tells that safety is claimed under any number of crashes,
 	// pauses, power losses and partitions, and only service needs Down.
 	Safe bool
+	// Failover is within how long the target serves again after a fault began
+	// or ended, where no more than Down nodes are hit from then on; 0 claims
+	// nothing. What is hit stays hit: a leader that is cut off is replaced.
+	// Where time is real it may take three times as long.
+	Failover time.Duration
 }
 
 // Bug is a planted defect.

@@ -28,6 +28,9 @@ func Text(w io.Writer, r *rundir.Result, where string) error {
 	for _, reason := range r.Reasons {
 		fmt.Fprintf(&b, "  because  %s\n", firstLine(reason))
 	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(&b, "  note     %s\n", firstLine(note))
+	}
 	for _, c := range r.Checkers {
 		if c.Witness == nil {
 			continue

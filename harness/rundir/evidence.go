@@ -217,7 +217,8 @@ func Phases(events []history.Event) []checkers.Phase {
 }
 
 // Windows turns the faults of a ledger into what checkers see: all but those
-// that were never tried. Faults that were not healed last until end.
+// that were never tried. Faults that were not healed, or could not be, last until
+// end.
 func Windows(list []Fault, end time.Duration) []checkers.FaultWindow {
 	var windows []checkers.FaultWindow
 	for _, f := range list {
@@ -225,7 +226,7 @@ func Windows(list []Fault, end time.Duration) []checkers.FaultWindow {
 			continue
 		}
 		w := checkers.FaultWindow{Fault: f.Fault, Kind: f.Kind, Model: cmp.Or(f.Model, faults.ModelOf(f.Kind)), Nodes: f.Nodes, Start: f.At, End: f.HealedAt, Bit: f.Bit}
-		if f.HealedAt < 0 {
+		if f.HealedAt < 0 || strings.Contains(f.Error, NotHealed) {
 			w.End = max(end, f.At)
 		}
 		windows = append(windows, w)

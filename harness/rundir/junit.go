@@ -4,12 +4,17 @@
 package rundir
 
 import (
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cleancut/cleancut/internal/visible"
 )
 
 // The JUnit format as Jenkins, GitLab and GitHub actions read it.
@@ -18,6 +23,7 @@ type junitSuites struct {
 	Tests    int          `xml:"tests,attr"`
 	Failures int          `xml:"failures,attr"`
 	Errors   int          `xml:"errors,attr"`
+	Skipped  int          `xml:"skipped,attr"`
 	Suites   []junitSuite `xml:"testsuite"`
 }
 
@@ -26,18 +32,29 @@ type junitSuite struct {
 	Tests     int         `xml:"tests,attr"`
 	Failures  int         `xml:"failures,attr"`
 	Errors    int         `xml:"errors,attr"`
+	Skipped   int         `xml:"skipped,attr"`
 	Time      string      `xml:"time,attr"`
 	Timestamp string      `xml:"timestamp,attr,omitempty"`
 	Cases     []junitCase `xml:"testcase"`
 }
 
 type junitCase struct {
-	Class      string          `xml:"classname,attr"`
-	Name       string          `xml:"name,attr"`
-	Time       string          `xml:"time,attr"`
-	Properties []junitProperty `xml:"properties>property"`
-	Failure    *junitProblem   `xml:"failure,omitempty"`
-	Error      *junitProblem   `xml:"error,omitempty"`
+	Class      string           `xml:"classname,attr"`
+	Name       string           `xml:"name,attr"`
+	Time       string           `xml:"time,attr"`
+	Properties *junitProperties `xml:"properties"`
+	Failure    *junitProblem    `xml:"failure,omitempty"`
+	Error      *junitProblem    `xml:"error,omitempty"`
+	Skipped    *junitSkipped    `xml:"skipped,omitempty"`
+	Out        string           `xml:"system-out,omitempty"`
+}
+
+type junitProperties struct {
+	List []junitProperty `xml:"property"`
+}
+
+type junitSkipped struct {
+	Message string `xml:"message,attr"`
 }
 
 type junitProperty struct {
@@ -51,35 +68,75 @@ type junitProblem struct {
 	Text    string `xml:",chardata"`
 }
 
-// WriteJUnit writes a JUnit file of one suite with a case for each run. An
-// invalid or inconclusive run is a failure of that type, an error of the
-// harness an error: nothing but valid passes.
-func WriteJUnit(w io.Writer, suite string, results []*Result) error {
-	s := junitSuite{Name: suite, Tests: len(results)}
+// Case is a case of a JUnit file. Scenario and Name identify it from one run of
+// a pipeline to the next, so nothing that is drawn belongs into them.
+type Case struct {
+	Scenario string // "group/name"
+	Name     string // the runtime, or the command
+	// Verdict decides: an invalid or inconclusive run is a failure of that type,
+	// an error of the harness an error. Nothing but valid passes.
+	Verdict Outcome
+	Reasons []string
+	// Skipped, if set, says why nothing was run; there is no verdict then.
+	Skipped string
+	// Wall is how long it took on the wall clock.
+	Wall       time.Duration
+	Properties []Property
+	// Out is what a reader of the pipeline sees: the witness.
+	Out string
+}
+
+// Property is a property of a case.
+type Property struct{ Name, Value string }
+
+// CaseOf is the case of one run. Report is where its report is, "" if there is
+// none.
+func CaseOf(r *Result, wall time.Duration, report string) Case {
+	c := Case{Scenario: r.Scenario, Name: r.Runtime, Verdict: r.Verdict, Reasons: r.Reasons, Wall: wall, Properties: r.properties(), Out: r.account()}
+	if c.Name == "" { // a history from elsewhere
+		c.Name = "check"
+	}
+	if report != "" {
+		c.Properties = append(c.Properties, Property{"report", report})
+	}
+	return c
+}
+
+// WriteJUnit writes a JUnit file of one suite. Cases of one name are numbered.
+func WriteJUnit(w io.Writer, suite string, started time.Time, cases []Case) error {
+	s := junitSuite{Name: shown(suite), Tests: len(cases), Timestamp: started.UTC().Format("2006-01-02T15:04:05")}
 	var total time.Duration
-	for _, r := range results {
-		c := junitCase{
-			Class: strings.ReplaceAll(r.Scenario, "/", "."),
-			Name:  fmt.Sprintf("%s seed %d", r.Runtime, r.Seed),
-			Time:  seconds(r.duration()), Properties: r.properties(),
+	seen := map[[2]string]int{}
+	for _, c := range cases {
+		j := junitCase{Class: shown(strings.ReplaceAll(c.Scenario, "/", ".")), Name: shown(c.Name), Time: seconds(c.Wall), Out: shown(c.Out)}
+		id := [2]string{j.Class, j.Name}
+		if seen[id]++; seen[id] > 1 {
+			j.Name += fmt.Sprintf(" (%d)", seen[id])
 		}
-		switch r.Verdict {
-		case Valid:
-		case Error:
+		for _, p := range c.Properties {
+			if j.Properties == nil {
+				j.Properties = &junitProperties{}
+			}
+			j.Properties.List = append(j.Properties.List, junitProperty{shown(p.Name), shown(p.Value)})
+		}
+		problem := &junitProblem{Type: string(c.Verdict), Message: shown(strings.Join(c.Reasons, "; ")), Text: shown(c.Out)}
+		switch {
+		case c.Skipped != "":
+			s.Skipped++
+			j.Skipped = &junitSkipped{shown(c.Skipped)}
+		case c.Verdict == Valid:
+		case c.Verdict == Error:
 			s.Errors++
-			c.Error = r.problem()
+			j.Error = problem
 		default:
 			s.Failures++
-			c.Failure = r.problem()
+			j.Failure = problem
 		}
-		total += r.duration()
-		s.Cases = append(s.Cases, c)
-		if s.Timestamp == "" && !r.Started.IsZero() {
-			s.Timestamp = r.Started.UTC().Format("2006-01-02T15:04:05")
-		}
+		total += c.Wall
+		s.Cases = append(s.Cases, j)
 	}
 	s.Time = seconds(total)
-	all := junitSuites{Tests: s.Tests, Failures: s.Failures, Errors: s.Errors, Suites: []junitSuite{s}}
+	all := junitSuites{Tests: s.Tests, Failures: s.Failures, Errors: s.Errors, Skipped: s.Skipped, Suites: []junitSuite{s}}
 	b, err := xml.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return fmt.Errorf("rundir: junit: %w", err)
@@ -90,29 +147,36 @@ func WriteJUnit(w io.Writer, suite string, results []*Result) error {
 	return nil
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
-
-// duration is how long the run took by its own clock.
-func (r *Result) duration() time.Duration {
-	var end time.Duration
-	for _, p := range r.Phases {
-		end = max(end, p.End)
+// WriteJUnitFile writes a JUnit file whole or not at all, and makes the folders
+// above it.
+func WriteJUnitFile(path, suite string, started time.Time, cases []Case) error {
+	var b bytes.Buffer
+	if err := WriteJUnit(&b, suite, started, cases); err != nil {
+		return err
 	}
-	return end
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("rundir: junit: %w", err)
+	}
+	return replace(path, b.Bytes())
 }
 
-func (r *Result) properties() []junitProperty {
-	p := []junitProperty{
+// shown writes characters as numbers that XML forbids or nobody sees.
+func shown(text string) string { return visible.String(text) }
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
+
+func (r *Result) properties() []Property {
+	p := []Property{
 		{"scenario", r.Scenario}, {"runtime", r.Runtime}, {"seed", fmt.Sprint(r.Seed)}, {"verdict", string(r.Verdict)},
 		{"reproduce", r.Reproduce}, {"version", r.Version},
 		{"operations", fmt.Sprint(r.Operations.Total)}, {"operations.ok", fmt.Sprint(r.Operations.OK)},
 		{"faults", fmt.Sprint(len(r.Faults))},
 	}
 	if r.TraceHash != "" {
-		p = append(p, junitProperty{"trace_hash", r.TraceHash})
+		p = append(p, Property{"trace_hash", r.TraceHash})
 	}
 	for _, c := range r.Checkers {
-		p = append(p, junitProperty{"checker." + c.Checker, string(c.Verdict)})
+		p = append(p, Property{"checker." + c.Checker, string(c.Verdict)})
 	}
 	names := make([]string, 0, len(r.Measures))
 	for name := range r.Measures {
@@ -120,23 +184,28 @@ func (r *Result) properties() []junitProperty {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		p = append(p, junitProperty{"measure." + name, fmt.Sprintf("%g", r.Measures[name])})
+		p = append(p, Property{"measure." + name, fmt.Sprintf("%g", r.Measures[name])})
 	}
 	return p
 }
 
-func (r *Result) problem() *junitProblem {
-	p := &junitProblem{Type: string(r.Verdict), Message: strings.Join(r.Reasons, "; ")}
+// account is the witnesses, and the command that runs it again.
+func (r *Result) account() string {
 	var b strings.Builder
 	for _, c := range r.Checkers {
-		if c.Witness != nil {
-			fmt.Fprintf(&b, "%s: %s\n", c.Checker, c.Witness.Summary)
-			for _, line := range c.Witness.Lines {
-				fmt.Fprintf(&b, "  %s\n", line)
-			}
+		if c.Witness == nil {
+			continue
+		}
+		fmt.Fprintf(&b, "%s: %s\n", c.Checker, c.Witness.Summary)
+		for _, line := range c.Witness.Lines {
+			fmt.Fprintf(&b, "  %s\n", line)
+		}
+		for _, o := range c.Witness.Operations {
+			fmt.Fprintf(&b, "  %s\n", o.String())
 		}
 	}
-	fmt.Fprintf(&b, "reproduce: %s\n", r.Reproduce)
-	p.Text = b.String()
-	return p
+	if r.Reproduce != "" {
+		fmt.Fprintf(&b, "reproduce: %s\n", r.Reproduce)
+	}
+	return b.String()
 }

@@ -41,6 +41,8 @@ type Result struct {
 	Verdict  Outcome `json:"verdict"`
 	// Reasons say in a sentence each why the verdict is what it is.
 	Reasons []string `json:"reasons"`
+	// Notes say what a reader must know to make something of the verdict.
+	Notes []string `json:"notes,omitempty"`
 	// TraceHash digests everything that happened in a simulation.
 	TraceHash  string             `json:"trace_hash,omitempty"`
 	Operations Operations         `json:"operations"`

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -279,16 +281,25 @@ func TestNothingButValidPassesInJUnit(t *testing.T) {
 		{Scenario: "a/b", Runtime: "sim", Seed: 3, Verdict: Inconclusive, Reasons: []string{"too weak"}},
 		{Scenario: "a/b", Runtime: "sim", Seed: 4, Verdict: Error, Reasons: []string{"no docker"}},
 	}
-	var b bytes.Buffer
-	if err := WriteJUnit(&b, "cleancut", results); err != nil {
+	cases := []Case{{Scenario: "a/c", Name: "sim", Skipped: "interrupted"}}
+	for i := range results {
+		cases = slices.Insert(cases, i, CaseOf(results[i], 375*time.Millisecond, "runs/report.html"))
+	}
+	path := filepath.Join(t.TempDir(), "not", "there", "yet.xml")
+	if err := WriteJUnitFile(path, "cleancut", time.Now(), cases); err != nil {
 		t.Fatal(err)
 	}
+	written, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := bytes.NewBuffer(written)
 	var got junitSuites
 	if err := xml.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatalf("%v\n%s", err, b.String())
 	}
 	s := got.Suites[0]
-	if s.Tests != 4 || s.Failures != 2 || s.Errors != 1 || s.Time != "1.500" {
+	if s.Tests != 5 || s.Skipped != 1 || s.Cases[4].Skipped == nil || s.Failures != 2 || s.Errors != 1 || s.Time != "1.500" || s.Cases[0].Time != "0.375" {
 		t.Errorf("suite %+v", s)
 	}
 	for i, want := range []string{"", "invalid", "inconclusive", "error"} {
@@ -299,6 +310,17 @@ func TestNothingButValidPassesInJUnit(t *testing.T) {
 		if want == "" && (problem != nil || s.Cases[i].Error != nil) || want != "" && (problem == nil || problem.Type != want) {
 			t.Errorf("case %d: %+v", i, problem)
 		}
+	}
+	for i, c := range s.Cases[:4] {
+		if c.Name != "sim"+[]string{"", " (2)", " (3)", " (4)"}[i] {
+			t.Errorf("the name %q is not the same from run to run", c.Name)
+		}
+		if !slices.Contains(c.Properties.List, junitProperty{"seed", fmt.Sprint(i + 1)}) || !slices.Contains(c.Properties.List, junitProperty{"report", "runs/report.html"}) {
+			t.Errorf("case %d lacks seed or report: %v", i, c.Properties.List)
+		}
+	}
+	if !strings.Contains(s.Cases[1].Out, "cleancut run a/b --seed 2") || !strings.Contains(s.Cases[1].Failure.Message, `\u0001`) {
+		t.Errorf("%+v", s.Cases[1])
 	}
 	if !strings.Contains(s.Cases[1].Failure.Text, "cleancut run a/b --seed 2") {
 		t.Errorf("the failure does not say how to reproduce it: %s", s.Cases[1].Failure.Text)

@@ -141,3 +141,28 @@ func TestAClientBehindACutTimesOutAndCannotKnowWhetherItsRequestWasSent(t *testi
 		})
 	}
 }
+
+func TestAProbeIsHitByItsRuleAndReachesNobody(t *testing.T) {
+	var got []int
+	must(t, received(&got), Options{}, func(ctx context.Context, w *world) {
+		rule, err := w.Impair(ctx, link1("n2", "n1"), cut)
+		if err != nil {
+			t.Fatal(err)
+		}
+		probe := rule.(cluster.Prober).Probe
+		r, err := probe(ctx)
+		counts(t, r, err, map[string]int64{"probes_sent": 1, "probes_dropped": 1})
+		if _, err := w.Kill(ctx, "n1"); err != nil {
+			t.Fatal(err)
+		}
+		r, err = probe(ctx) // an end is down
+		counts(t, r, err, map[string]int64{"probes_sent": 0})
+		if _, err := w.Start(ctx, "n1"); err != nil {
+			t.Fatal(err)
+		}
+		r, err = rule.Remove(ctx)
+		counts(t, r, err, map[string]int64{"packets_seen": 0, "packets_dropped": 0})
+		r, err = probe(ctx) // the rule is gone
+		counts(t, r, err, map[string]int64{"probes_sent": 0})
+	})
+}

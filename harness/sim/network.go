@@ -15,6 +15,7 @@ import (
 
 // link is one direction between two ends.
 type link struct {
+	from, to int16
 	stream   *rand.PCG // of messages between nodes; clients have their own
 	rules    []*rule   // in the order in which they came into force
 	inflight int
@@ -216,6 +217,44 @@ func (u *rule) Receipt(context.Context) (cluster.Receipt, error) {
 	}
 	return r, nil
 }
+
+// Probe implements cluster.Prober. What the rule decides on probes is drawn from
+// its salt and leaves what it decides on messages as it was.
+func (u *rule) Probe(context.Context) (cluster.Receipt, error) {
+	var r cluster.Receipt
+	trial := rule{what: u.what, salt: u.salt}
+	r.Count("probes_sent", 0)
+	for _, l := range u.links {
+		if u.removed || !slices.Contains(l.rules, u) || !u.w.alive(l.from) || !u.w.alive(l.to) {
+			continue
+		}
+		noisy := l.from != u.w.outside() && l.to != u.w.outside()
+		for n := range uint64(cluster.ProbesMax) {
+			trial.apply(remix(u.salt+uint64(l.from)<<32+uint64(l.to)<<16+n), noisy)
+			if trial.dropped+trial.delayed+trial.duplicated > 0 {
+				break
+			}
+		}
+	}
+	r.Count("probes_sent", trial.seen)
+	for name, n := range map[string]int64{
+		"probes_dropped": trial.dropped, "probes_delayed": trial.delayed, "probes_duplicated": trial.duplicated,
+	} {
+		if n > 0 {
+			r.Count(name, n)
+		}
+	}
+	return r, nil
+}
+
+// alive reports whether an end can send and receive: the clients always can, a
+// node while its process runs.
+func (w *world) alive(end int16) bool {
+	return end == w.outside() || w.nodes[end].env != nil
+}
+
+// outside is the end of all clients.
+func (w *world) outside() int16 { return int16(len(w.ends) - 1) }
 
 // Remove implements cluster.Rule. It works after the context is canceled, so
 // that a run that was interrupted heals.

@@ -86,6 +86,9 @@ func newWorld(ctx context.Context, spec cluster.Spec, target cluster.Simulated, 
 	w.root, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	w.trace.window, w.trace.names = o.Trace, w.ends
 	w.links = make([]link, len(w.ends)*len(w.ends))
+	for i := range w.links {
+		w.links[i].from, w.links[i].to = int16(i/len(w.ends)), int16(i%len(w.ends))
+	}
 	for i, name := range spec.Nodes {
 		w.index[name] = int16(i)
 		w.nodes = append(w.nodes, newMachine(w, i, name))

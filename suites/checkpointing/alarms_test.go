@@ -12,6 +12,9 @@ import (
 	"github.com/cleancut/cleancut/suites"
 )
 
+// partnersOnly keeps every checkpoint in a partner's memory, and few elsewhere.
+const partnersOnly = "partner-every=1 local-every=0 store-every=4 full-every=1 retain=4 interval=800ms size=300 step=10ms"
+
 // alarms are runs of the correct service of which a checker once said that it
 // was wrong.
 var alarms = []struct {
@@ -22,8 +25,8 @@ var alarms = []struct {
 	{"a deposed coordinator told of its recovery after the next one's round", "aligned-pipeline-zombies", "", 3200120},
 	{"a deposed coordinator told of its recovery last", "aligned-montecarlo-swarm", "partner-every=0 full-every=8", 3000166},
 	{"the run ended before the round that would have made output visible", "coordinated-pipeline-swarm", "size=1000", 3200024},
-	{"two workers told that they could not restore, and the line was decided with one of them", "cic-montecarlo-settings", "", 1},
-	{"a log was cut behind the beginning, to which a worker had to go back", "msglog-transfer-settings", "", 1},
+	{"two workers told that they could not restore, and the line was decided with one of them", "cic-montecarlo-settings", partnersOnly, 1},
+	{"a log was cut behind the beginning, to which a worker had to go back", "msglog-transfer-settings", partnersOnly, 1},
 }
 
 var _ = Describe("The correct service is not accused", Label(suites.Quick, "runtime:sim"), func() {

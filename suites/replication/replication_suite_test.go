@@ -24,6 +24,7 @@ var _ = Describe("Planted bugs are found", func() {
 		specs.Plant{Bug: "snapshot-off-by-one", Scenario: "replication/raft-swarm", Checker: "invariants", Seeds: 50},
 		specs.Plant{Bug: "retry-non-idempotent", Scenario: "replication/raft-swarm", Checker: "linearizable", Seeds: 100},
 		specs.Plant{Bug: "vote-not-persisted", Scenario: "replication/raft-votes", Checker: "invariants", Seeds: 1000},
+		specs.Plant{Bug: "no-check-quorum", Scenario: "replication/raft-deaf-leader", Checker: "failover", Seeds: 5},
 	)
 	specs.Found(suites.Docker,
 		specs.Plant{Bug: "stale-local-read", Scenario: "replication/raft-partitions", Checker: "linearizable", Seeds: 4},

@@ -32,6 +32,7 @@ type control struct {
 	book    book
 	links   links
 	owner   string // this process, as an owner of the ledger
+	noted   int    // epoch of the last recovery that this process has recorded
 
 	// What follows is the coordinator's, and void unless active.
 	active   bool
@@ -434,10 +435,11 @@ func (c *control) recover(failed []string, target int, from *fallback) {
 	})
 }
 
-// noteRecovery records the recovery that is under way. In the first epoch the
-// workers begin, and nothing is set back.
+// noteRecovery records the recovery that is under way, unless this process has.
+// In the first epoch the workers begin, and nothing is set back.
 func (c *control) noteRecovery(failed []string) {
-	if c.ledger.Epoch > firstEpoch {
+	if c.ledger.Epoch > firstEpoch && c.ledger.Epoch != c.noted {
+		c.noted = c.ledger.Epoch
 		c.note(record.Event{Kind: record.Recovery, Round: c.ledger.Target, Line: c.line(c.ledger.Target), Failed: failed})
 	}
 }

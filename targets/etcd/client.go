@@ -72,7 +72,7 @@ func (c *client) Invoke(ctx context.Context, op cluster.Op, timeout time.Duratio
 	case err == nil && applied:
 		done.Outcome, done.Value = history.OK, value
 	case err == nil:
-		done.Outcome, done.Error = history.Fail, "cas mismatch"
+		done.Outcome, done.Error = history.Fail, history.Mismatch
 	case op.F == workloads.Read || notSent(err):
 		done.Outcome, done.Error = history.Fail, err.Error()
 	default:

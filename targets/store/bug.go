@@ -15,6 +15,7 @@ const (
 	snapshotOffByOne   = "snapshot-off-by-one"
 	retryNonIdempotent = "retry-non-idempotent"
 	timeoutAsFail      = "timeout-as-fail"
+	noCheckQuorum      = "no-check-quorum"
 )
 
 var everywhere = []string{"sim", "docker"}
@@ -37,6 +38,8 @@ var catalog = []cluster.Bug{
 		Doc: "the client sends a write that got no answer again under a new sequence number, so that it may be executed twice, as jetcd 0.8.2 did"},
 	{ID: timeoutAsFail, Code: "L2", Where: everywhere,
 		Doc: "the client reports a write that got no answer as certainly failed, although it may be executed"},
+	{ID: noCheckQuorum, Where: everywhere,
+		Doc: "a leader that hears of no majority does not step down (CheckQuorum, section 6.2 of the Raft thesis), so that one that can send and not receive keeps everybody waiting for as long as that lasts"},
 }
 
 // checkBug says which bugs there are if id is none of them.

@@ -230,7 +230,7 @@ func (t *try) judge(resp node.Response) (outcome history.Outcome, done bool) {
 	switch a.Code {
 	case codeMismatch:
 		// The first execution's result, however often it was sent.
-		t.last = "cas mismatch"
+		t.last = history.Mismatch
 		return history.Fail, true
 	case codeBadRequest:
 		return failed, true

@@ -168,7 +168,7 @@ func (p *Program) recover() error {
 		MaxSizePerMsg:             256 << 10,
 		MaxUncommittedEntriesSize: 4 << 20,
 		MaxInflightMsgs:           64,
-		CheckQuorum:               true,
+		CheckQuorum:               p.cfg.Bug != noCheckQuorum,
 		PreVote:                   true,
 		Logger:                    &logger{env: p.env},
 	})

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/node"
@@ -42,8 +43,13 @@ func (*Target) Claims() []cluster.Claim {
 // Budget implements cluster.Target: a minority may be down, and safety holds
 // whatever happens.
 func (*Target) Budget(nodes int) cluster.Budget {
-	return cluster.Budget{Down: max(0, (nodes-1)/2), Safe: true}
+	return cluster.Budget{Down: max(0, (nodes-1)/2), Safe: true, Failover: failoverMax}
 }
+
+// failoverMax is five times the longest election: a leader that is cut off steps
+// down, votes may be split, a node that was started again reads its disk, and a
+// client asks one node after the other.
+const failoverMax = 7 * time.Second
 
 // Functions implements cluster.Target.
 func (*Target) Functions() []string { return []string{fRead, fWrite, fCAS, fDelete} }

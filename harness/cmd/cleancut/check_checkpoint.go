@@ -73,6 +73,7 @@ func (f *checkFlags) checkRecord(cmd *cobra.Command, path string, names []string
 		return usage(fmt.Errorf("--model: %w", err))
 	}
 	verdicts := checkers.Check(cmd.Context(), &checkers.Evidence{Record: events}, list, checkers.Options{Timeout: f.timeout, Memory: true})
+	checkers.CausesFirst(verdicts)
 	r := &rundir.Result{
 		Scenario: filepath.Base(path), Checkers: verdicts, Version: harness.Version(),
 		Measures: map[string]float64{"events": float64(len(events))}, Reproduce: f.reproduce(cmd, path),

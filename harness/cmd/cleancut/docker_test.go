@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	moby "github.com/moby/moby/client"
 	. "github.com/onsi/gomega"
 
 	"github.com/cleancut/cleancut/harness/rundir"
@@ -263,4 +264,49 @@ func TestWhatContainersLackIsRefusedAndLeavesNothing(t *testing.T) {
 	g.Expect(daemon.code).To(Equal(exitUsage), daemon.out)
 	g.Expect(daemon.err).To(ContainSubstring("no daemon answers at DOCKER_HOST=unix:///nonexistent"))
 	nothing()
+}
+
+func TestAFrozenContainerNeitherHangsARunNorConvictsItsNode(t *testing.T) {
+	requireDocker(t)
+	command := buildCommand(t)
+	plan := []string{"--seed", "5", "--faults", "at 500ms partition(isolate,n2) for 3s"}
+	left, interrupted := launch(t, command, append(plan, "--time", "4s")...), launch(t, command, append(plan, "--time", "1m")...)
+	for _, p := range []*process{left, interrupted} {
+		p.await("faults")
+		freeze(t, fmt.Sprintf("cleancut-%d-", p.cmd.Process.Pid), "-n2")
+	}
+	interrupted.signal(syscall.SIGTERM)
+	g := NewWithT(t)
+	g.Expect(interrupted.end(30*time.Second)).To(Equal(exitInconclusive), interrupted.stdout.String())
+	g.Expect(left.end(3*time.Minute)).To(Equal(exitInconclusive), left.stdout.String())
+	g.Expect(left.stdout.String()).To(ContainSubstring("its container was paused"))
+	for _, p := range []*process{left, interrupted} {
+		g.Expect(p.stdout.String()).NotTo(ContainSubstring("everything was healed"))
+		g.Expect(p.left()).To(BeEmpty())
+		g.Expect(filepath.Join(p.run(), rundir.ReportFile)).To(BeARegularFile())
+	}
+}
+
+// freeze pauses the container of that name from outside.
+func freeze(t *testing.T, prefix, suffix string) {
+	t.Helper()
+	api, err := moby.New(moby.FromEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	list, err := api.ContainerList(t.Context(), moby.ContainerListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list.Items {
+		name := strings.TrimPrefix(strings.Join(c.Names, ","), "/")
+		if strings.HasPrefix(name, prefix) && strings.HasSuffix(name, suffix) {
+			if _, err := api.ContainerPause(t.Context(), c.ID, moby.ContainerPauseOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("no container %s…%s runs", prefix, suffix)
 }

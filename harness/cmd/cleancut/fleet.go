@@ -26,32 +26,51 @@ import (
 	"github.com/cleancut/cleancut/suites"
 )
 
-// fleet is a number of processes that simulate one scenario, changed by flags,
-// a seed at a time: a process can hold one simulation only, and what breaks
-// one of them breaks no other.
+// fleet is a number of processes that simulate scenarios, changed by flags, a
+// seed at a time: a process can hold one simulation only, and what breaks one of
+// them breaks no other.
 type fleet struct {
-	scenario string
-	flags    []string
-	workers  int
-	twice    int           // every n-th seed runs twice
-	duration time.Duration // after which no further seed is begun, if positive
-	stderr   io.Writer
+	scenarios []string
+	flags     []string
+	workers   int
+	twice     int           // every n-th seed runs twice
+	duration  time.Duration // after which no further seed is begun, if positive
+	stderr    io.Writer
+}
+
+// errand is what a worker is sent for: a seed of one of the fleet's scenarios.
+type errand struct {
+	scenario int
+	seed     uint64
 }
 
 // swept is what a worker says of one seed.
 type swept struct {
+	Scenario  int            `json:"scenario"` // its place among the fleet's
 	Seed      uint64         `json:"seed"`
 	Verdict   rundir.Outcome `json:"verdict"`
 	Reasons   []string       `json:"reasons"`
 	TraceHash string         `json:"trace_hash"`
+	// Signatures say what was violated: see signaturesOf.
+	Signatures []violation `json:"signatures,omitempty"`
+	// Again is the command line that runs the seed again.
+	Again string `json:"again,omitempty"`
 	// Diverged tells that a second run took another course.
 	Diverged  bool    `json:"diverged"`
 	Simulated float64 `json:"simulated_seconds"`
 	Events    float64 `json:"events"`
 	Ops       int     `json:"operations"`
+	// Faults counts what was injected, by kind.
+	Faults map[string]faultCount `json:"faults,omitempty"`
 	// Completion has the completion_* measures of a checkpointed job.
 	Completion map[string]float64 `json:"completion,omitempty"`
 	Error      string             `json:"error,omitempty"`
+}
+
+// faultCount counts the faults of a kind, and those that left a receipt.
+type faultCount struct {
+	Injected int `json:"injected"`
+	Receipts int `json:"receipts"`
 }
 
 func (r swept) problem() string {
@@ -61,14 +80,17 @@ func (r swept) problem() string {
 	return r.Error
 }
 
-// run simulates the seeds and tells each of what came of one, in the order in
-// which they end, until that says stop. A simulation that failed or diverged
-// ends it with an error.
+// run simulates the seeds of each scenario and tells each of what came of one,
+// in the order in which they end, until that says stop: then no further seed is
+// begun, and those under way come to their end. A simulation that failed or
+// diverged ends it with an error.
 func (f fleet) run(ctx context.Context, seeds seedRange, each func(swept) (goOn bool)) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	work, done := make(chan uint64), make(chan swept)
-	go f.feed(inner, work, seeds, time.Now())
+	feeding, stop := context.WithCancel(inner)
+	defer stop()
+	work, done := make(chan errand), make(chan swept)
+	go f.feed(feeding, work, seeds, time.Now())
 
 	var wait sync.WaitGroup
 	var mu sync.Mutex
@@ -77,7 +99,7 @@ func (f fleet) run(ctx context.Context, seeds seedRange, each func(swept) (goOn 
 		mu.Lock()
 		defer mu.Unlock()
 		failed = errors.Join(failed, err)
-		cancel()
+		stop()
 	}
 	for range f.workers {
 		wait.Go(func() {
@@ -90,41 +112,44 @@ func (f fleet) run(ctx context.Context, seeds seedRange, each func(swept) (goOn 
 	for r := range done {
 		goOn := each(r)
 		if r.Diverged || r.Error != "" {
-			fail(fmt.Errorf("%s, seed %d: %s", f.scenario, r.Seed, r.problem()))
+			fail(fmt.Errorf("%s, seed %d: %s", f.scenarios[r.Scenario], r.Seed, r.problem()))
 		}
 		if !goOn {
-			cancel()
+			stop()
 		}
 	}
 	return failed
 }
 
-// feed hands out the seeds of this part until they or the time run out.
-func (f fleet) feed(ctx context.Context, work chan<- uint64, r seedRange, begun time.Time) {
+// feed hands out the seeds of this part until they or the time run out: each
+// seed to all scenarios in turn.
+func (f fleet) feed(ctx context.Context, work chan<- errand, r seedRange, begun time.Time) {
 	defer close(work)
 	for seed := r.from; seed <= r.to; seed++ {
 		if (seed-r.from)%r.parts != r.part {
 			continue
 		}
-		if f.duration > 0 && time.Since(begun) > f.duration {
-			return
-		}
-		select {
-		case work <- seed:
-		case <-ctx.Done():
-			return
+		for i := range f.scenarios {
+			if f.duration > 0 && time.Since(begun) > f.duration {
+				return
+			}
+			select {
+			case work <- errand{i, seed}:
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
 }
 
-// work keeps one worker process busy: a seed a line goes in, a result a line
+// work keeps one worker process busy: a scenario and a seed go in by line, a result a line
 // comes out.
-func (f fleet) work(ctx context.Context, work <-chan uint64, done chan<- swept) error {
+func (f fleet) work(ctx context.Context, work <-chan errand, done chan<- swept) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	args := append([]string{"worker", f.scenario, "--twice", strconv.Itoa(f.twice)}, f.flags...)
+	args := slices.Concat([]string{"worker"}, f.scenarios, []string{"--twice", strconv.Itoa(f.twice)}, f.flags)
 	cmd := exec.CommandContext(ctx, self, args...)
 	// A seed leaves some 10 MB of garbage and next to nothing alive: with the
 	// default of 100, the collector takes a quarter of the time. Who sets
@@ -143,8 +168,8 @@ func (f fleet) work(ctx context.Context, work <-chan uint64, done chan<- swept) 
 		return err
 	}
 	results := json.NewDecoder(bufio.NewReader(out))
-	for seed := range work {
-		if _, err = fmt.Fprintln(in, seed); err != nil {
+	for e := range work {
+		if _, err = fmt.Fprintln(in, e.scenario, e.seed); err != nil {
 			break
 		}
 		var r swept
@@ -164,23 +189,28 @@ func (f fleet) work(ctx context.Context, work <-chan uint64, done chan<- swept) 
 func workerCommand() *cobra.Command {
 	var f scenarioFlags
 	var twice int
-	cmd := &cobra.Command{Use: "worker SCENARIO", Hidden: true, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-		found, err := suites.Find(args)
+	cmd := &cobra.Command{Use: "worker SCENARIO…", Hidden: true, Args: cobra.MinimumNArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		scenarios, err := suites.Find(args)
 		if err != nil {
 			return usage(err)
 		}
-		s, err := f.apply(found[0])
-		if err != nil {
-			return usage(err)
+		for i := range scenarios {
+			if scenarios[i], err = f.apply(scenarios[i]); err != nil {
+				return usage(err)
+			}
 		}
 		enc := json.NewEncoder(cmd.OutOrStdout())
 		lines := bufio.NewScanner(cmd.InOrStdin())
 		for lines.Scan() {
-			seed, err := strconv.ParseUint(lines.Text(), 10, 64)
-			if err != nil {
-				return err
+			var e errand
+			if _, err := fmt.Sscan(lines.Text(), &e.scenario, &e.seed); err != nil || e.scenario < 0 || e.scenario >= len(scenarios) {
+				return fmt.Errorf("%q: expected the place of a scenario and a seed", lines.Text())
 			}
-			if err := enc.Encode(sweepOne(cmd.Context(), s, seed, twice)); err != nil {
+			s := scenarios[e.scenario]
+			again := job{scenario: s, runtime: sim.Name, seed: e.seed, args: f.arguments()}.reproduce()
+			r := sweepOne(cmd.Context(), s, e.seed, twice, again)
+			r.Scenario = e.scenario
+			if err := enc.Encode(r); err != nil {
 				return err
 			}
 		}
@@ -192,32 +222,41 @@ func workerCommand() *cobra.Command {
 }
 
 // sweepOne runs a seed in memory.
-func sweepOne(ctx context.Context, s harness.Scenario, seed uint64, twice int) swept {
+func sweepOne(ctx context.Context, s harness.Scenario, seed uint64, twice int, again string) swept {
 	once := func() (*harness.Finished, error) {
-		return harness.Run(ctx, s, harness.Options{Runtime: suites.New(sim.Name, s, seed), Seed: seed})
+		return harness.Run(ctx, s, harness.Options{Runtime: suites.New(sim.Name, s, seed), Seed: seed, Reproduce: again})
 	}
 	run, err := once()
 	if err != nil {
-		return swept{Seed: seed, Verdict: rundir.Error, Error: err.Error()}
+		return swept{Seed: seed, Verdict: rundir.Error, Error: err.Error(), Again: again}
 	}
 	r := run.Result
 	out := swept{
-		Seed: seed, Verdict: r.Verdict, Reasons: r.Reasons, TraceHash: r.TraceHash,
+		Seed: seed, Verdict: r.Verdict, Reasons: r.Reasons, TraceHash: r.TraceHash, Signatures: violationsOf(&r), Again: r.Reproduce,
 		Simulated: r.Measures["run_seconds"], Events: r.Measures["events"], Ops: r.Operations.Total,
+		Faults: map[string]faultCount{}, Completion: map[string]float64{},
+	}
+	for _, f := range r.Faults {
+		if f.Error != "" && !f.Bit {
+			continue // it never was in force
+		}
+		n := out.Faults[f.Kind]
+		n.Injected++
+		if f.Bit {
+			n.Receipts++
+		}
+		out.Faults[f.Kind] = n
 	}
 	for _, c := range r.Checkers {
 		for name, value := range c.Measures {
 			if strings.HasPrefix(name, "completion_") {
-				if out.Completion == nil {
-					out.Completion = map[string]float64{}
-				}
 				out.Completion[name] = value
 			}
 		}
 	}
 	if twice > 0 && seed%uint64(twice) == 0 {
-		again, err := once()
-		out.Diverged = err != nil || again.Result.TraceHash != r.TraceHash
+		second, err := once()
+		out.Diverged = err != nil || second.Result.TraceHash != r.TraceHash
 	}
 	return out
 }

@@ -80,7 +80,7 @@ func (f *intervalFlags) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return usage(err)
 	}
-	t := &intervalTrial{fleet: fleet{scenario: s.Name, flags: f.sweep.run.scenario.raw(), workers: f.sweep.workers, stderr: cmd.ErrOrStderr()}, cmd: cmd, worst: rundir.Valid}
+	t := &intervalTrial{fleet: fleet{scenarios: []string{s.Name}, flags: f.sweep.run.scenario.raw(), workers: f.sweep.workers, stderr: cmd.ErrOrStderr()}, cmd: cmd, worst: rundir.Valid}
 	if t.study.Bare, err = t.quiet(intervalNever); err != nil {
 		return err
 	}

@@ -66,8 +66,11 @@ func TestBadInputIsRefusedInOneSentenceAndLeavesNothing(t *testing.T) {
 		{"run --runtime sim --faults kil", `no fault is named "kil"; there are: kill`},
 		{"run --runtime sim --faults ", "--faults is empty"},
 		{"run --runtime sim --faults at_2s_kill(n9)", "no such node"},
+		{"run --runtime sim --faults at_1s_kill(one);_at_2s_kill(al)", `step 2, column 29, "at 2s kill(al)": no such node: "al"`},
+		{"run --runtime sim --faults on_vote.grantd_kill(self)", "did you mean vote.granted?"},
+		{"run --runtime sim --faults at_1s_partition(n1|n9)", `step 1, column 20`},
 		{"run --runtime sim --faults at_2s_kill(0)", "at least one victim"},
-		{"run --runtime sim --faults on_vote_kill(self)", `store has no point "vote"`},
+		{"run --runtime sim --faults on_vote_kill(self)", `step 1, column 4, "on vote kill(self)": no program here has a point "vote"`},
 		{"run --runtime sim --time 1s --faults at_2s_kill(one)_for_3s", "the plan lasts 5s, but the time for faults is 1s"},
 		{"run --runtime sim --nodes 1 --faults at_1s_partition(halves)", "needs two nodes or more"},
 		{"run etcd/partitions --runtime sim", "cannot be simulated"},
@@ -82,10 +85,14 @@ func TestBadInputIsRefusedInOneSentenceAndLeavesNothing(t *testing.T) {
 		{"sweep replication/raft-trio --shard 3/2", "expected I/N"},
 		{"sweep replication/raft-trio --workers 0", "expected 1 to 256"},
 		{"sweep etcd/partitions", "cannot be swept"},
-		{"sweep replication/raft-trio --junit nowhere/all.xml", "--junit"},
-		{"run --runtime sim --junit nowhere/all.xml", "--junit"},
+		{"sweep replication/raft-trio --junit /dev/null/all.xml", "--junit"},
+		{"run --runtime sim --junit /dev/null/all.xml", "--junit"},
+		{"sweep replication/raft-trio --out /dev/null/runs", "give another place with --out"},
 		{"run --runtime sim --out /dev/null/runs", "give another place with --out"},
-		{"sweep", "requires at least 1 arg"},
+		{"sweep --bug no-such-bug", `no target has a planted bug "no-such-bug"`},
+		{"sweep --bug ack-on-apend", "did you mean ack-on-append?"},
+		{"sweep replication/raft-trio replication/raft-trio", "replication/raft-trio is named twice"},
+		{"sweep replication/raft-trio --max-inconclusive 101%", "expected a share from 0% to 100%"},
 		{"interval replication", "replication is 3 scenarios; name one of them"},
 		{"interval checkpointing/coordinated-stencil-crashes", "does not draw its failures at exponentially distributed times"},
 		{"interval --faults none", "does not draw its failures at exponentially distributed times"},
@@ -223,7 +230,7 @@ func TestASweepOfTheCorrectStoreFindsNothingAndComparesTraces(t *testing.T) {
 	t.Chdir(t.TempDir())
 	got := cleancut(t, "sweep", "replication/raft-quiet", "--seeds", "1..8", "--time", "5s", "--twice", "2", "--shard", "1/2")
 	g.Expect(got.code).To(Equal(exitValid), got.err)
-	g.Expect(got.err).To(ContainSubstring("4 valid, 0 invalid"))
+	g.Expect(got.err).To(ContainSubstring("4 seeds: 4 valid, 0 invalid"))
 }
 
 func TestListsHoldEverythingThatCanBeNamed(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +52,7 @@ image. The result goes to standard output, progress to standard error.`,
 	f.scenario.register(cmd.Flags())
 	f.register(cmd)
 	cmd.Flags().Var(&f.seed, "seed", "seed of everything random; default: drawn from the clock, and said")
-	cmd.Flags().StringVar(&f.runtime, "runtime", "auto", "docker, sim, or auto: docker where a daemon answers")
+	cmd.Flags().StringVar(&f.runtime, "runtime", "auto", "docker, sim, or auto: docker where a daemon answers, else sim; with CI=true auto never falls back")
 	return cmd
 }
 
@@ -101,30 +101,34 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 // prepare finds out before anything is started whether the results can be
 // written.
 func (f *runFlags) prepare() error {
-	if f.junit == "" {
-		return nil
-	}
-	return writeJUnit(f.junit, nil)
+	return f.writeJUnit(nil)
 }
 
 // all makes the runs one after the other; the worst of them decides.
 func (f *runFlags) all(cmd *cobra.Command, jobs []job) error {
 	var results []*rundir.Result
+	var cases []rundir.Case
 	worst := rundir.Valid
 	for _, j := range jobs {
+		if cmd.Context().Err() != nil {
+			cases = append(cases, rundir.Case{Scenario: j.scenario.Name, Name: j.runtime, Skipped: "interrupted before it began"})
+			continue
+		}
+		begun := time.Now()
 		run, err := f.one(cmd.Context(), cmd.ErrOrStderr(), j)
 		if run == nil {
-			return err
+			return errors.Join(err, f.writeJUnit(cases))
 		}
 		results = append(results, &run.Result)
+		cases = append(cases, rundir.CaseOf(&run.Result, time.Since(begun), run.ReportPath()))
 		worst = worse(worst, run.Result.Verdict)
 		if !f.json {
 			if err := report.Text(cmd.OutOrStdout(), &run.Result, run.ReportPath()); err != nil {
 				return err
 			}
 		}
-		if cmd.Context().Err() != nil {
-			break
+		if err != nil { // the result could not be kept
+			return errors.Join(err, f.writeJUnit(cases))
 		}
 	}
 	if f.json {
@@ -132,10 +136,8 @@ func (f *runFlags) all(cmd *cobra.Command, jobs []job) error {
 			return err
 		}
 	}
-	if f.junit != "" {
-		if err := writeJUnit(f.junit, results); err != nil {
-			return err
-		}
+	if err := f.writeJUnit(cases); err != nil {
+		return err
 	}
 	return codeFor(worst)
 }
@@ -187,13 +189,16 @@ func printAsJSON(w io.Writer, v any) error {
 	return err
 }
 
-// writeJUnit writes the results of all runs of a command to one file.
-func writeJUnit(path string, results []*rundir.Result) error {
-	f, err := os.Create(path)
-	if err != nil {
+// writeJUnit writes the cases of a command to the file of --junit, if there is
+// to be one.
+func (f *runFlags) writeJUnit(cases []rundir.Case) error {
+	if f.junit == "" {
+		return nil
+	}
+	if err := rundir.WriteJUnitFile(f.junit, "cleancut", time.Now(), cases); err != nil {
 		return usage(fmt.Errorf("--junit: %w", err))
 	}
-	return errors.Join(rundir.WriteJUnit(f, "cleancut", results), f.Close())
+	return nil
 }
 
 var ranks = map[rundir.Outcome]int{rundir.Valid: 0, rundir.Inconclusive: 1, rundir.Invalid: 2, rundir.Error: 3}
@@ -205,14 +210,17 @@ func worse(a, b rundir.Outcome) rundir.Outcome {
 	return a
 }
 
-func codeFor(o rundir.Outcome) error {
-	codes := map[rundir.Outcome]int{
+func exitCode(o rundir.Outcome) int {
+	return map[rundir.Outcome]int{
 		rundir.Valid: exitValid, rundir.Invalid: exitInvalid, rundir.Inconclusive: exitInconclusive, rundir.Error: exitHarness,
+	}[o]
+}
+
+func codeFor(o rundir.Outcome) error {
+	if code := exitCode(o); code != exitValid {
+		return &exit{code: code}
 	}
-	if codes[o] == exitValid {
-		return nil
-	}
-	return &exit{code: codes[o]}
+	return nil
 }
 
 func replayCommand() *cobra.Command {

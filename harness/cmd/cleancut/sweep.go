@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -29,21 +30,32 @@ type sweepFlags struct {
 	workers   int
 	twice     int
 	keepGoing bool
+	// inconclusiveMax is the share of seeds, in percent, that may prove nothing.
+	inconclusiveMax percentFlag
 }
 
 func sweepCommand() *cobra.Command {
 	var f sweepFlags
 	cmd := &cobra.Command{
-		Use:   "sweep SCENARIO…",
-		Short: "Run many seeds in the simulator and stop at the first violation",
-		Long: `sweep runs each scenario in the simulator with one seed after the other, in
-worker processes, and stops at the first violation, which it runs again to
-leave a run directory. With --twice N every N-th seed runs twice, and both
-traces must be identical.`,
-		Example: `  cleancut sweep replication/raft-swarm --seeds 1..1000
-  cleancut sweep replication/raft-votes --bug vote-not-persisted --seeds 1..100000
+		Use:   "sweep [SCENARIO|GROUP…]",
+		Short: "Run many seeds in the simulator and keep every violation",
+		Long: `sweep runs scenarios in the simulator with one seed after the other, in worker
+processes; each seed goes to all scenarios in turn. No name means all scenarios
+that can be simulated, with --bug those of the bug's target.
+
+It stops at the first violation, or with --keep-going at none. Violations are
+told apart by their signature (checker and kind, or the invariant's name), and
+the lowest seed of each runs again to leave a run directory with a report. In
+OUT/sweep/TIME/ it leaves sweep.json (seeds, finds, simulated seconds, faults
+and their receipts, the reasons and seeds that proved nothing, the version) and
+junit.xml with a case for each scenario, also if nothing was found.
+
+A scenario is inconclusive (exit code 2) if no seed of it was valid, or if more
+than --max-inconclusive of its seeds proved nothing. With --twice N every N-th
+seed runs twice, and both traces must be identical.`,
+		Example: `  cleancut sweep replication/raft-swarm --seeds 1..1000 --max-inconclusive 3%
+  cleancut sweep --bug vote-not-persisted --seeds 1..100000
   cleancut sweep replication/raft-trio --for 10m --keep-going`,
-		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.sweep(cmd, args) },
 	}
 	f.run.scenario.register(cmd.Flags())
@@ -53,6 +65,7 @@ traces must be identical.`,
 	cmd.Flags().DurationVar(&f.duration, "for", 0, "start no further seed after this time; without --seeds, run until then")
 	cmd.Flags().IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "worker processes")
 	cmd.Flags().IntVar(&f.twice, "twice", 0, "run every N-th seed twice and compare the traces")
+	cmd.Flags().Var(&f.inconclusiveMax, "max-inconclusive", "share of each scenario's seeds that may prove nothing, such as 3% (default 0%)")
 	cmd.Flags().BoolVar(&f.keepGoing, "keep-going", false, "go on after a violation")
 	return cmd
 }
@@ -90,8 +103,33 @@ func (f *sweepFlags) ranges(given bool) (r seedRange, err error) {
 	return r, nil
 }
 
+// chosen returns the scenarios to sweep, as the flags want them.
+func (f *sweepFlags) chosen(names []string) (scenarios []harness.Scenario, err error) {
+	if len(names) == 0 {
+		scenarios, err = suites.Sweepable(f.run.scenario.bug)
+	} else {
+		scenarios, err = suites.Find(names)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range scenarios {
+		if s, err = f.run.scenario.apply(s); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(suites.RuntimesOf(s), suites.Sim) {
+			return nil, fmt.Errorf("%s cannot be swept: its target %s cannot be simulated; run it with --runtime docker", s.Name, s.Target.Name())
+		}
+		if slices.ContainsFunc(scenarios[:i], func(o harness.Scenario) bool { return o.Name == s.Name }) {
+			return nil, fmt.Errorf("%s is named twice", s.Name)
+		}
+		scenarios[i] = s
+	}
+	return scenarios, nil
+}
+
 func (f *sweepFlags) sweep(cmd *cobra.Command, names []string) error {
-	scenarios, err := suites.Find(names)
+	scenarios, err := f.chosen(names)
 	if err != nil {
 		return usage(err)
 	}
@@ -102,127 +140,108 @@ func (f *sweepFlags) sweep(cmd *cobra.Command, names []string) error {
 	if err := f.run.prepare(); err != nil {
 		return err
 	}
-	worst := rundir.Valid
-	var results []*rundir.Result
-	for _, s := range scenarios {
-		if s, err = f.run.scenario.apply(s); err != nil {
-			return usage(err)
-		}
-		if !slices.Contains(suites.RuntimesOf(s), suites.Sim) {
-			return usage(fmt.Errorf("%s cannot be swept: its target %s cannot be simulated; run it with --runtime docker", s.Name, s.Target.Name()))
-		}
-		sum, err := f.scenario(cmd, s, seeds)
-		fmt.Fprintln(cmd.ErrOrStderr(), sum)
-		if err != nil {
-			return err
-		}
-		worst = worse(worst, sum.worst())
-		if sum.find == nil {
-			continue
-		}
-		j := job{scenario: s, runtime: sim.Name, seed: sum.find.Seed, args: f.run.scenario.arguments()}
-		run, err := f.run.one(cmd.Context(), cmd.ErrOrStderr(), j)
-		if run == nil {
-			return err
-		}
-		results = append(results, &run.Result)
-		if !f.run.json {
-			if err := report.Text(cmd.OutOrStdout(), &run.Result, run.ReportPath()); err != nil {
-				return err
-			}
-		}
+	o, err := newSweepOutcome(f.run.out, scenarios)
+	if err != nil {
+		return usage(err)
 	}
-	if f.run.json {
-		if err := printJSON(cmd.OutOrStdout(), results); err != nil {
-			return err
-		}
+	failed := f.seedsOf(cmd, scenarios, seeds, o)
+	o.close(f.inconclusiveMax.percent)
+	for _, t := range o.Scenarios {
+		fmt.Fprintln(cmd.ErrOrStderr(), t)
 	}
-	if f.run.junit != "" {
-		if err := writeJUnit(f.run.junit, results); err != nil {
-			return err
-		}
+	failed = errors.Join(failed, f.rerun(cmd, scenarios, o), o.write(), f.run.writeJUnit(o.cases()))
+	if err := f.tell(cmd, o); err != nil {
+		failed = errors.Join(failed, err)
 	}
-	return codeFor(worst)
+	if failed != nil {
+		return failed
+	}
+	if o.Interrupted {
+		return &exit{code: max(exitInconclusive, exitCode(o.Verdict)), cause: fmt.Errorf("interrupted after %d seeds; what was found until then is in %s", o.seeds(), o.dir)}
+	}
+	return codeFor(o.Verdict)
 }
 
-// summary is the outcome of a sweep.
-type summary struct {
-	scenario      string
-	counts        map[rundir.Outcome]int
-	why           map[string]int // reasons for inconclusive runs
-	find          *swept
-	simulated     float64
-	events        float64
-	ops           int
-	took          time.Duration
-	workers, runs int
-}
-
-func (s *summary) add(r swept) {
-	s.runs++
-	s.counts[r.Verdict]++
-	s.simulated += r.Simulated
-	s.events += r.Events
-	s.ops += r.Ops
-	if r.Verdict == rundir.Inconclusive && len(s.why) < 1000 {
-		for _, reason := range r.Reasons {
-			s.why[reason]++
-		}
+// seedsOf runs the seeds.
+func (f *sweepFlags) seedsOf(cmd *cobra.Command, scenarios []harness.Scenario, seeds seedRange, o *sweepOutcome) error {
+	names := make([]string, len(scenarios))
+	for i, s := range scenarios {
+		names[i] = s.Name
 	}
-	if (r.Verdict == rundir.Invalid || r.Verdict == rundir.Error) && (s.find == nil || r.Seed < s.find.Seed) {
-		s.find = &r
-	}
-}
-
-func (s *summary) worst() rundir.Outcome {
-	worst := rundir.Valid
-	for o := range s.counts {
-		worst = worse(worst, o)
-	}
-	return worst
-}
-
-// String prints the summary, with the most frequent reasons for inconclusive
-// runs.
-func (s *summary) String() string {
-	text := fmt.Sprintf("%s: %d seeds in %v on %d workers: %d valid, %d invalid, %d inconclusive, %d errors; "+
-		"%.0f simulated seconds (%.0f a second), %d operations, %.2g events a second",
-		s.scenario, s.runs, s.took.Round(10*time.Millisecond), s.workers,
-		s.counts[rundir.Valid], s.counts[rundir.Invalid], s.counts[rundir.Inconclusive], s.counts[rundir.Error],
-		s.simulated, s.simulated/s.took.Seconds(), s.ops, s.events/s.took.Seconds())
-	reasons := make([]string, 0, len(s.why))
-	for r := range s.why {
-		reasons = append(reasons, r)
-	}
-	slices.SortFunc(reasons, func(a, b string) int {
-		if s.why[a] != s.why[b] {
-			return s.why[b] - s.why[a]
-		}
-		return strings.Compare(a, b)
-	})
-	for _, r := range reasons[:min(10, len(reasons))] {
-		text += fmt.Sprintf("\n  inconclusive %d times: %s", s.why[r], r)
-	}
-	return text
-}
-
-// scenario sweeps one scenario over the seeds.
-func (f *sweepFlags) scenario(cmd *cobra.Command, s harness.Scenario, seeds seedRange) (*summary, error) {
-	sum := &summary{scenario: s.Name, counts: map[rundir.Outcome]int{}, why: map[string]int{}, workers: f.workers}
 	begun := time.Now()
 	said := begun
-	err := fleet{s.Name, f.run.scenario.raw(), f.workers, f.twice, f.duration, cmd.ErrOrStderr()}.run(cmd.Context(), seeds, func(r swept) bool {
-		sum.add(r)
+	workers := fleet{names, f.run.scenario.raw(), f.workers, f.twice, f.duration, cmd.ErrOrStderr()}
+	err := workers.run(cmd.Context(), seeds, func(r swept) bool {
+		o.Scenarios[r.Scenario].add(r)
 		if time.Since(said) > plainEvery {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d seeds, %.0f a second, %d invalid, %d inconclusive\n", s.Name, sum.runs,
-				float64(sum.runs)/time.Since(begun).Seconds(), sum.counts[rundir.Invalid], sum.counts[rundir.Inconclusive])
+			fmt.Fprintln(cmd.ErrOrStderr(), o.progress(time.Since(begun)))
 			said = time.Now()
 		}
-		return sum.find == nil || f.keepGoing
+		return f.keepGoing || !o.found()
 	})
-	sum.took = time.Since(begun)
-	if err == nil && cmd.Context().Err() != nil && sum.find == nil {
-		err = &exit{exitInconclusive, fmt.Errorf("%s: interrupted after %d seeds", s.Name, sum.runs)}
+	o.took, o.workers = time.Since(begun), f.workers
+	o.Seconds, o.Interrupted = o.took.Seconds(), cmd.Context().Err() != nil
+	return err
+}
+
+// rerun runs the lowest seed of each signature again, to leave a run directory.
+// Signatures that share it share the run.
+func (f *sweepFlags) rerun(cmd *cobra.Command, scenarios []harness.Scenario, o *sweepOutcome) error {
+	for i, t := range o.Scenarios {
+		done := map[uint64]*harness.Finished{}
+		for _, find := range t.Finds {
+			seed := find.Seeds[0].Seed
+			if done[seed] == nil {
+				if o.runs >= rerunsMax || cmd.Context().Err() != nil {
+					continue
+				}
+				j := job{scenario: scenarios[i], runtime: sim.Name, seed: seed, args: f.run.scenario.arguments()}
+				run, err := f.run.one(cmd.Context(), cmd.ErrOrStderr(), j)
+				if run == nil {
+					return fmt.Errorf("%s, seed %d, run again to leave a report: %w", t.Scenario, seed, err)
+				}
+				if err != nil {
+					return err
+				}
+				done[seed], o.runs = run, o.runs+1
+				o.results = append(o.results, &run.Result)
+				if !f.run.json {
+					if err := report.Text(cmd.OutOrStdout(), &run.Result, run.ReportPath()); err != nil {
+						return err
+					}
+				}
+			}
+			find.Run, find.Report = done[seed].Dir, done[seed].ReportPath()
+			find.result = &done[seed].Result
+		}
 	}
-	return sum, err
+	return nil
+}
+
+// tell prints what was found.
+func (f *sweepFlags) tell(cmd *cobra.Command, o *sweepOutcome) error {
+	if f.run.json {
+		return printAsJSON(cmd.OutOrStdout(), struct {
+			printed
+			Sweep *sweepOutcome `json:"sweep"`
+		}{printed{slices.Concat([]*rundir.Result{}, o.results)}, o})
+	}
+	_, err := fmt.Fprint(cmd.OutOrStdout(), o)
+	return err
+}
+
+// percentFlag is a share in percent.
+type percentFlag struct{ percent float64 }
+
+func (p *percentFlag) String() string { return strconv.FormatFloat(p.percent, 'f', -1, 64) + "%" }
+
+func (*percentFlag) Type() string { return "P%" }
+
+func (p *percentFlag) Set(text string) error {
+	share, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+	if err != nil || !(share >= 0 && share <= 100) {
+		return errors.New("expected a share from 0% to 100%")
+	}
+	p.percent = share
+	return nil
 }

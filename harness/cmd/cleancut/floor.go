@@ -14,9 +14,11 @@ import (
 // never valid, whatever a checker says of it. What is invalid stays so.
 
 // proof says what can show a violation, by function: an operation of tells that
-// was acknowledged after another one of changes had begun, on its key, or two of
-// tells that were answered differently, or a read that found something. Functions
-// of micro-operations count where operations are lists of such; "*" is any.
+// was acknowledged after another one of changes had begun, on its key, or that
+// is a read which found something where there was one at all; or two of tells that
+// were answered differently. Functions of micro-operations count where
+// operations are lists of such; "*" is any, and "!f" one of f that failed, where
+// a refusal is an answer.
 type proof struct{ changes, tells string }
 
 // proofs are those of all workloads that check knows but for stats, which asks
@@ -32,11 +34,11 @@ var proofs = map[string]proof{
 	"counter": {"add", "read"}, "monotonic": {"*", "read"}, "unique-ids": {"*", "*"},
 	"list": {"append", "read"}, "list-append": {"append", "r read"}, "log": {"append send", "read poll"},
 	"closed-predicate": {"init insert w delete", "r rp init"}, "bank": {"transfer", "read"},
-	"write-skew": {"insert", "insert"}, "causal-reverse": {"write", "read"},
+	"write-skew": {"insert", "insert !insert"}, "causal-reverse": {"write", "read"},
 }
 
 func (p proof) among(list, f string) bool {
-	return list == "*" || slices.Contains(strings.Fields(list), f)
+	return list == "*" && !strings.HasPrefix(f, "!") || slices.Contains(strings.Fields(list), f)
 }
 
 // proofless says why a history of a workload proves nothing, "" if it can
@@ -75,10 +77,13 @@ func proofless(workload string, ops []history.Operation, mute bool) string {
 	told, answers := false, map[string]history.Value{}
 	for i := 0; i < len(ops) && !told; i++ {
 		o := &ops[i]
-		if o.Outcome != history.OK {
+		if o.Outcome == history.Info {
 			continue
 		}
 		each(o, func(f, key string, answer history.Value) {
+			if o.Outcome == history.Fail {
+				f = "!" + f
+			}
 			if !p.among(p.tells, f) || mute && answer.IsNil() {
 				return
 			}
@@ -88,7 +93,7 @@ func proofless(workload string, ops []history.Operation, mute bool) string {
 			}
 			before, again := answers[key]
 			answers[key] = answer
-			told = told || ok && x.call < o.Return || again && !before.Equal(answer) || something(f, answer)
+			told = told || ok && x.call < o.Return || again && !before.Equal(answer) || ok && something(f, answer)
 		})
 	}
 	if told {
@@ -103,14 +108,15 @@ func nothingAcknowledged(operations int) string {
 
 func (p proof) untold(acknowledged int) string {
 	return fmt.Sprintf("no answer could have told two states apart, so nothing is proved: of %d operations that were acknowledged, "+
-		"no %s ended after another operation on its key (%s) had begun, none found anything, and none was answered otherwise than another",
+		"no %s ended after another operation on its key (%s) had begun, or found anything where there was one, and none was answered otherwise than another",
 		acknowledged, orAny(p.tells), orAny(p.changes))
 }
 
 // proving looks for a proof in a history that is read and not kept.
 type proving struct {
 	proof
-	begun map[string]int // key → changes that began, until something told them apart
+	begun map[string]int  // key → changes that began, until something told them apart
+	found map[string]bool // keys of which a read found something before
 	told  bool
 }
 
@@ -120,19 +126,23 @@ const provingKeysMax = 1 << 16
 
 func newProving(workload string) *proving {
 	p, known := proofs[workload]
-	return &proving{p, map[string]int{}, !known}
+	return &proving{p, map[string]int{}, map[string]bool{}, !known}
 }
 
 func (p *proving) add(e *history.Event) {
 	if p.told {
 		return
 	}
-	changes := p.among(p.changes, e.F)
+	changes, room := p.among(p.changes, e.F), len(p.begun)+len(p.found) < provingKeysMax
 	switch _, in := p.begun[e.Key]; {
-	case e.Kind == history.Invoke && changes && (in || len(p.begun) < provingKeysMax):
+	case e.Kind == history.Invoke && changes && (in || room):
 		p.begun[e.Key]++
+		p.told = p.found[e.Key]
 	case e.Kind == history.OK && p.among(p.tells, e.F):
-		p.told = p.begun[e.Key] > 1 || p.begun[e.Key] == 1 && !changes || something(e.F, e.Value)
+		p.told = p.begun[e.Key] > 1 || p.begun[e.Key] == 1 && !changes
+		if room && something(e.F, e.Value) {
+			p.found[e.Key] = true
+		}
 	}
 }
 
@@ -148,7 +158,7 @@ func (p *proving) proofless(n rundir.Operations) string {
 }
 
 // something reports whether a read found something where there might have been
-// nothing: it tells at least that from the first value, if that was given.
+// nothing.
 func something(f string, answer history.Value) bool {
 	return (f == "read" || f == "r") && !answer.IsNil() && !(answer.IsList() && answer.Len() == 0)
 }
@@ -158,7 +168,7 @@ func orAny(list string) string {
 	if list == "*" {
 		return "call"
 	}
-	return strings.Join(strings.Fields(list), " or ")
+	return strings.NewReplacer(" !", " or failed ", " ", " or ").Replace(list)
 }
 
 // micro reports whether an operation is a list of micro-operations [f key …].
@@ -180,6 +190,12 @@ func micro(o *history.Operation) bool {
 func each(o *history.Operation, yield func(f, key string, answer history.Value)) {
 	if !micro(o) {
 		yield(o.F, o.Key, o.Output)
+		if pairs, ok := o.Input.AsMap(); ok && o.F == "init" { // what closed-predicate begins with
+			for _, kv := range pairs {
+				yield(o.F, o.Key+"/"+kv.Key.String(), o.Output)
+			}
+			yield(o.F, o.Key+"/*", o.Output)
+		}
 		return
 	}
 	v := o.Input

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/internal/files"
-	"github.com/cleancut/cleancut/internal/jsontext"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 )
 
 // Names of files in a run directory.

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/internal/files"
-	"github.com/cleancut/cleancut/internal/visible"
+	"github.com/cleancut/cleancut/harness/internal/visible"
 )
 
 // The JUnit format as Jenkins, GitLab and GitHub actions read it.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/internal/files"
-	"github.com/cleancut/cleancut/internal/jsontext"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 )
 
 // TroubleFile holds what went wrong with the harness or around it, one

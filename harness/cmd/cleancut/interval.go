@@ -17,9 +17,9 @@ import (
 	"github.com/cleancut/cleancut/checkers/recovery"
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/internal/files"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/report"
 	"github.com/cleancut/cleancut/harness/rundir"
-	"github.com/cleancut/cleancut/internal/jsontext"
 	"github.com/cleancut/cleancut/suites"
 )
 

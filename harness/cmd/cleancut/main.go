@@ -22,7 +22,7 @@ import (
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/docker"
-	"github.com/cleancut/cleancut/internal/visible"
+	"github.com/cleancut/cleancut/harness/internal/visible"
 )
 
 // Exit codes. With several runs the worst decides, in the order harness

@@ -17,9 +17,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/report"
 	"github.com/cleancut/cleancut/harness/rundir"
-	"github.com/cleancut/cleancut/internal/jsontext"
 	"github.com/cleancut/cleancut/suites"
 )
 

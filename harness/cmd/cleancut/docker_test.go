@@ -176,7 +176,7 @@ func recovers(t *testing.T, p *process, moment string) {
 	g := NewWithT(t)
 	check := cleancut(t, "check", p.run())
 	g.Expect(check.code).To(Equal(exitInconclusive), "killed in %q: %s%s", moment, check.out, check.err)
-	g.Expect(check.out).To(ContainSubstring("its harness died"), moment)
+	g.Expect(check.out).To(ContainSubstring("the harness died before it judged the run"), moment)
 	report := cleancut(t, "report", p.run())
 	g.Expect(report.code).To(Equal(exitValid), "killed in %q: %s", moment, report.err)
 	g.Expect(strings.TrimSpace(report.out)).To(BeARegularFile())

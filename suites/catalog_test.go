@@ -85,6 +85,10 @@ func TestARuntimeIsChosenWithTheReason(t *testing.T) {
 	g.Expect(name + ": " + why).To(Equal("sim: it was asked for"))
 
 	t.Setenv("DOCKER_HOST", "unix:///nonexistent.sock")
+	t.Setenv("CI", "true")
+	_, _, err = Choose(context.Background(), "auto")
+	g.Expect(err).To(MatchError(ContainSubstring("unless --runtime sim asks for it")))
+	t.Setenv("CI", "")
 	name, why, err = Choose(context.Background(), "auto")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(name).To(Equal(Sim))

@@ -3,7 +3,9 @@ package suites
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
@@ -21,8 +23,14 @@ const (
 // RuntimeNames lists what Choose takes.
 func RuntimeNames() []string { return []string{"auto", Docker, Sim} }
 
+// inCI tells that this is a build of a CI system, which says so by CI=true.
+func inCI() bool {
+	return !slices.Contains([]string{"", "0", "false"}, strings.ToLower(os.Getenv("CI")))
+}
+
 // Choose resolves "auto": docker where a daemon answers, else the simulator.
-// It says why.
+// It says why. In CI there is no "else": a build that simulates one day what it
+// ran in containers the day before would look the same.
 func Choose(ctx context.Context, name string) (chosen, why string, err error) {
 	if !slices.Contains(RuntimeNames(), name) {
 		return "", "", fmt.Errorf("no runtime is named %q%s", name, nearest.Hint(name, RuntimeNames()))
@@ -38,6 +46,8 @@ func Choose(ctx context.Context, name string) (chosen, why string, err error) {
 		return Docker, "a Docker daemon answers", nil
 	case name == Docker:
 		return "", "", fmt.Errorf("the docker runtime was asked for: %w", dockerErr)
+	case inCI():
+		return "", "", fmt.Errorf("no containers can be had: %w; with CI=%s the simulator does not take their place unless --runtime sim asks for it", dockerErr, os.Getenv("CI"))
 	default:
 		return Sim, fmt.Sprintf("no containers can be had: %v", dockerErr), nil
 	}

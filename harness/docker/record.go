@@ -19,6 +19,7 @@ import (
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/record/raw"
+	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // recordMax bounds what is read of a node's record, in bytes: somewhat more
@@ -99,7 +100,7 @@ func (c *Cluster) keepZero() error {
 	if err != nil {
 		return fmt.Errorf("docker: %w", err)
 	}
-	b, err := json.Marshal(clockZero{zero})
+	b, err := jsontext.Marshal(clockZero{zero})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Limits of what Parse accepts, so that no text makes a run without end.
@@ -15,27 +16,37 @@ const (
 	durationMax  = 24 * time.Hour
 )
 
-// Parse reads the text of a plan. An error names the step and what was
-// expected there.
-func Parse(text string) (Plan, error) {
+// Parse reads the text of a plan. An error names the step, the column in the
+// text, and what was expected there.
+func Parse(text string) (Plan, error) { return ParseOn(text, nil) }
+
+// ParseOn is Parse for a cluster of which it is known already what it will have:
+// names that it will not have are refused.
+func ParseOn(text string, ground *Ground) (Plan, error) {
 	if len(text) > planTextMax {
 		return nil, fmt.Errorf("a plan of %d bytes is longer than %d", len(text), planTextMax)
 	}
 	var plan Plan
+	begins := 0 // where the step begins in the text
 	for i, part := range strings.Split(text, ";") {
-		part = strings.TrimSpace(part)
-		if part == "" {
+		at := begins + len(part) - len(strings.TrimLeft(part, " \t\r\n"))
+		begins += len(part) + 1
+		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
 		step, err := parseStep(part)
+		if err == nil && step.When.Then && len(plan) == 0 {
+			err = errors.New("\"then\" needs a step before it")
+		}
+		if err == nil {
+			err = step.dangling()
+		}
+		if err == nil && ground != nil {
+			err = ground.admits(step)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("step %d, %q: %w", i+1, part, err)
-		}
-		if step.When.Then && len(plan) == 0 {
-			return nil, fmt.Errorf("step %d, %q: \"then\" needs a step before it", i+1, part)
-		}
-		if err := step.dangling(); err != nil {
-			return nil, fmt.Errorf("step %d, %q: %w", i+1, part, err)
+			column := utf8.RuneCountInString(text[:at+placeOf(part, err)]) + 1
+			return nil, fmt.Errorf("step %d, column %d, %q: %w", i+1, column, part, err)
 		}
 		plan = append(plan, step)
 	}
@@ -70,7 +81,7 @@ func ParseFault(text string) (Fault, error) {
 	}
 	d, err := Lookup(strings.TrimSpace(name))
 	if err != nil {
-		return nil, err
+		return nil, &misplaced{strings.TrimSpace(name), err}
 	}
 	list := strings.Split(args, ",")
 	for i := range list {

@@ -87,7 +87,7 @@ func TestARuntimeIsChosenWithTheReason(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "unix:///nonexistent.sock")
 	t.Setenv("CI", "true")
 	_, _, err = Choose(context.Background(), "auto")
-	g.Expect(err).To(MatchError(ContainSubstring("unless --runtime sim asks for it")))
+	g.Expect(err).To(MatchError(ContainSubstring("ask for it with --runtime sim")))
 	t.Setenv("CI", "")
 	name, why, err = Choose(context.Background(), "auto")
 	g.Expect(err).NotTo(HaveOccurred())

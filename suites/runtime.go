@@ -23,14 +23,15 @@ const (
 // RuntimeNames lists what Choose takes.
 func RuntimeNames() []string { return []string{"auto", Docker, Sim} }
 
-// inCI tells that this is a build of a CI system, which says so by CI=true.
-func inCI() bool {
+// inPipeline tells whether nobody is there to read which runtime was chosen: all
+// common systems of continuous integration set CI.
+func inPipeline() bool {
 	return !slices.Contains([]string{"", "0", "false"}, strings.ToLower(os.Getenv("CI")))
 }
 
-// Choose resolves "auto": docker where a daemon answers, else the simulator.
-// It says why. In CI there is no "else": a build that simulates one day what it
-// ran in containers the day before would look the same.
+// Choose resolves "auto": docker where a daemon answers, else the simulator,
+// but not in a pipeline of continuous integration, which would go on green
+// without what it is for. It says why.
 func Choose(ctx context.Context, name string) (chosen, why string, err error) {
 	if !slices.Contains(RuntimeNames(), name) {
 		return "", "", fmt.Errorf("no runtime is named %q%s", name, nearest.Hint(name, RuntimeNames()))
@@ -46,8 +47,9 @@ func Choose(ctx context.Context, name string) (chosen, why string, err error) {
 		return Docker, "a Docker daemon answers", nil
 	case name == Docker:
 		return "", "", fmt.Errorf("the docker runtime was asked for: %w", dockerErr)
-	case inCI():
-		return "", "", fmt.Errorf("no containers can be had: %w; with CI=%s the simulator does not take their place unless --runtime sim asks for it", dockerErr, os.Getenv("CI"))
+	case inPipeline():
+		return "", "", fmt.Errorf("no containers can be had, and CI=%s: a pipeline that means to test containers must not fall back to the simulator; ask for it with --runtime sim: %w",
+			os.Getenv("CI"), dockerErr)
 	default:
 		return Sim, fmt.Sprintf("no containers can be had: %v", dockerErr), nil
 	}

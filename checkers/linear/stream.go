@@ -31,6 +31,7 @@ type Stream struct {
 	// operations were completed; next is the least index that may follow.
 	operations, next int64
 	bytes, peak      int64
+	full             bool   // what is held is more than allowed
 	reason           string // why nothing can be decided
 	bad              *streamBad
 }
@@ -116,17 +117,18 @@ func (s *Stream) Add(e *history.Event) error {
 			return fmt.Errorf("event %d: process %d cannot invoke %s: it has an operation open, or one of unknown outcome, or a negative number", e.Index, e.Process, e.F)
 		}
 		if s.decided() {
-			s.open[e.Process] = &streamOp{f: e.F}
+			s.open[e.Process] = &streamOp{f: e.F, call: e.Index, begun: *e}
+			s.count()
 			return nil
 		}
 		s.invoke(e)
 	case history.OK, history.Fail, history.Info:
 		o, busy := s.open[e.Process]
-		if !busy || o.f != e.F || o.key != nil && o.begun.Key != e.Key {
+		if !busy || o.f != e.F || o.begun.Key != e.Key {
 			return fmt.Errorf("event %d: process %d completes %s, but has no such operation open", e.Index, e.Process, e.F)
 		}
 		argument := history.Learn(e.F, e.Kind, o.begun.Value, e.Value)
-		if why := history.Misfit(e.F, e.Kind, argument, e.Value); why != "" && o.key != nil {
+		if why := history.Misfit(e.F, e.Kind, argument, e.Value); why != "" {
 			return fmt.Errorf("event %d: process %d completes %s (event %d), but %s", e.Index, e.Process, e.F, o.call, why)
 		}
 		delete(s.open, e.Process)
@@ -153,6 +155,10 @@ func reuse[T any](free *[]*T) *T {
 	*free = (*free)[:n-1]
 	return last
 }
+
+// Full reports whether the memory is used up. The verdict is settled then, and
+// further events would take more.
+func (s *Stream) Full() bool { return s.full }
 
 func (s *Stream) decided() bool { return s.bad != nil || s.reason != "" }
 
@@ -190,7 +196,9 @@ func (s *Stream) complete(o *streamOp, e *history.Event) {
 // count gives up when the memory is used up.
 func (s *Stream) count() {
 	held := s.bytes + streamOpenBytes*int64(len(s.open))
-	if s.peak = max(s.peak, held); held > s.memory {
+	s.peak = max(s.peak, held)
+	s.full = s.full || held > s.memory
+	if s.full && !s.decided() {
 		s.reason = fmt.Sprintf("after %d operations %d MiB are held, and %d are allowed", s.operations, mebibytes(held), s.memory>>20)
 	}
 }

@@ -24,8 +24,12 @@ import (
 // Any other completion is a contradiction: the client, or who wrote the history
 // down, lost something that was done. Results of all other functions are free.
 
-// Echoes are the functions whose completion repeats their argument.
+// echoes are the functions whose completion repeats their argument.
 var echoes = []string{"write", "cas", "add", "remove", "enqueue", "append", "transfer", "insert"}
+
+// gives are functions that may be invoked without an argument, which the
+// completion does not tell either; one that they were given they keep.
+var gives = []string{"send", "release", "delete"}
 
 // Learn returns the argument of an operation of f that was invoked with
 // argument and completed with answer.
@@ -47,22 +51,23 @@ func Misfit(f string, kind EventKind, argument, answer Value) string {
 		return misfitting(argument, answer)
 	case kind == Fail:
 		return ""
-	case f == "txn":
-		if argument.IsNil() && kind == Info {
-			return "it is of unknown outcome, and neither its invocation nor its completion says what was attempted"
-		}
-		return ""
-	case !slices.Contains(echoes, f):
-		return ""
-	case argument.IsNil() && kind == Info:
+	case argument.IsNil() && kind == Info && (f == "txn" || f == "send" || slices.Contains(echoes, f)):
 		return "it is of unknown outcome, and neither its invocation nor its completion says what was attempted"
 	case answer.IsNil() || answer.Equal(argument):
 		return ""
-	}
-	if _, flag := answer.AsBool(); flag {
+	case f == "txn":
+		if argument.IsNil() {
+			return ""
+		}
+		return fmt.Sprintf("it was invoked with %s and completed with %s; expected that again, or nil", argument, answer)
+	case !slices.Contains(echoes, f) && (!slices.Contains(gives, f) || argument.IsNil()):
 		return ""
 	}
-	if f == "append" && answer.Kind() == KindList && answer.Len() == 2 && answer.At(1).Equal(argument) {
+	_, told := answer.AsBool()
+	_, flag := argument.AsBool()
+	_, offset := answer.AsInt()
+	pair := answer.Kind() == KindList && answer.Len() == 2 && answer.At(1).Equal(argument)
+	if told && !flag || pair && (f == "append" || f == "send") || offset && f == "send" {
 		return ""
 	}
 	return fmt.Sprintf("it was invoked with %s and completed with %s; expected that again, nil or a boolean", argument, answer)

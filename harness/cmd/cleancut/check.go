@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +114,7 @@ one or more models of recovery, or by all.`,
 	flags.DurationVar(&f.maxLag, "max-lag", 0, "for bounded-staleness: how old a value may be that is read; for durable: how old what is lost; 0 for no bound")
 	flags.IntVar(&f.maxLagging, "max-versions", 0, "for bounded-staleness: how many newer versions there may be of a value that is read; for durable: how many operations may be lost; 0 for no bound")
 	flags.DurationVar(&f.timeout, "timeout", checkers.DefaultTimeout, "bound on the time of each checker; beyond it the verdict is unknown")
-	flags.Var((*sizeFlag)(&f.memory), "memory", "bound on the memory of a history and of its check, each: bytes, or 512M, 2G; 0 for the defaults")
+	flags.Var((*sizeFlag)(&f.memory), "memory", "bound on the memory of a history and of its check together, half for each: bytes, or 512M, 2G; 0 for half of what the machine has, at most 8G")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 	return cmd
 }
@@ -206,18 +205,16 @@ func (f *checkFlags) checkHistory(cmd *cobra.Command, path string) error {
 // judged judges a history while it is read if it is too large to be held, and
 // once it is held if it is not, or if streaming has not decided it.
 func (f *checkFlags) judged(ctx context.Context, path string, c checkers.Checker, stream func() (*rundir.Result, error)) (streamed *rundir.Result, err error) {
+	// Garbage is collected in time for the bound, which is on the history and on
+	// its check together.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(f.total() + ownMemory))
 	if f.streams(path) && f.large(path) {
 		streamed, err = stream()
 		if err != nil || streamed.Verdict != rundir.Inconclusive {
 			return streamed, err
 		}
 	}
-	// Garbage is collected in time for the bounds: of the history first, then of
-	// its check besides.
-	memory := cmp.Or(f.memory, edn.DefaultMemory)
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memory + ownMemory))
 	h, err := f.load(path, f.order)
-	debug.SetMemoryLimit(2*memory + ownMemory)
 	switch {
 	case err == nil:
 		return f.either(ctx, path, h, c), nil
@@ -239,7 +236,7 @@ func (f *checkFlags) load(path, order string) (*loaded, error) {
 }
 
 func (f *checkFlags) loadAs(path, order string) (*loaded, error) {
-	o := loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, order: order, memory: f.memory}
+	o := loadOptions{format: f.format, independent: f.independent, overlapping: f.overlapping, order: order, memory: f.total() / 2}
 	h, err := load(path, o)
 	if err == nil || o.overlapping || errors.Is(err, edn.ErrTooLarge) {
 		return h, err
@@ -275,6 +272,17 @@ func (f *checkFlags) either(ctx context.Context, path string, h *loaded, c check
 	r.Verdict = rundir.Inconclusive
 	return r
 }
+
+// total is how many bytes a history and its check may take together.
+func (f *checkFlags) total() int64 {
+	if f.memory > 0 {
+		return f.memory
+	}
+	return min(defaultMemoryMax, machineMemory(os.DirFS("/"))/2)
+}
+
+// defaultMemoryMax bounds the memory of a check where none is said.
+const defaultMemoryMax = 8 << 30
 
 // ownMemory is what the command takes besides, in bytes.
 const ownMemory = 32 << 20
@@ -318,7 +326,7 @@ func remarks(h *loaded) (list []string) {
 	if h.format != formatJSONL && looksIndependent(h.evidence.Operations) {
 		list = append(list, "all values look like [key value], and were taken for values: --independent takes them apart")
 	}
-	if n := h.summary.Raised; n > 0 && h.summary.Backwards == "" {
+	if n := h.summary.Raised; n > 0 {
 		list = append(list, fmt.Sprintf("%d times went backwards, and were taken for that of the event before: the order of the events counts", n))
 	}
 	if n := h.summary.Renumbered; n > 0 {
@@ -344,7 +352,7 @@ func looksIndependent(ops []history.Operation) bool {
 
 // judgeOptions reads the flags that concern the judgement.
 func (f *checkFlags) judgeOptions() (*judgeOptions, error) {
-	o := &judgeOptions{assume: f.assume, memory: f.memory, negative: f.negative, maxLag: f.maxLag, maxLagging: f.maxLagging}
+	o := &judgeOptions{assume: f.assume, memory: max(1, f.total()/2), bounded: f.memory > 0, negative: f.negative, maxLag: f.maxLag, maxLagging: f.maxLagging}
 	if f.maxLag < 0 || f.maxLagging < 0 {
 		return nil, errors.New("--max-lag and --max-versions must not be negative")
 	}

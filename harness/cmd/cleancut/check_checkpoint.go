@@ -57,7 +57,7 @@ func (f *checkFlags) checkRecord(cmd *cobra.Command, path string, names []string
 	if f.format != "" && f.format != formatJSONL {
 		return usage(fmt.Errorf("--format %s: a record of events is %s", f.format, formatJSONL))
 	}
-	events, torn, err := readRecord(path, f.memory)
+	events, torn, err := readRecord(path, f.total()/2)
 	var broken *record.Broken
 	if errors.As(err, &broken) {
 		err = nil
@@ -68,7 +68,7 @@ func (f *checkFlags) checkRecord(cmd *cobra.Command, path string, names []string
 	if err != nil {
 		return usage(fmt.Errorf("%s: %w", path, err))
 	}
-	list, err := recovery.Checkers(recovery.Options{Read: true, Broken: broken, Memory: f.memory}, names...)
+	list, err := recovery.Checkers(recovery.Options{Read: true, Broken: broken, Memory: f.total() / 2}, names...)
 	if err != nil {
 		return usage(fmt.Errorf("--model: %w", err))
 	}
@@ -108,9 +108,7 @@ func readRecord(path string, memory int64) ([]record.Event, bool, error) {
 		return nil, false, err
 	}
 	limits := record.Limits{}
-	if memory > 0 {
-		limits.Events = int(max(1, memory/eventSize))
-	}
+	limits.Events = int(max(1, memory/eventSize))
 	events, torn, err := record.Read(r, limits)
 	if err == nil && len(events) == 0 {
 		err = errors.New("the record is empty")

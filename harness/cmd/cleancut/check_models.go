@@ -22,10 +22,19 @@ type judgeOptions struct {
 	anomalies  []txn.Anomaly
 	assume     []string
 	order      map[int64]int64
-	memory     int64
+	memory     int64 // for the check
+	bounded    bool  // by the user
 	negative   bool
 	maxLag     time.Duration
 	maxLagging int
+}
+
+// share is the memory of a checker that takes usual if nobody says otherwise.
+func (o *judgeOptions) share(usual int64) int64 {
+	if o.bounded {
+		return o.memory
+	}
+	return min(usual, o.memory)
 }
 
 func (o *judgeOptions) initialOr(v history.Value) history.Value {
@@ -182,7 +191,7 @@ func crashing(m linear.Model, meaning string) judgement {
 	workloads := slices.Clone(linear.WorkloadsOf(m))
 	return judgement{string(m), append(workloads, "set-full"), meaning, func(workload string, o *judgeOptions) (checkers.Checker, error) {
 		return linearObject(workload, o, func(workload string, what linear.Object) (checkers.Checker, error) {
-			return linear.ForModel(m, workload, what, linear.Options{Memory: o.memory})
+			return linear.ForModel(m, workload, what, linear.Options{Memory: o.share(linear.DefaultMemory)})
 		})
 	}}
 }
@@ -244,7 +253,7 @@ var (
 // transactionChecker judges by some models, separated by commas, and by the
 // anomalies of the options.
 func transactionChecker(workload, list string, o *judgeOptions) (checkers.Checker, error) {
-	t := txn.Options{Workload: txn.ListAppend, Anomalies: o.anomalies, TransactionOrder: o.order, Memory: o.memory}
+	t := txn.Options{Workload: txn.ListAppend, Anomalies: o.anomalies, TransactionOrder: o.order, Memory: o.share(txn.DefaultMemory)}
 	if workload == "rw-register" {
 		t.Workload = txn.RWRegister
 	}
@@ -299,7 +308,7 @@ func bank(o *judgeOptions) (checkers.Checker, error) {
 
 func linearizable(workload string, o *judgeOptions) (checkers.Checker, error) {
 	return linearObject(workload, o, func(workload string, what linear.Object) (checkers.Checker, error) {
-		return linear.For(workload, what, linear.Options{Memory: o.memory})
+		return linear.For(workload, what, linear.Options{Memory: o.share(linear.DefaultMemory)})
 	})
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/cleancut/cleancut/checkers/linear"
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/history"
-	"github.com/cleancut/cleancut/harness/history/edn"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
 
@@ -31,19 +30,19 @@ func (f *checkFlags) streams(path string) bool {
 
 // large says whether a history will hardly fit into memory, by the length of
 // its file: a line is an event, which takes more than two hundred bytes, and
-// few lines are as long as a hundred.
+// few lines are as long as a hundred. Half of what is allowed is for the history.
 func (f *checkFlags) large(path string) bool {
-	memory := f.memory
-	if memory == 0 {
-		memory = edn.DefaultMemory
-	}
 	st, err := os.Stat(path)
-	return err == nil && st.Size() > memory/3
+	return err == nil && st.Size() > f.total()/2/3
 }
 
 // stream judges a history while it is read.
 func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (*rundir.Result, error) {
-	s, err := linear.NewStream(f.workload, linear.Object{Initial: o.initialOr(history.Nil)}, linear.Options{Memory: f.memory})
+	memory := f.total() // there is no history besides
+	if f.memory == 0 {
+		memory = min(memory, linear.DefaultMemory)
+	}
+	s, err := linear.NewStream(f.workload, linear.Object{Initial: o.initialOr(history.Nil)}, linear.Options{Memory: memory})
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +117,12 @@ func streamEvents(ctx context.Context, r io.Reader, s *linear.Stream, n *rundir.
 			n.Fail++
 		case history.Info:
 			n.Info++
+		}
+		if s.Full() {
+			v := s.Verdict()
+			v.Reason += fmt.Sprintf("; the memory allowed was used up after event %d, and the rest was not read", e.Index)
+			n.Info += n.Total - n.OK - n.Fail - n.Info
+			return v, nil
 		}
 	}
 }

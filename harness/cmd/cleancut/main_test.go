@@ -66,8 +66,11 @@ func TestBadInputIsRefusedInOneSentenceAndLeavesNothing(t *testing.T) {
 		{"run --runtime sim --faults kil", `no fault is named "kil"; there are: kill`},
 		{"run --runtime sim --faults ", "--faults is empty"},
 		{"run --runtime sim --faults at_2s_kill(n9)", "no such node"},
+		{"run --runtime sim --faults at_1s_kill(one);_at_2s_kill(al)", `step 2, column 29, "at 2s kill(al)": no such node: "al"`},
+		{"run --runtime sim --faults on_vote.grantd_kill(self)", "did you mean vote.granted?"},
+		{"run --runtime sim --faults at_1s_partition(n1|n9)", `step 1, column 20`},
 		{"run --runtime sim --faults at_2s_kill(0)", "at least one victim"},
-		{"run --runtime sim --faults on_vote_kill(self)", `store has no point "vote"`},
+		{"run --runtime sim --faults on_vote_kill(self)", `step 1, column 4, "on vote kill(self)": no program here has a point "vote"`},
 		{"run --runtime sim --time 1s --faults at_2s_kill(one)_for_3s", "the plan lasts 5s, but the time for faults is 1s"},
 		{"run --runtime sim --nodes 1 --faults at_1s_partition(halves)", "needs two nodes or more"},
 		{"run etcd/partitions --runtime sim", "cannot be simulated"},
@@ -253,7 +256,7 @@ func TestCIDoesNotFallBackToTheSimulatorUnasked(t *testing.T) {
 	for _, args := range [][]string{{"run"}, {"run", "replication/raft-quiet"}, {"run", "--runtime", "auto"}} {
 		got := cleancut(t, args...)
 		g.Expect(got.code).To(Equal(exitUsage), got.out)
-		g.Expect(got.err).To(ContainSubstring("unless --runtime sim asks for it"))
+		g.Expect(got.err).To(ContainSubstring("ask for it with --runtime sim"))
 		g.Expect("runs").NotTo(BeADirectory())
 	}
 	quick := []string{"run", "replication/raft-partitions", "--seed", "7", "--time", "5s"}

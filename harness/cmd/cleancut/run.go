@@ -48,7 +48,7 @@ image. The result goes to standard output, progress to standard error.`,
 	f.scenario.register(cmd.Flags())
 	f.register(cmd)
 	cmd.Flags().Var(&f.seed, "seed", "seed of everything random; default: drawn from the clock, and said")
-	cmd.Flags().StringVar(&f.runtime, "runtime", "auto", "docker, sim, or auto: docker where a daemon answers")
+	cmd.Flags().StringVar(&f.runtime, "runtime", "auto", "docker, sim, or auto: docker where a daemon answers, else sim; with CI=true auto never falls back")
 	return cmd
 }
 

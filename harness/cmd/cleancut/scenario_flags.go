@@ -12,6 +12,7 @@ import (
 
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/suites"
 	"github.com/cleancut/cleancut/workloads"
 )
@@ -114,7 +115,7 @@ func (f *scenarioFlags) applyFaults(s *harness.Scenario) error {
 	case text == "":
 		return fmt.Errorf(`--faults is empty; expected a plan, a list of kinds or "none"`)
 	case strings.ContainsAny(text, "( ;"):
-		plan, err := faults.Parse(text)
+		plan, err := faults.ParseOn(text, groundOf(*s))
 		if err != nil {
 			return fmt.Errorf("--faults: %w", err)
 		}
@@ -132,6 +133,15 @@ func (f *scenarioFlags) applyFaults(s *harness.Scenario) error {
 		s.Drawing.Kinds = append(s.Drawing.Kinds, strings.TrimSpace(kind))
 	}
 	return nil
+}
+
+// groundOf is what the names in a plan can mean in a scenario.
+func groundOf(s harness.Scenario) *faults.Ground {
+	g := &faults.Ground{Nodes: s.NodeNames(), Groups: cluster.GroupsOf(s.Target, s.NodeNames())}
+	if t, ok := s.Target.(interface{ Points() []string }); ok {
+		g.Points = t.Points()
+	}
+	return g
 }
 
 var scenarioFlagNames = []string{"nodes", "clients", "rate", "time", "mtbf", "target", "workload", "faults", "bug", "set"}

@@ -47,7 +47,7 @@ func (b *builder) inOrder() error {
 		touching(b.kept[from:to])
 		for i := from; i < to; i++ {
 			o := &b.kept[i]
-			b.left += int64(unsafe.Sizeof(*o)) + Size(o.value)
+			b.left += Size(o.value) // what it is in stays until the end
 			if err := b.add(o); err != nil {
 				return &history.SyntaxError{Line: o.line, Err: err}
 			}

@@ -351,6 +351,9 @@ func (b *builder) complete(e *history.Event, o *operation) error {
 	if e.Key != begun.Key && (e.Key != "" || !e.Value.IsNil() && e.Kind == history.OK) {
 		return fieldError("value", "process %d completes its %s with %s, but invoked it on key %s", p, e.F, clip(o.value.String()), begun.Key)
 	}
+	if b.o.Independent && e.Key == "" && e.Kind == history.OK && e.F == "read" {
+		return fieldError("value", "process %d completes its read of key %s with %s, which names no key; expected [key value]", p, begun.Key, clip(o.value.String()))
+	}
 	e.Process, e.Key = call.process, begun.Key
 	// What it was to do may turn out later, as Knossos completes histories.
 	begun.Value = history.Learn(e.F, e.Kind, begun.Value, e.Value)

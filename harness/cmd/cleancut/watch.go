@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/cleancut/cleancut/harness"
-	"github.com/cleancut/cleancut/internal/visible"
+	"github.com/cleancut/cleancut/harness/internal/visible"
 )
 
 // watcher shows the progress of a run: a live line on a terminal, a plain line

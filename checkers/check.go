@@ -91,7 +91,16 @@ func judge(ctx context.Context, e *Evidence, c Checker, timeout time.Duration) V
 	}
 	v.Checker, v.Rank = c.Name(), rankOf(c)
 	v.Seconds = time.Since(start).Seconds()
-	return v.sane().excused(e.Trouble)
+	return v.sane().excused(e.Trouble).founded(e.Lacking)
+}
+
+// founded takes back a valid of evidence that lacks something.
+func (v Verdict) founded(lacking []string) Verdict {
+	if v.Verdict == Valid && len(lacking) > 0 {
+		v.Verdict = Unknown
+		v.Reason = fmt.Sprintf("nothing wrong was seen in the evidence that is there, but %s; %s", lacking[0], v.Reason)
+	}
+	return v
 }
 
 // excused takes back an invalid for which trouble of the harness may be the

@@ -121,6 +121,22 @@ type Evidence struct {
 	// Trouble is what went wrong with the harness or around it, and not in the
 	// system under test.
 	Trouble []cluster.Trouble
+	// Nodes are all nodes that the run had, nil where that is not known: each
+	// must have left its account.
+	Nodes []string
+	// Lacking says, a sentence each, what the evidence lacks of what was there
+	// once. What is missing is no evidence of absence: Check takes back a valid.
+	Lacking []string
+}
+
+// Absent returns those of Nodes for which a node has not left something.
+func (e *Evidence) Absent(left func(node string) bool) (absent []string) {
+	for _, n := range e.Nodes {
+		if !left(n) {
+			absent = append(absent, n)
+		}
+	}
+	return absent
 }
 
 // FaultWindow is when a fault was in force.

@@ -30,7 +30,16 @@ import (
 // It does not check that the common state is the right one: that is for the
 // final reads.
 func Convergence() Checker {
-	return Func("convergence", func(_ context.Context, e *Evidence) Verdict { return convergence(e.Finals) })
+	return Func("convergence", func(_ context.Context, e *Evidence) Verdict {
+		absent := e.Absent(func(n string) bool {
+			return slices.ContainsFunc(e.Finals, func(f Final) bool { return f.Node == n })
+		})
+		v := convergence(e.Finals)
+		if v.Verdict == Valid && len(absent) > 0 {
+			return Verdict{Verdict: Unknown, Algorithm: v.Algorithm, Reason: strings.Join(absent, ", ") + " left no account of the final state; of the others, " + v.Reason}
+		}
+		return v
+	})
 }
 
 func convergence(finals []Final) Verdict {

@@ -83,6 +83,9 @@ func crashes(e *Evidence) Verdict {
 	if size == 0 && e.Findings == nil {
 		return Verdict{Verdict: Unknown, Reason: "there are neither logs of nodes nor findings"}
 	}
+	if absent := e.Absent(func(n string) bool { _, left := e.Logs[n]; return left }); len(absent) > 0 {
+		return Verdict{Verdict: Unknown, Reason: "there is no log of " + strings.Join(absent, ", ")}
+	}
 	v.Reason = fmt.Sprintf("no node died by itself (%d logs, %d bytes)", len(nodes), size)
 	return v
 }
@@ -210,6 +213,8 @@ func Invariants(watching int) Checker {
 		switch {
 		case len(found) > 0:
 			return v.brokenInvariant(found, e.Faults)
+		case watching > 0 && e.Findings == nil:
+			v.Verdict, v.Reason = Unknown, fmt.Sprintf("%d invariants were to be watched, and nothing says what was found", watching)
 		case watching == 0:
 			v.Verdict, v.Reason = NotApplicable, "no invariant watched this run"
 		default:

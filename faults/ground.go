@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/cleancut/cleancut/harness/cluster"
-	"github.com/cleancut/cleancut/internal/nearest"
+	"github.com/cleancut/cleancut/harness/nearest"
 )
 
 // Ground is what is known of a cluster before it is started: what the names in a

@@ -21,6 +21,9 @@ func judge(ctx context.Context, r *rundir.Result, e *rundir.Loaded, s Scenario, 
 		e.Trouble = r.Trouble // the account was removed since
 	}
 	r.Faults, r.Trouble = e.Ledger, e.Trouble
+	e.Nodes = s.NodeNames()
+	e.Lacking = append(e.Lacking, unaccounted(e)...)
+	r.Reasons = append(r.Reasons, e.Lacking...)
 	r.Operations = CountOperations(e.Operations)
 	r.Strength = history.Measure(e.Events, e.Operations)
 	budget := s.Target.Budget(s.Nodes)
@@ -87,11 +90,15 @@ func Rejudge(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Option
 		return nil, err
 	}
 	r, err := dir.Result()
-	if errors.Is(err, fs.ErrNotExist) {
-		r, err = cutOff(dir, e)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if r, err = cutOff(dir, e); err != nil {
+			return nil, err
+		}
+	case err != nil:
 		return nil, err
+	case !r.Died:
+		e.Lacking = dir.Lacking(r.Evidence)
 	}
 	if r.Verdict != rundir.Error {
 		r.Verdict, r.Reasons = "", unfinished(r, e)
@@ -121,11 +128,34 @@ func unfinished(r *rundir.Result, e *rundir.Loaded) (reasons []string) {
 		}
 		reasons = append(reasons, "the run was cut off in phase "+last)
 	}
-	if len(r.Checkers) == 0 {
-		reasons = append(reasons, "the run was never judged before: its harness died")
+	if r.Died {
+		reasons = append(reasons, "the harness died before it judged the run: what it had still to do, and to note, is not known")
 		reasons = append(reasons, e.Notes...)
 	}
 	return reasons
+}
+
+// unaccounted says what the parts of the evidence know of each other and is
+// not there.
+func unaccounted(e *rundir.Loaded) (lacking []string) {
+	if why := history.Unended(e.Events); why != "" {
+		lacking = append(lacking, "the history is not whole: "+why)
+	}
+	began, injected := 0, 0
+	for i := range e.Events {
+		if e.Events[i].Kind == history.FaultStart {
+			began++
+		}
+	}
+	for _, f := range e.Ledger {
+		if f.Frozen != "" {
+			injected++
+		}
+	}
+	if began > injected {
+		lacking = append(lacking, fmt.Sprintf("the history names %d faults, and the account of faults %d", began, injected))
+	}
+	return lacking
 }
 
 // cutOff is what is known of a run whose harness died before it judged.
@@ -137,7 +167,7 @@ func cutOff(dir *rundir.Dir, e *rundir.Loaded) (*rundir.Result, error) {
 	return &rundir.Result{
 		Scenario: u.Scenario, Runtime: u.Runtime, Seed: u.Seed, Began: u.Began, Started: u.Began,
 		Phases: phasesOf(e.Phases), Measures: map[string]float64{}, Findings: e.Findings,
-		Reproduce: "cleancut replay " + dir.Path,
+		Reproduce: "cleancut replay " + dir.Path, Died: true,
 	}, nil
 }
 

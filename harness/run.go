@@ -52,10 +52,11 @@ type Finished struct {
 
 // ReportPath returns where the report is, "" if there is none.
 func (f *Finished) ReportPath() string {
-	if f.Dir == "" {
+	path := filepath.Join(f.Dir, rundir.ReportFile)
+	if info, err := os.Lstat(path); f.Dir == "" || err != nil || !info.Mode().IsRegular() {
 		return ""
 	}
-	return filepath.Join(f.Dir, rundir.ReportFile)
+	return path
 }
 
 // Run starts s's cluster, takes it through all phases, judges and reports.
@@ -163,7 +164,23 @@ func finish(ctx context.Context, s Scenario, o Options, keep *keeper, t *trial, 
 		return done, nil
 	}
 	done.Dir = keep.dir.Path
-	return done, errors.Join(keep.dir.WriteResult(&r), writeReports(keep.dir, &r, time.Since(started)))
+	if err := conserve(keep.dir, &r, time.Since(started)); err != nil {
+		// What is told must be what is kept: a verdict that nobody can read
+		// again is none.
+		r.Verdict, r.Reasons = rundir.Error, append([]string{"the result could not be kept: " + err.Error()}, r.Reasons...)
+		done.Result = r
+		return done, err
+	}
+	done.Result = r
+	return done, nil
+}
+
+// conserve writes the result, with the list of all evidence, and the reports.
+func conserve(dir *rundir.Dir, r *rundir.Result, took time.Duration) (err error) {
+	if r.Evidence, err = dir.Inventory(); err != nil {
+		return err
+	}
+	return errors.Join(dir.WriteResult(r), writeReports(dir, r, took))
 }
 
 // wasInterrupted tells that nothing is wrong but that somebody pressed Ctrl-C.

@@ -26,8 +26,8 @@ import (
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/nearest"
 	"github.com/cleancut/cleancut/harness/rng"
-	"github.com/cleancut/cleancut/internal/nearest"
 	"github.com/cleancut/cleancut/workloads"
 )
 

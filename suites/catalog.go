@@ -14,7 +14,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
-	"github.com/cleancut/cleancut/internal/nearest"
+	"github.com/cleancut/cleancut/harness/nearest"
 	"github.com/cleancut/cleancut/targets/checkpoint"
 	"github.com/cleancut/cleancut/targets/etcd"
 	"github.com/cleancut/cleancut/targets/store"

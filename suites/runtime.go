@@ -10,8 +10,8 @@ import (
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/docker"
+	"github.com/cleancut/cleancut/harness/nearest"
 	"github.com/cleancut/cleancut/harness/sim"
-	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // Names of the runtimes.

@@ -15,7 +15,7 @@ import (
 	"fmt"
 
 	"github.com/cleancut/cleancut/harness/cluster"
-	"github.com/cleancut/cleancut/internal/nearest"
+	"github.com/cleancut/cleancut/harness/nearest"
 )
 
 // Workload is what the clients of a run do.

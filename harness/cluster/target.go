@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/nearest"
 	"github.com/cleancut/cleancut/harness/node"
-	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // Target is a system under test. A target that can be simulated is also a

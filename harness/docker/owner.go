@@ -1,10 +1,13 @@
 package docker
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -49,6 +52,9 @@ func self() (owner, error) {
 	return owner{os.Getpid(), start, space, strings.TrimSpace(string(boot))}, nil
 }
 
+// errDead means that a process is there, and has ended.
+var errDead = errors.New("dead")
+
 // processStart reads when a process was started. A process that exists no
 // more is an error.
 func processStart(pid int) (string, error) {
@@ -66,7 +72,7 @@ func processStart(pid int) (string, error) {
 		return "", fmt.Errorf("/proc/%d/stat cannot be read", pid)
 	}
 	if fields[0] == "Z" || fields[0] == "X" {
-		return "", fmt.Errorf("process %d is dead", pid)
+		return "", fmt.Errorf("process %d is %w", pid, errDead)
 	}
 	return fields[statStartField-3], nil
 }
@@ -98,8 +104,10 @@ func (o owner) dead(labels map[string]string) (bool, string) {
 	}
 	start, err := processStart(pid)
 	switch {
-	case err != nil:
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH), errors.Is(err, errDead):
 		return true, fmt.Sprintf("its owner, process %d, is dead", pid)
+	case err != nil:
+		return false, fmt.Sprintf("whether its owner, process %d, lives cannot be told: %v", pid, err)
 	case start != labels[labelPIDStart]:
 		return true, fmt.Sprintf("its owner is dead; process %d is another one now", pid)
 	default:

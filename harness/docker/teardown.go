@@ -20,7 +20,7 @@ import (
 
 	"github.com/cleancut/cleancut/harness/agent"
 	"github.com/cleancut/cleancut/harness/cluster"
-	"github.com/cleancut/cleancut/internal/jsontext"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 )
 
 // Bounds of the evidence.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness/cluster"
-	"github.com/cleancut/cleancut/internal/nearest"
+	"github.com/cleancut/cleancut/harness/nearest"
 )
 
 // Times of wires.

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
+	"github.com/cleancut/cleancut/harness/internal/files"
 	"github.com/cleancut/cleancut/harness/internal/jsonline"
 )
 
@@ -77,12 +77,18 @@ func (d *Decoder) Next() (Event, error) {
 	}
 }
 
+// nulsMax bounds the NUL bytes at the end: a recorder leaves a few MiB of them.
+const nulsMax = 64 << 20
+
 // end is called with what follows the last newline, NUL bytes stripped: it
 // makes sure that nothing but NUL bytes is left, and returns the event if there
 // is one.
 func (d *Decoder) end(rest []byte) (Event, error) {
-	for {
+	for nuls := 0; ; {
 		b, err := d.r.ReadSlice('\n')
+		if nuls += len(b); nuls > nulsMax {
+			return Event{}, &SyntaxError{d.line + 1, fmt.Errorf("more than %d NUL bytes, which no recorder leaves: the file is damaged", nulsMax)}
+		}
 		if len(bytes.Trim(b, "\x00")) > 0 {
 			return Event{}, &SyntaxError{d.line + 1, errors.New("NUL bytes in the midst of the history: the file is damaged")}
 		}
@@ -145,7 +151,7 @@ func Read(r io.Reader) (events []Event, torn bool, err error) {
 
 // ReadFile reads a whole history from a file.
 func ReadFile(path string) (events []Event, torn bool, err error) {
-	f, err := os.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, false, fmt.Errorf("history: %w", err)
 	}

@@ -14,7 +14,10 @@
 // package checkers.
 package history
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // EventKind says what an event is.
 type EventKind uint8
@@ -32,6 +35,29 @@ const (
 	// PhaseStart marks the beginning of a phase of the run, named by F.
 	PhaseStart
 )
+
+// EndMark is the F of the last event of a recording that was ended in order: a
+// PhaseStart behind which nothing follows.
+const EndMark = "end"
+
+// Unended says why a recording is not all that was recorded: it was cut off, or
+// something follows its end. It returns "" for a whole one, and for a
+// history that marks no phases, which no recorder made.
+func Unended(events []Event) string {
+	marked := false
+	for i := range events {
+		if events[i].Kind != PhaseStart {
+			continue
+		}
+		if marked = true; events[i].F == EndMark && i < len(events)-1 {
+			return fmt.Sprintf("%d events follow its end: it was put together afterwards", len(events)-1-i)
+		}
+	}
+	if n := len(events); marked && (events[n-1].Kind != PhaseStart || events[n-1].F != EndMark) {
+		return fmt.Sprintf("it was cut off after event %d: the mark of its end is missing", events[n-1].Index)
+	}
+	return ""
+}
 
 // NemesisProcess is the process number of events that no client caused.
 const NemesisProcess = -1

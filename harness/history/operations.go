@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/cleancut/cleancut/internal/jsontext"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 )
 
 // ContradictionError says which event of a history cannot be.

@@ -53,6 +53,7 @@ type Recorder struct {
 	retired map[int]struct{}
 	counts  Counts
 	closed  bool
+	phased  bool  // a phase was marked
 	err     error // of the sink, if it has failed
 }
 
@@ -147,7 +148,10 @@ func (r *Recorder) Fault(kind EventKind, text string, nodes []string, note strin
 
 // Phase records that a phase of the run begins.
 func (r *Recorder) Phase(name string) (int64, error) {
-	return r.mark(Event{Kind: PhaseStart, Process: NemesisProcess, F: clean(name)})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.phased = true
+	return r.append(&Event{Kind: PhaseStart, Process: NemesisProcess, F: clean(name)})
 }
 
 func (r *Recorder) mark(e Event) (int64, error) {
@@ -191,7 +195,7 @@ func (r *Recorder) Counts() Counts {
 	return c
 }
 
-// Close ends the recording. Operations still open stay so: readers take them
+// Close ends the recording, with an EndMark if it has phases. Operations still open stay so: readers take them
 // for indeterminate. Closing twice is no error.
 func (r *Recorder) Close() error {
 	r.mu.Lock()
@@ -199,8 +203,12 @@ func (r *Recorder) Close() error {
 	if r.closed {
 		return nil
 	}
+	var err error
+	if r.err == nil && r.phased {
+		_, err = r.append(&Event{Kind: PhaseStart, Process: NemesisProcess, F: EndMark})
+	}
 	r.closed = true
-	return r.sink.Close()
+	return errors.Join(err, r.sink.Close())
 }
 
 func clean(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -114,7 +114,7 @@ func TestRecorderWritesWhatReadersRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	events, torn, err := ReadFile(path)
-	if err != nil || torn || len(events) != 160_002 {
+	if err != nil || torn || len(events) != 160_003 {
 		t.Fatalf("%d events, torn %v, error %v", len(events), torn, err)
 	}
 	ops, err := Operations(events)

@@ -24,8 +24,8 @@ import (
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/internal/visible"
 	"github.com/cleancut/cleancut/harness/rundir"
-	"github.com/cleancut/cleancut/internal/visible"
 )
 
 //go:embed page.html style.html study.html

@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"image/color"
 	"math"
-	"os"
 	"time"
 
 	"gonum.org/v1/plot"
@@ -15,6 +14,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/cleancut/cleancut/checkers/recovery"
+	"github.com/cleancut/cleancut/harness/internal/files"
 )
 
 // Study is what the page of an interval study shows.
@@ -37,7 +37,7 @@ func WriteStudy(path string, s Study) error {
 	if err := page.ExecuteTemplate(&b, "study.html", s); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	return os.WriteFile(path, b.Bytes(), 0o644)
+	return files.Write(path, b.Bytes())
 }
 
 var (

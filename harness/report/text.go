@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/internal/visible"
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/rundir"
-	"github.com/cleancut/cleancut/internal/visible"
 )
 
 // Text writes a short account of a result for a terminal, without control

@@ -12,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cleancut/cleancut/internal/jsontext"
+	"github.com/cleancut/cleancut/harness/internal/files"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 )
 
 // Names of files in a run directory.
@@ -216,6 +217,9 @@ func (d *Dir) Result() (*Result, error) {
 	if err := d.readJSON(ResultFile, r); err != nil {
 		return nil, err
 	}
+	if r.Measures == nil {
+		r.Measures = map[string]float64{}
+	}
 	for _, v := range r.Checkers {
 		if v.Witness == nil {
 			continue
@@ -224,7 +228,7 @@ func (d *Dir) Result() (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		picture, err := readBounded(d.File(name), jsonMax)
+		picture, err := files.Read(d.File(name), jsonMax)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("rundir: %w", err)
 		}
@@ -251,21 +255,8 @@ func (d *Dir) writeJSON(name string, v any) error {
 // WriteFile writes a file of the run, whole or not at all: a reader finds
 // the old content or the new.
 func (d *Dir) WriteFile(name string, content []byte) error {
-	return replace(d.File(name), content)
-}
-
-func replace(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
+	if err := files.Write(d.File(name), content); err != nil {
 		return fmt.Errorf("rundir: %w", err)
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("rundir: writing %s: %w", path, err), os.Remove(f.Name()))
 	}
 	return nil
 }
@@ -274,7 +265,7 @@ func replace(path string, content []byte) error {
 const jsonMax = 256 << 20
 
 func (d *Dir) readJSON(name string, into any) error {
-	b, err := readBounded(d.File(name), jsonMax)
+	b, err := files.Read(d.File(name), jsonMax)
 	if err != nil {
 		return fmt.Errorf("rundir: %w", err)
 	}
@@ -282,15 +273,4 @@ func (d *Dir) readJSON(name string, into any) error {
 		return fmt.Errorf("rundir: %s: %w; the file is damaged or of another version", d.File(name), err)
 	}
 	return nil
-}
-
-func readBounded(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > limit {
-		return nil, fmt.Errorf("%s has %d bytes, more than the limit of %d", path, info.Size(), limit)
-	}
-	return os.ReadFile(path)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/internal/files"
 	"github.com/cleancut/cleancut/harness/node"
 )
 
@@ -62,6 +63,9 @@ func (d *Dir) Evidence() (*Loaded, error) {
 	if torn {
 		l.Notes = append(l.Notes, HistoryFile+": the last line is incomplete and was left out")
 	}
+	if why := history.Unended(events); why != "" {
+		l.Notes = append(l.Notes, HistoryFile+": "+why)
+	}
 	l.Events = events
 	if l.Operations, err = history.Operations(events); err != nil {
 		return nil, fmt.Errorf("rundir: %s: %w", d.File(HistoryFile), err)
@@ -81,7 +85,7 @@ func (d *Dir) Evidence() (*Loaded, error) {
 }
 
 func (d *Dir) loadLedger(l *Loaded) error {
-	f, err := os.Open(d.File(LedgerFile))
+	f, err := files.Open(d.File(LedgerFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		l.Notes = append(l.Notes, "there is no "+LedgerFile+"; faults are taken from the history, without receipts")
 		l.Faults = windowsOf(l.Events)
@@ -140,7 +144,10 @@ func logOf(folder string) ([]byte, error) {
 		return nil, fmt.Errorf("rundir: %w", err)
 	}
 	slices.SortFunc(names, CompareNames)
-	var log []byte
+	if len(names) == 0 {
+		return nil, nil
+	}
+	log := []byte{} // there is one, if only an empty one
 	for i := len(names) - 1; i >= 0 && len(log) < LogMax; i-- {
 		part, err := tail(names[i], LogMax-int64(len(log)))
 		if err != nil {
@@ -153,7 +160,7 @@ func logOf(folder string) ([]byte, error) {
 
 // tail returns the last limit bytes of a file, from the start of a line.
 func tail(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -216,6 +223,9 @@ func Phases(events []history.Event) []checkers.Phase {
 		}
 		if len(phases) > 0 {
 			phases[len(phases)-1].End = events[i].Time
+		}
+		if events[i].F == history.EndMark {
+			continue
 		}
 		phases = append(phases, checkers.Phase{Name: events[i].F, Start: events[i].Time, End: End(events)})
 	}

@@ -5,13 +5,12 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/cleancut/cleancut/internal/visible"
+	"github.com/cleancut/cleancut/harness/internal/files"
+	"github.com/cleancut/cleancut/harness/internal/visible"
 )
 
 // The JUnit format as Jenkins, GitLab and GitHub actions read it.
@@ -151,10 +150,10 @@ func WriteJUnitFile(path, suite string, started time.Time, cases []Case) error {
 	if err := WriteJUnit(&b, suite, started, cases); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := files.Write(path, b.Bytes()); err != nil {
 		return fmt.Errorf("rundir: junit: %w", err)
 	}
-	return replace(path, b.Bytes())
+	return nil
 }
 
 // shown writes characters as numbers that XML forbids or nobody sees.

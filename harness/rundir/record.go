@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/internal/files"
 	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/record/raw"
 )
@@ -82,7 +82,7 @@ func (d *Dir) loadRecord(l *Loaded) (err error) {
 
 // readHoles reads what the record in a folder lacks.
 func (l *Loaded) readHoles(folder string) error {
-	holes, err := readBounded(filepath.Join(folder, recordHoles), jsonMax)
+	holes, err := files.Read(filepath.Join(folder, recordHoles), jsonMax)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("rundir: %w", err)
 	}
@@ -98,14 +98,14 @@ func (l *Loaded) addHole(torn bool, path string) {
 
 // readRecord reads a file of events. A last line that is cut off is left out.
 func readRecord(path string) (events []record.Event, torn bool, err error) {
-	f, err := os.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, false, fmt.Errorf("rundir: %w", err)
 	}
 	defer f.Close()
 	in := bufio.NewReaderSize(f, 1<<16)
 	for number := 1; ; number++ {
-		line, readErr := in.ReadBytes('\n')
+		line, readErr := readLine(in)
 		if len(bytes.TrimSpace(line)) > 0 {
 			var e record.Event
 			err := json.Unmarshal(line, &e)

@@ -65,6 +65,11 @@ type Result struct {
 	// Began is the wall clock at the zero of the run's clock, by which lines of
 	// logs are found; none in the simulator.
 	Began time.Time `json:"began,omitzero"`
+	// Evidence lists the files that the run left; none if it was kept in memory.
+	Evidence []Kept `json:"evidence,omitempty"`
+	// Died tells that the harness died before it judged the run, which
+	// therefore is never valid, whoever judges it.
+	Died bool `json:"died,omitempty"`
 	// Version is the version of cleancut.
 	Version string `json:"version"`
 }

@@ -237,7 +237,7 @@ func TestEvidenceIsReadBackAsItWasWritten(t *testing.T) {
 	if got := string(l.Logs["n1"]); got != "second\ntenth\n" {
 		t.Errorf("log %q", got)
 	}
-	want := []checkers.Phase{{Name: "faults", Start: time.Second, End: 6 * time.Second}, {Name: "liveness", Start: 6 * time.Second, End: 7 * time.Second}}
+	want := []checkers.Phase{{Name: "faults", Start: time.Second, End: 6 * time.Second}, {Name: "liveness", Start: 6 * time.Second, End: 8 * time.Second}}
 	if !reflect.DeepEqual(l.Phases, want) {
 		t.Errorf("phases %+v", l.Phases)
 	}
@@ -249,7 +249,7 @@ func TestEvidenceIsReadBackAsItWasWritten(t *testing.T) {
 func TestResultSurvivesJSONWithItsWitness(t *testing.T) {
 	d := create(t, t.TempDir())
 	r := &Result{
-		Scenario: "a/b", Seed: 1<<64 - 1, Verdict: Invalid, Reasons: []string{"x"},
+		Scenario: "a/b", Seed: 1<<64 - 1, Verdict: Invalid, Reasons: []string{"x"}, Measures: map[string]float64{},
 		Checkers: []checkers.Verdict{{Checker: "linearizable", Verdict: checkers.Invalid, Witness: &checkers.Witness{
 			Summary: "s", Picture: []byte("<html>"), Operations: []history.Operation{{F: "write", Input: history.Int(4), Outcome: history.Info, Completed: history.Never, Return: -1}},
 		}}},

@@ -13,7 +13,8 @@ import (
 	"sync"
 
 	"github.com/cleancut/cleancut/harness/cluster"
-	"github.com/cleancut/cleancut/internal/jsontext"
+	"github.com/cleancut/cleancut/harness/internal/files"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 )
 
 // TroubleFile holds what went wrong with the harness or around it, one
@@ -94,7 +95,7 @@ func (l *TroubleLog) Close() error {
 // loadTrouble reads the account back. Runs that have none tell by their ledger
 // what could not be healed.
 func (d *Dir) loadTrouble(l *Loaded) error {
-	f, err := os.Open(d.File(TroubleFile))
+	f, err := files.Open(d.File(TroubleFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		l.Notes = append(l.Notes, "there is no "+TroubleFile+"; what could not be healed is taken from "+LedgerFile)
 		l.Trouble = troubleOf(l.Ledger)

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/cleancut/cleancut/harness/cluster"
-	"github.com/cleancut/cleancut/internal/nearest"
+	"github.com/cleancut/cleancut/harness/nearest"
 )
 
 // point is a named place in node programs.

@@ -15,6 +15,7 @@ package etcd
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/workloads"
@@ -43,9 +44,10 @@ func (Target) Claims() []cluster.Claim {
 	}
 }
 
-// Budget implements cluster.Target.
+// Budget implements cluster.Target. An election begins within one to two
+// election timeouts, of 1 s by default; five allow for votes that are split.
 func (Target) Budget(nodes int) cluster.Budget {
-	return cluster.Budget{Down: (nodes - 1) / 2, Safe: true}
+	return cluster.Budget{Down: (nodes - 1) / 2, Safe: true, Failover: 5 * time.Second}
 }
 
 // Functions implements cluster.Target.

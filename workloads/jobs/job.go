@@ -19,7 +19,7 @@ package jobs
 import (
 	"fmt"
 
-	"github.com/cleancut/cleancut/internal/nearest"
+	"github.com/cleancut/cleancut/harness/nearest"
 )
 
 // App is one process of a job. It is used by one activity at a time.

@@ -306,6 +306,9 @@ func (f *checkFlags) judgeHistory(ctx context.Context, h *loaded, c checkers.Che
 		Measures: map[string]float64{}, Reasons: remarks(h),
 	}
 	idle := proofless(f.workload, h.evidence.Operations, slices.Contains(f.assume, "nil-is-unknown"))
+	if why := history.Unended(h.evidence.Events); why != "" {
+		idle = "the history is not whole: " + why
+	}
 	r.Checkers = checkers.Check(ctx, h.evidence, []checkers.Checker{c}, checkers.Options{Timeout: f.timeout, Memory: true})
 	r.Reasons = slices.Insert(r.Reasons, 0, r.Checkers[0].Reason)
 	r.Verdict = rundir.OutcomeOf(checkers.Merge(r.Checkers))

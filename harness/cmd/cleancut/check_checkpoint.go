@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/checkers/recovery"
 	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/internal/files"
 	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
@@ -98,7 +98,7 @@ func (f *checkFlags) checkRecord(cmd *cobra.Command, path string, names []string
 
 // readRecord reads a record from a file, which may be compressed by gzip.
 func readRecord(path string, memory int64) ([]record.Event, bool, error) {
-	f, err := os.Open(path)
+	f, err := files.OpenGiven(path)
 	if err != nil {
 		return nil, false, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness/history"
 	"github.com/cleancut/cleancut/harness/history/edn"
+	"github.com/cleancut/cleancut/harness/internal/files"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
 
@@ -55,7 +56,7 @@ type loaded struct {
 }
 
 // jepsenFiles are where a history is in a folder of Jepsen's, store/NAME/TIME.
-var jepsenFiles = []string{"history.edn", "history.edn.gz", "history.jsonl", "history.txt"}
+var jepsenFiles = []string{"history.edn", "history.edn.gz", "history.txt"}
 
 // jepsenHistory returns the history in a folder of Jepsen's, "" if it is none.
 func jepsenHistory(folder string) (string, error) {
@@ -75,7 +76,7 @@ func jepsenHistory(folder string) (string, error) {
 
 // load reads a history from a file, which may be compressed by gzip.
 func load(path string, o loadOptions) (*loaded, error) {
-	f, err := os.Open(path)
+	f, err := files.OpenGiven(path)
 	if err != nil {
 		return nil, err
 	}

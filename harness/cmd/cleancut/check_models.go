@@ -13,7 +13,7 @@ import (
 	"github.com/cleancut/cleancut/checkers/models"
 	"github.com/cleancut/cleancut/checkers/txn"
 	"github.com/cleancut/cleancut/harness/history"
-	"github.com/cleancut/cleancut/internal/nearest"
+	"github.com/cleancut/cleancut/harness/nearest"
 )
 
 // judgeOptions are the flags of check that concern the judgement.

@@ -13,6 +13,7 @@ import (
 	"github.com/cleancut/cleancut/checkers/linear"
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/history"
+	"github.com/cleancut/cleancut/harness/internal/files"
 	"github.com/cleancut/cleancut/harness/rundir"
 )
 
@@ -46,7 +47,7 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open(path)
+	file, err := files.OpenGiven(path)
 	if err != nil {
 		return nil, err
 	}
@@ -91,12 +92,15 @@ func (f *checkFlags) stream(ctx context.Context, path string, o *judgeOptions) (
 // streamEvents feeds events to s. The time allowed includes that of reading.
 func streamEvents(ctx context.Context, r io.Reader, s *linear.Stream, n *rundir.Operations, p *proving) (checkers.Verdict, error) {
 	d := history.NewDecoder(r)
+	var last history.Event
+	marked := false // it has phases, as recorders have them
 	for {
 		e, err := d.Next()
 		switch {
 		case e.Index%4096 == 0 && ctx.Err() != nil:
 			return checkers.Verdict{Verdict: checkers.Unknown, Reason: fmt.Sprintf("time ran out after %d operations were read", n.Total)}, nil
 		case err == io.EOF:
+			p.unended = marked && (last.Kind != history.PhaseStart || last.F != history.EndMark)
 			n.Info += n.Total - n.OK - n.Fail - n.Info // those that were never completed
 			return s.Verdict(), nil
 		case errors.Is(err, history.ErrTorn):
@@ -104,6 +108,7 @@ func streamEvents(ctx context.Context, r io.Reader, s *linear.Stream, n *rundir.
 		case err != nil:
 			return checkers.Verdict{}, err
 		}
+		last, marked = e, marked || e.Kind == history.PhaseStart
 		p.add(&e)
 		if err := s.Add(&e); err != nil {
 			return checkers.Verdict{}, err

@@ -8,8 +8,8 @@ import (
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/checkers/linear"
+	"github.com/cleancut/cleancut/harness/nearest"
 	"github.com/cleancut/cleancut/harness/rundir"
-	"github.com/cleancut/cleancut/internal/nearest"
 )
 
 // dialect is what a tool takes for granted of its histories.

@@ -118,6 +118,8 @@ type proving struct {
 	begun map[string]int  // key → changes that began, until something told them apart
 	found map[string]bool // keys of which a read found something before
 	told  bool
+	// unended tells that the history was cut off.
+	unended bool
 }
 
 // provingKeysMax bounds the keys that are remembered; beyond it only those
@@ -126,7 +128,7 @@ const provingKeysMax = 1 << 16
 
 func newProving(workload string) *proving {
 	p, known := proofs[workload]
-	return &proving{p, map[string]int{}, map[string]bool{}, !known}
+	return &proving{proof: p, begun: map[string]int{}, found: map[string]bool{}, told: !known}
 }
 
 func (p *proving) add(e *history.Event) {
@@ -151,7 +153,10 @@ func (p *proving) proofless(n rundir.Operations) string {
 	if n.OK == 0 {
 		return nothingAcknowledged(n.Total)
 	}
-	if p.told {
+	switch {
+	case p.unended:
+		return "the history is not whole: it was cut off, as the mark of its end is missing"
+	case p.told:
 		return ""
 	}
 	return p.untold(n.OK)

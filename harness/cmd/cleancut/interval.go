@@ -16,9 +16,10 @@ import (
 
 	"github.com/cleancut/cleancut/checkers/recovery"
 	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/internal/files"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/report"
 	"github.com/cleancut/cleancut/harness/rundir"
-	"github.com/cleancut/cleancut/internal/jsontext"
 	"github.com/cleancut/cleancut/suites"
 )
 
@@ -272,7 +273,7 @@ func (t *intervalTrial) tell(f *intervalFlags, scenario string) error {
 		return usage(fmt.Errorf("--out: %w", err))
 	}
 	file := filepath.Join(dir, "interval.json")
-	if err := os.WriteFile(file, append(text, '\n'), 0o644); err != nil {
+	if err := files.Write(file, append(text, '\n')); err != nil {
 		return err
 	}
 	if refused != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/cleancut/cleancut/faults"
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
-	"github.com/cleancut/cleancut/internal/jsontext"
-	"github.com/cleancut/cleancut/internal/nearest"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
+	"github.com/cleancut/cleancut/harness/nearest"
 	"github.com/cleancut/cleancut/suites"
 	"github.com/cleancut/cleancut/workloads"
 )

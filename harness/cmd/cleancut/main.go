@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 	"github.com/cleancut/cleancut/harness"
 	"github.com/cleancut/cleancut/harness/cluster"
 	"github.com/cleancut/cleancut/harness/docker"
-	"github.com/cleancut/cleancut/internal/visible"
+	"github.com/cleancut/cleancut/harness/internal/visible"
 )
 
 // Exit codes. With several runs the worst decides, in the order harness
@@ -111,7 +112,7 @@ func executeSafely(ctx context.Context, args []string, stdout, stderr *visible.W
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := recovered(func() error { return root.ExecuteContext(ctx) })
 	if err == nil {
 		return exitValid
 	}
@@ -123,6 +124,17 @@ func executeSafely(ctx context.Context, args []string, stdout, stderr *visible.W
 		fmt.Fprintf(stderr, "cleancut: %v\n", e.cause)
 	}
 	return e.code
+}
+
+// recovered turns a panic into an error of the harness: the exit code of one
+// that ends the process would read as inconclusive.
+func recovered(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &exit{exitHarness, fmt.Errorf("a defect of cleancut, please report it: %v\n%s", p, debug.Stack())}
+		}
+	}()
+	return f()
 }
 
 // codeOf tells whose an error is that carries no code: what was refused, and

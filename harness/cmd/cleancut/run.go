@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/report"
 	"github.com/cleancut/cleancut/harness/rundir"
-	"github.com/cleancut/cleancut/internal/jsontext"
 	"github.com/cleancut/cleancut/suites"
 )
 
@@ -192,7 +192,7 @@ func (f *runFlags) writeJUnit(cases []rundir.Case) error {
 		return nil
 	}
 	if err := rundir.WriteJUnitFile(f.junit, "cleancut", time.Now(), cases); err != nil {
-		return usage(fmt.Errorf("--junit: %w", err))
+		return fmt.Errorf("--junit: %w", err)
 	}
 	return nil
 }

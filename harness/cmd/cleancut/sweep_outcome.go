@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/cleancut/cleancut/harness"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/rundir"
-	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // Bounds of what a sweep leaves and prints.

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/cleancut/cleancut/harness"
-	"github.com/cleancut/cleancut/internal/visible"
+	"github.com/cleancut/cleancut/harness/internal/visible"
 )
 
 // exact is a writer for what programs read, byte by byte, unless it is a

@@ -20,8 +20,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/record/raw"
-	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // bootEnv identifies the incarnation to the node's process. (It is the

@@ -17,9 +17,9 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/record/raw"
-	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // recordMax bounds what is read of a node's record, in bytes: somewhat more

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/cleancut/cleancut/internal/jsontext"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 )
 
 // Append appends e as one line of JSONL, newline included. Fields stand in the

@@ -22,8 +22,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/record"
-	"github.com/cleancut/cleancut/internal/jsontext"
 )
 
 // Full is the kind of the line that ends a file that has reached its limit.

@@ -225,6 +225,9 @@ func (s *survey) losses(faults *windows) {
 				}
 				if back := faults.list[x].back; there > faults.list[x].End && back != nil {
 					evidence = append(evidence, back)
+					if again := s.again(i); again != nil { // else back may seem to have read this one
+						evidence = append(evidence, again)
+					}
 				}
 				l.lost = append(l.lost, lostMutation{w: w, proof: evidence})
 				continue
@@ -255,15 +258,26 @@ func (s *survey) losses(faults *windows) {
 	}
 }
 
+// again returns the next mutation, invoked later, that may have brought the same
+// value into a register, nil if there is none.
+func (s *survey) again(mutation int) *history.Operation {
+	w, f := s.mutations[mutation], &s.facts[s.of[mutation]]
+	i := sort.Search(len(f.setters), func(i int) bool { return f.setters[i] > w.Call })
+	if !s.register || i == len(f.setters) {
+		return nil
+	}
+	return s.mutations[sort.Search(len(s.mutations), func(k int) bool { return s.mutations[k].Call >= f.setters[i] })]
+}
+
 // lastThere is when a mutation was last there, and the read that has it, nil if
 // none does.
 func (s *survey) lastThere(mutation int) (time.Duration, *history.Operation) {
 	w, f := s.mutations[mutation], &s.facts[s.of[mutation]]
 	read := f.last
 	if s.register {
-		next := never // when the next mutation began that brought in the same
-		if i := sort.Search(len(f.setters), func(i int) bool { return f.setters[i] > w.Call }); i < len(f.setters) {
-			next = f.setters[i]
+		next := never
+		if again := s.again(mutation); again != nil {
+			next = again.Call
 		}
 		read = nil
 		i := sort.Search(len(f.seen), func(i int) bool { return f.seen[i].Call >= next })

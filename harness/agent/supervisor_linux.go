@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/record/raw"
 )
 
@@ -443,7 +444,7 @@ func (s *supervisor) record(e Exit) {
 		return
 	}
 	s.exits = append(s.exits, e)
-	if b, err := json.Marshal(e); err == nil {
+	if b, err := jsontext.Marshal(e); err == nil {
 		if f, err := os.OpenFile(s.exitsPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644); err == nil {
 			_, _ = f.Write(append(b, '\n'))
 			_ = f.Close()

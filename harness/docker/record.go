@@ -17,6 +17,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/cleancut/cleancut/harness/cluster"
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/record/raw"
 )
@@ -99,7 +100,7 @@ func (c *Cluster) keepZero() error {
 	if err != nil {
 		return fmt.Errorf("docker: %w", err)
 	}
-	b, err := json.Marshal(clockZero{zero})
+	b, err := jsontext.Marshal(clockZero{zero})
 	if err != nil {
 		return err
 	}

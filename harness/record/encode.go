@@ -1,9 +1,10 @@
 package record
 
 import (
-	"encoding/json"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 )
 
 // Append appends e as one line of JSONL, newline included. Fields stand in the
@@ -149,7 +150,7 @@ func (w *writer) key(i int, k string) {
 func (w *writer) quote(s string) {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			quoted, _ := json.Marshal(s) // a string can always be written
+			quoted, _ := jsontext.Marshal(s) // a string can always be written
 			w.b = append(w.b, quoted...)
 			return
 		}

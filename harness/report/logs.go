@@ -52,12 +52,22 @@ func excerpts(logs map[string][]byte, sim bool, began time.Time, from, to time.D
 			l.Note += ", cut"
 		}
 		for i := range lines {
-			lines[i] = shorten(lines[i], logLineMax)
+			lines[i] = onRunsClock(lines[i], sim, began)
 		}
 		l.Text = strings.Join(lines, "\n")
 		out = append(out, l)
 	}
 	return out
+}
+
+// onRunsClock returns a line, with its time on the run's clock before it if the
+// line tells that of the wall.
+func onRunsClock(line string, sim bool, began time.Time) string {
+	text := shorten(line, logLineMax)
+	if t, ok := timeOf(line, sim, began); ok && !sim {
+		return "[" + clock(t.Round(time.Microsecond)) + "] " + text
+	}
+	return text
 }
 
 // around returns the lines of the span, with lines without a time that

@@ -103,6 +103,8 @@ type model struct {
 	Timeline  template.HTML
 	Faults    []faultRow
 	MoreFault int
+	Plan      []planRow
+	MoreSteps int
 	Findings  []findingRow
 	MoreFound int
 	Strength  []figure
@@ -128,6 +130,7 @@ type why struct {
 
 type faultRow struct {
 	rundir.Fault
+	Cut     string // of a partition, who was cut from whom
 	Healed  bool
 	Lasted  time.Duration
 	Receipt string
@@ -174,6 +177,7 @@ func modelOf(r *rundir.Result, e *rundir.Loaded) (*model, error) {
 		m.Rate = float64(r.Operations.Total) / m.Duration.Seconds()
 	}
 	m.addFaults(r.Faults)
+	m.Plan, m.MoreSteps = planRows(e.Plan, e.Phases)
 	for _, f := range r.Findings[:min(len(r.Findings), findingsMax)] {
 		m.Findings = append(m.Findings, findingRow{f.At, f.Node, f.Invariant, shorten(f.Text, 2000)})
 	}
@@ -197,7 +201,7 @@ func whyOf(v checkers.Verdict) why {
 
 func (m *model) addFaults(faults []rundir.Fault) {
 	for _, f := range faults[:min(len(faults), faultsMax)] {
-		row := faultRow{Fault: f, Healed: f.HealedAt >= 0, Receipt: shorten(f.Receipt.String(), 500)}
+		row := faultRow{Fault: f, Cut: whoFromWhom(f.Frozen), Healed: f.HealedAt >= 0, Receipt: shorten(f.Receipt.String(), 500)}
 		row.Lasted = f.HealedAt - f.At
 		m.Faults = append(m.Faults, row)
 	}

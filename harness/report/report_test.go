@@ -144,7 +144,7 @@ func TestLogsAreCutAroundTheViolation(t *testing.T) {
 		want []string
 	}{
 		{true, []string{"9.000000000 near\n  goes on", "no time\nat all", "2026-11-23T20:15:01Z early\n2026-11-23T20:15:09.5Z near\n2026-11-23T20:15:30Z late"}},
-		{false, []string{"1.000000000 early\n9.000000000 near\n  goes on\n30.000000000 late", "no time\nat all", "2026-11-23T20:15:09.5Z near"}},
+		{false, []string{"1.000000000 early\n9.000000000 near\n  goes on\n30.000000000 late", "no time\nat all", "[9.500 s] 2026-11-23T20:15:09.5Z near"}},
 	} {
 		for i, l := range excerpts(logs, c.sim, started, 9*time.Second, 10*time.Second, true) {
 			if l.Text != c.want[i] {

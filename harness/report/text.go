@@ -1,6 +1,3 @@
-// NOTICE TO THE HELPER OF THIS WORKTREE (do not commit this): you were started late, and a second helper (branch
-// finds2) already does points 14, 16 and 34 of issue 10 (34 and half of 16 are done). Do ONLY points 18, then 15.
-// Merge main often; land after each point.
 package report
 
 import (

@@ -47,6 +47,8 @@ type Loaded struct {
 	Notes []string
 	// RecordHoles says what the record lacks, "" if it is complete.
 	RecordHoles string
+	// Plan is the text of the plan, "" if there is none or it cannot be read.
+	Plan string
 }
 
 // Evidence reads back everything that checkers judge. A run that was cut off
@@ -69,6 +71,10 @@ func (d *Dir) Evidence() (*Loaded, error) {
 		return nil, fmt.Errorf("rundir: %s: %w", d.File(HistoryFile), err)
 	}
 	l.Phases = Phases(events)
+	var setup struct{ Plan string }
+	if d.Scenario(&setup) == nil { // judging needs none
+		l.Plan = setup.Plan
+	}
 	if err := d.loadLedger(l); err != nil {
 		return nil, err
 	}

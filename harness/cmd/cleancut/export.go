@@ -61,7 +61,7 @@ value [key value] in EDN, as jepsen.independent has it.`,
 					h.evidence.Events[i].Index = int64(i)
 				}
 			}
-			out := bufio.NewWriter(cmd.OutOrStdout())
+			out := bufio.NewWriter(exact(cmd.OutOrStdout()))
 			if err := write(out, h.evidence.Events); err != nil {
 				return usage(err)
 			}

@@ -248,6 +248,30 @@ func TestListsHoldEverythingThatCanBeNamed(t *testing.T) {
 	}
 }
 
+func TestCIDoesNotFallBackToTheSimulatorUnasked(t *testing.T) {
+	g := NewWithT(t)
+	t.Chdir(t.TempDir())
+	t.Setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+	t.Setenv("CI", "true")
+	for _, args := range [][]string{{"run"}, {"run", "replication/raft-quiet"}, {"run", "--runtime", "auto"}} {
+		got := cleancut(t, args...)
+		g.Expect(got.code).To(Equal(exitUsage), got.out)
+		g.Expect(got.err).To(ContainSubstring("ask for it with --runtime sim"))
+		g.Expect("runs").NotTo(BeADirectory())
+	}
+	quick := []string{"run", "replication/raft-partitions", "--seed", "7", "--time", "5s"}
+	g.Expect(cleancut(t, append(quick, "--runtime", "sim")...).code).To(Equal(exitValid))
+	t.Setenv("CI", "false")
+	g.Expect(cleancut(t, quick...).err).To(ContainSubstring("runtime sim: no containers can be had"))
+}
+
+func TestNoResultsAreAnEmptyListInJSON(t *testing.T) {
+	var b strings.Builder
+	if err := printJSON(&b, nil); err != nil || strings.Join(strings.Fields(b.String()), "") != `{"results":[]}` {
+		t.Errorf("%s, %v", b.String(), err)
+	}
+}
+
 func TestTheWorstOfSeveralRunsDecides(t *testing.T) {
 	g := NewWithT(t)
 	for _, c := range []struct{ a, b, want rundir.Outcome }{

@@ -1,6 +1,3 @@
-// NOTICE TO THE HELPER OF THIS WORKTREE (do not commit this): you were started late, and a second helper (branch
-// finds2) already does points 14, 16 and 34 of issue 10 (34 and half of 16 are done). Do ONLY points 18, then 15.
-// Merge main often; land after each point.
 package main
 
 import (
@@ -10,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -178,7 +174,7 @@ type printed struct {
 }
 
 func printJSON(w io.Writer, results []*rundir.Result) error {
-	return printAsJSON(w, printed{slices.Concat([]*rundir.Result{}, results)})
+	return printAsJSON(w, printed{append([]*rundir.Result{}, results...)})
 }
 
 func printAsJSON(w io.Writer, v any) error {

@@ -14,6 +14,19 @@ import (
 	"github.com/cleancut/cleancut/harness/internal/visible"
 )
 
+// exact is a writer for what programs read, byte by byte, unless it is a
+// terminal that shows it.
+func exact(w io.Writer) io.Writer {
+	safe, ok := w.(*visible.Writer)
+	if !ok {
+		return w
+	}
+	if f, ok := safe.To.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return w
+	}
+	return safe.To
+}
+
 // watcher shows the progress of a run: a live line on a terminal, a plain line
 // at each change of phase and every few seconds elsewhere.
 type watcher struct {

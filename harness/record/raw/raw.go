@@ -15,7 +15,6 @@ package raw
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,6 +22,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cleancut/cleancut/harness/internal/jsontext"
 	"github.com/cleancut/cleancut/harness/record"
 )
 
@@ -94,7 +94,7 @@ func (w *Writer) Write(e record.Event) (err error) {
 }
 
 func encode(e record.Event) ([]byte, error) {
-	line, err := json.Marshal(e)
+	line, err := jsontext.Marshal(e)
 	return append(line, '\n'), err
 }
 
@@ -128,9 +128,12 @@ func WriteFile(path string, events []record.Event) error {
 		return err
 	}
 	out := bufio.NewWriterSize(f, 1<<16)
-	lines := json.NewEncoder(out)
 	for i := range events {
-		if err = lines.Encode(&events[i]); err != nil {
+		var line []byte
+		if line, err = encode(events[i]); err == nil {
+			_, err = out.Write(line)
+		}
+		if err != nil {
 			break
 		}
 	}

@@ -86,6 +86,9 @@ func Rejudge(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Option
 		return nil, err
 	}
 	e, err := dir.Evidence()
+	if errors.Is(err, fs.ErrNotExist) { // the harness died before it began to record
+		e, err = &rundir.Loaded{Notes: []string{"there is no " + rundir.HistoryFile + ": nothing was recorded"}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cleancut/cleancut/harness/node"
 	"github.com/cleancut/cleancut/harness/record"
 	"github.com/cleancut/cleancut/harness/rundir"
+	"github.com/cleancut/cleancut/harness/sim"
 )
 
 // The phases of a run, in order. Checkers know them by these names.
@@ -79,7 +80,7 @@ type trial struct {
 // collected is collected. An error that wraps context.Canceled means that the
 // run was interrupted; it has healed and collected all the same.
 func (t *trial) run(ctx context.Context) (err error) {
-	_, t.deterministic = t.cluster.(cluster.Tracer)
+	t.deterministic = t.cluster.Runtime() == sim.Name
 	always, done := t.afterInterrupt(ctx, interruptedMax)
 	defer done()
 	struck := "" // the phase that an interruption struck, if it was before healing

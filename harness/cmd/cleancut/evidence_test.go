@@ -79,6 +79,9 @@ func TestEvidenceThatIsMissingOrChangedIsNoEvidenceOfAbsence(t *testing.T) {
 		{"another final state", edit("nodes/n1/final.json", func(b []byte) []byte { return append(b, '\n') }), "nodes/n1/final.json had"},
 		{"a result without a list", edit("result.json", func(b []byte) []byte { return bytes.Replace(b, []byte(`"evidence"`), []byte(`"nothing"`), 1) }), "does not say what evidence the run left"},
 		{"a dead harness", remove("result.json"), "the harness died before it judged the run"},
+		{"a harness that died before it recorded", remove("history.jsonl", "faults.jsonl", "trouble.jsonl", "findings.json", "nodes", "result.json"),
+			"there is no history.jsonl: nothing was recorded"},
+		{"no history", remove("history.jsonl"), "history.jsonl, which the run left, is gone"},
 	} {
 		path := copied(t, run, c.damage)
 		for range 2 { // a report that is written in between makes nothing green

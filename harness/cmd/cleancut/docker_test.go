@@ -191,7 +191,8 @@ func recovers(t *testing.T, p *process, moment string) {
 	}
 	if moment == "final" {
 		g.Expect(e.Ledger).NotTo(BeEmpty())
-		g.Expect(check.out).To(MatchRegexp(`valid +linearizable`))
+		// Killed before the mark of its end was written the history is not whole.
+		g.Expect(check.out).To(MatchRegexp(`(valid|unknown) +linearizable: .*can be linearized`))
 	}
 }
 

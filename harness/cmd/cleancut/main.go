@@ -171,6 +171,7 @@ unreadable input, 255 the harness itself failed.`,
 	})
 	root.AddCommand(runCommand(), sweepCommand(), intervalCommand(), workerCommand(), checkCommand(), exportCommand(), replayCommand(),
 		reportCommand(), listCommand(), doctorCommand(), gcCommand())
+	complete(root)
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}

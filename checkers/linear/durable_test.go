@@ -127,6 +127,7 @@ func (t toy) forgetful(r *rand.Rand, k chaos) *checkers.Evidence {
 // unknown outcome that are given got their response at the given events, and
 // the others were never invoked.
 func (t toy) inTime(ops []history.Operation, response map[int]int64) bool {
+	ops = foundEmpty(ops)
 	placed := make([]bool, len(ops))
 	var try func(state history.Value) bool
 	try = func(state history.Value) bool {

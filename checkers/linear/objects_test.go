@@ -3,6 +3,7 @@ package linear
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,21 @@ import (
 	"github.com/cleancut/cleancut/harness/history"
 )
 
+// foundEmpty takes dequeues that failed because there was nothing for such that
+// returned nil.
+func foundEmpty(ops []history.Operation) []history.Operation {
+	ops = slices.Clone(ops)
+	for i := range ops {
+		if o := &ops[i]; o.FoundEmpty() {
+			o.Outcome, o.Output = history.OK, history.Nil
+		}
+	}
+	return ops
+}
+
 // legalByBruteForce tries every order of every choice.
 func (t toy) legalByBruteForce(ops []history.Operation) bool {
+	ops = foundEmpty(ops)
 	placed := make([]bool, len(ops))
 	var try func(state history.Value) bool
 	try = func(state history.Value) bool {

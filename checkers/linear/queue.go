@@ -10,7 +10,7 @@ import (
 )
 
 // Functions of a FIFO queue. Dequeue returns the oldest element, nil if the
-// queue is empty.
+// queue is empty; one that failed for that reason is the same.
 const (
 	Enqueue = "enqueue"
 	Dequeue = "dequeue"
@@ -44,9 +44,9 @@ func (queues) parse(in *interner, h *history.Operation, a *act) (bool, error) {
 	switch {
 	case h.Outcome == history.Info:
 		a.kind = queueUnknown
-	case h.Outcome == history.Fail:
+	case h.Outcome == history.Fail && !h.FoundEmpty():
 		return false, nil
-	case h.Output.IsNil():
+	case h.Outcome == history.Fail, h.Output.IsNil():
 		a.kind, a.pure = queueEmpty, true
 	default:
 		a.kind, a.value = queueOut, in.id(&h.Output)

@@ -115,7 +115,7 @@ func (q *streamQueue) dequeued(o *streamOp, e *history.Event) (found *finding, r
 	switch h := o.operation(e); {
 	case e.Kind == history.Info:
 		q.forget(o.call)
-	case e.Kind == history.OK && e.Value.IsNil() && !o.free:
+	case (e.Kind == history.OK && e.Value.IsNil() || h.FoundEmpty()) && !o.free:
 		q.empty = append(q.empty, &h)
 	case e.Kind == history.OK && e.Value.IsNil():
 	case e.Kind == history.OK:

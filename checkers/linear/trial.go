@@ -113,8 +113,8 @@ func (s structure) try(in *interner, all []history.Operation, p part) (*trial, e
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("the %s at event %d: %w", h.F, h.Call, err)
-		case !keep || a.pure && h.Outcome != history.OK:
-		case h.Outcome == history.Fail:
+		case !keep || a.pure && h.Outcome != history.OK && !h.FoundEmpty():
+		case h.Outcome == history.Fail && !a.pure:
 			t.failed[a.value] = at
 		default:
 			t.acts = append(t.acts, a)

@@ -144,10 +144,13 @@ func (t *trial) told(i int32) (who, result string) {
 	if h.Node != "" {
 		fmt.Fprintf(&b, ", node %s", h.Node)
 	}
-	if h.Outcome == history.OK {
+	if h.Outcome != history.Info {
 		fmt.Fprintf(&b, ", %s to %s", history.At(h.Invoked), history.At(h.Completed))
 	} else {
 		fmt.Fprintf(&b, ", from %s, outcome unknown", history.At(h.Invoked))
+	}
+	if h.FoundEmpty() {
+		return b.String(), "found nothing"
 	}
 	if !telling(&h) {
 		return b.String(), ""

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-	"strings"
 
 	"github.com/cleancut/cleancut/checkers"
 	"github.com/cleancut/cleancut/harness/history"
@@ -58,13 +57,6 @@ type bag struct {
 	odd      judged // why nothing can be said
 }
 
-// saysEmpty reports whether the error of a failed dequeue means that there was
-// nothing.
-func saysEmpty(err string) bool {
-	err = strings.ToLower(err)
-	return err == "" || strings.Contains(err, "empty") || strings.Contains(err, "exhausted")
-}
-
 func newBag(ops []history.Operation) *bag {
 	b := &bag{in: newInterner()}
 	at := func(v history.Value) *item {
@@ -87,7 +79,7 @@ func newBag(ops []history.Operation) *bag {
 			}
 		case o.F == Dequeue && o.Outcome == history.Info:
 			b.swallows = append(b.swallows, o)
-		case o.F == Dequeue && o.Outcome == history.Fail && !saysEmpty(o.Error):
+		case o.F == Dequeue && o.Outcome == history.Fail && !o.FoundEmpty():
 		case o.F == Dequeue && (o.Outcome == history.Fail || o.Output.IsNil()):
 			b.emptied = append(b.emptied, o)
 		case o.F == Dequeue:

@@ -1,6 +1,9 @@
 package history
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Mismatch is the error of a compare-and-set that the system refused: it
 // answered that the value was another one.
@@ -10,6 +13,17 @@ const Mismatch = "cas mismatch"
 // so that the refusal is a service: the value is another one, the lock is taken,
 // the queue is empty, the transaction conflicts.
 var refusable = []string{"cas", "acquire", "release", "dequeue", "txn"}
+
+// FoundEmpty reports whether an operation that takes something out failed
+// because there was nothing, as the clients of queues report it: without an
+// error, or with one that says that it is empty or exhausted.
+func (o *Operation) FoundEmpty() bool {
+	if o.Outcome != Fail || o.F != "dequeue" {
+		return false
+	}
+	why := strings.ToLower(o.Error)
+	return why == "" || strings.Contains(why, "empty") || strings.Contains(why, "exhausted")
+}
 
 // Answered reports whether the system served an operation: it was ok, or it is
 // one that a system may refuse, and failed by its answer. That is so if the

@@ -158,12 +158,34 @@ func TestSpecialFilesAreNeitherWaitedForNorWrittenThrough(t *testing.T) {
 	}
 }
 
+// onWrite is an output that does something once, at the first that is written.
+type onWrite struct {
+	bytes.Buffer
+	do func()
+}
+
+func (w *onWrite) Write(b []byte) (int, error) {
+	if w.do != nil {
+		w.do()
+		w.do = nil
+	}
+	return w.Buffer.Write(b)
+}
+
 func TestAResultThatCannotBeKeptIsNoVerdict(t *testing.T) {
 	junit := filepath.Join(t.TempDir(), "junit")
-	must(t, os.MkdirAll(filepath.Join(junit, "x"), 0o755))
-	got := cleancut(t, "run", "replication/raft-quiet", "--runtime", "sim", "--seed", "3", "--time", "5s", "--out", t.TempDir(), "--junit", junit)
-	if got.code != exitHarness || !strings.Contains(got.err, junit) {
-		t.Errorf("exit code %d, want %d and the name of %s\n%s%s", got.code, exitHarness, junit, got.out, got.err)
+	args := []string{"run", "replication/raft-quiet", "--runtime", "sim", "--seed", "3", "--time", "5s", "--out", t.TempDir(), "--junit", junit}
+	blocked := func() {
+		must(t, os.RemoveAll(junit))
+		must(t, os.MkdirAll(filepath.Join(junit, "x"), 0o755))
+	}
+	// The first that is said follows the look at whether the file can be written.
+	said := &onWrite{do: blocked}
+	if code := execute(t.Context(), args, &bytes.Buffer{}, said); code != exitHarness || !strings.Contains(said.String(), junit) {
+		t.Errorf("blocked during the run: exit code %d, want %d and the name of %s\n%s", code, exitHarness, junit, said)
+	}
+	if got := cleancut(t, args...); got.code != exitUsage || !strings.Contains(got.err, junit) || got.out != "" {
+		t.Errorf("blocked before: exit code %d, want %d and the name of %s\n%s%s", got.code, exitUsage, junit, got.out, got.err)
 	}
 }
 

@@ -97,7 +97,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 // prepare finds out before anything is started whether the results can be
 // written.
 func (f *runFlags) prepare() error {
-	return f.writeJUnit(nil)
+	return usage(f.writeJUnit(nil))
 }
 
 // all makes the runs one after the other; the worst of them decides.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
@@ -93,6 +94,7 @@ func Rejudge(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Option
 		return nil, err
 	}
 	r, err := dir.Result()
+	var added []string
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if r, err = cutOff(dir, e); err != nil {
@@ -102,12 +104,19 @@ func Rejudge(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Option
 		return nil, err
 	case !r.Died:
 		e.Lacking = dir.Lacking(r.Evidence)
+		if added, err = dir.Added(r.Evidence); err != nil {
+			return nil, err
+		}
 	}
 	if r.Verdict != rundir.Error {
 		r.Verdict, r.Reasons = "", unfinished(r, e)
 	}
 	r.Version = Version()
 	judge(ctx, r, e, s, o)
+	if len(added) > 0 && r.Verdict != rundir.Error { // what strangers say convicts nobody, and acquits nobody
+		r.Verdict = rundir.Inconclusive
+		r.Reasons = append([]string{"the run had not left " + strings.Join(added, ", ") + ", which is among its evidence now"}, r.Reasons...)
+	}
 	return r, nil
 }
 

@@ -64,6 +64,32 @@ func kept(path string) (Kept, error) {
 	return Kept{Bytes: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, errors.Join(err, f.Close())
 }
 
+// Added lists the files of nodes that are there and that the run had not left:
+// somebody put them there, and what they say is no evidence.
+func (d *Dir) Added(list []Kept) (added []string, err error) {
+	if len(list) == 0 {
+		return nil, nil // Lacking says so
+	}
+	listed := map[string]bool{}
+	for _, k := range list {
+		listed[k.File] = true
+	}
+	err = filepath.WalkDir(d.NodesDir(), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(d.Path, path)
+		if name = filepath.ToSlash(name); err == nil && !listed[name] && len(added) < lackingMax {
+			added = append(added, name)
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return added, err
+}
+
 // lackingMax bounds how many files are named that are missing or changed.
 const lackingMax = 10
 

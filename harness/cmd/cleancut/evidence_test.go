@@ -76,6 +76,9 @@ func TestEvidenceThatIsMissingOrChangedIsNoEvidenceOfAbsence(t *testing.T) {
 		{"no trouble", remove("trouble.jsonl"), "trouble.jsonl, which the run left, is gone"},
 		{"half a history", edit("history.jsonl", halved), "history.jsonl had"},
 		{"a padded history", edit("history.jsonl", func(b []byte) []byte { return append(halved(b), make([]byte, len(b)-len(halved(b)))...) }), "history.jsonl has been changed"},
+		{"a log that was added", func(path string) {
+			must(t, os.WriteFile(filepath.Join(path, "nodes", "n1", "z.log"), []byte("panic: x\n"), 0o644))
+		}, "the run had not left nodes/n1/z.log"},
 		{"another final state", edit("nodes/n1/final.json", func(b []byte) []byte { return append(b, '\n') }), "nodes/n1/final.json had"},
 		{"a result without a list", edit("result.json", func(b []byte) []byte { return bytes.Replace(b, []byte(`"evidence"`), []byte(`"nothing"`), 1) }), "does not say what evidence the run left"},
 		{"a dead harness", remove("result.json"), "the harness died before it judged the run"},

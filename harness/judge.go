@@ -103,7 +103,10 @@ func Rejudge(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Option
 	case err != nil:
 		return nil, err
 	case !r.Died:
-		e.Lacking = dir.Lacking(r.Evidence)
+		if err := reconcile(dir, r); err != nil {
+			return nil, err
+		}
+		e.Lacking = append(dir.Lacking(r.Evidence), rundir.Unlisted(r.Evidence, s.NodeNames())...)
 		if added, err = dir.Added(r.Evidence); err != nil {
 			return nil, err
 		}
@@ -118,6 +121,17 @@ func Rejudge(ctx context.Context, dir *rundir.Dir, s Scenario, o checkers.Option
 		r.Reasons = append([]string{"the run had not left " + strings.Join(added, ", ") + ", which is among its evidence now"}, r.Reasons...)
 	}
 	return r, nil
+}
+
+// reconcile takes from the scenario what a result says again: what was run,
+// where and with which seed is written before anything happens.
+func reconcile(dir *rundir.Dir, r *rundir.Result) error {
+	var u Setup
+	if err := dir.Scenario(&u); err != nil {
+		return err
+	}
+	r.Scenario, r.Runtime, r.Seed = u.Scenario, u.Runtime, u.Seed
+	return nil
 }
 
 // Recover judges a run whose harness died before it did so, and writes the

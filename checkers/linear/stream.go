@@ -127,6 +127,11 @@ func (s *Stream) Add(e *history.Event) error {
 		if !busy || o.f != e.F || o.begun.Key != e.Key {
 			return fmt.Errorf("event %d: process %d completes %s, but has no such operation open", e.Index, e.Process, e.F)
 		}
+		if history.Refused(e.F, e.Kind, e.Value) {
+			failed := *e
+			failed.Kind = history.Fail
+			e = &failed
+		}
 		argument := history.Learn(e.F, e.Kind, o.begun.Value, e.Value)
 		if why := history.Misfit(e.F, e.Kind, argument, e.Value); why != "" {
 			return fmt.Errorf("event %d: process %d completes %s (event %d), but %s", e.Index, e.Process, e.F, o.call, why)

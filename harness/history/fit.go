@@ -13,9 +13,11 @@ import (
 //     as many, in the same order, with the same functions and keys, and the same
 //     written values. Only the results of reads (r, read, rp, poll) differ, and a
 //     send may tell its offset, [send key [offset value]].
-//   - The completion of a function that changes something by its argument (Echoes)
-//     is that argument again, nil, or a boolean; an append may tell its
-//     offset, [offset value]. What failed may tell why, or what it found: that it
+//   - The completion of a function that changes something by its argument (echoes)
+//     is that argument again, nil, or true; an append may tell its
+//     offset, [offset value]. False is the answer of an add or remove that changed
+//     nothing, and of a cas or an acquire that was refused, which is taken for
+//     failed; of others it says nothing, and is refused. What failed may tell why, or what it found: that it
 //     did not happen says all about it.
 //   - An argument that is nil is learned from the completion, as of a write whose
 //     client chose the value. If that is nil, too, and the outcome is not known, then
@@ -30,6 +32,13 @@ var echoes = []string{"write", "cas", "add", "remove", "enqueue", "append", "tra
 // gives are functions that may be invoked without an argument, which the
 // completion does not tell either; one that they were given they keep.
 var gives = []string{"send", "release", "delete"}
+
+// Refused reports whether an operation that is ok by its kind was refused by its
+// answer: a cas or an acquire that is false.
+func Refused(f string, kind EventKind, answer Value) bool {
+	yes, flag := answer.AsBool()
+	return kind == OK && flag && !yes && (f == "cas" || f == "acquire")
+}
 
 // Learn returns the argument of an operation of f that was invoked with
 // argument and completed with answer.
@@ -63,8 +72,11 @@ func Misfit(f string, kind EventKind, argument, answer Value) string {
 	case !slices.Contains(echoes, f) && (!slices.Contains(gives, f) || argument.IsNil()):
 		return ""
 	}
-	_, told := answer.AsBool()
+	yes, told := answer.AsBool()
 	_, flag := argument.AsBool()
+	if told && !yes && !flag && f != "add" && f != "remove" {
+		return fmt.Sprintf("it was ok with %s, which does not say whether it was done; expected fail, or another answer", answer)
+	}
 	_, offset := answer.AsInt()
 	pair := answer.Kind() == KindList && answer.Len() == 2 && answer.At(1).Equal(argument)
 	if told && !flag || pair && (f == "append" || f == "send") || offset && f == "send" {

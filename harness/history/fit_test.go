@@ -18,6 +18,8 @@ func TestWhatMayDifferBetweenInvocationAndCompletion(t *testing.T) {
 		{"cas", "[0 1]", "[0 1]", "[0 2]"},
 		{"cas", "[0 1]", "true", "[1 1]"},
 		{"add", "1", "false", "2"},
+		{"write", "1", "true", "false"},
+		{"enqueue", "1", "true", "false"},
 		{"remove", "1", "nil", "2"},
 		{"enqueue", "1", "1", "2"},
 		{"append", "1", "[7 1]", "[7 2]"},
@@ -79,6 +81,31 @@ func TestWhatIsOfUnknownOutcomeSaysWhatWasAttempted(t *testing.T) {
 		why := history.Misfit(c.f, history.Info, argument, parsed(t, c.answer))
 		if (why == "") != (c.wrong == "") || !strings.Contains(why, c.wrong) {
 			t.Errorf("%s %s → %s: %q, want %q", c.f, c.argument, c.answer, why, c.wrong)
+		}
+	}
+}
+
+func TestWhatIsOkAndFalseWasRefused(t *testing.T) {
+	event := func(i int64, kind history.EventKind, f string, v history.Value) history.Event {
+		return history.Event{Index: i, Time: 0, Kind: kind, F: f, Value: v}
+	}
+	for _, c := range []struct {
+		f        string
+		argument string
+		want     history.Outcome
+	}{{"cas", "[0 1]", history.Fail}, {"acquire", "nil", history.Fail}, {"add", "1", history.OK}, {"read", "nil", history.OK}} {
+		ops, err := history.Operations([]history.Event{event(0, history.Invoke, c.f, parsed(t, c.argument)), event(1, history.OK, c.f, history.Bool(false))})
+		if err != nil || ops[0].Outcome != c.want {
+			t.Errorf("%s that is ok and false is %v, %v; want %v", c.f, ops, err, c.want)
+		}
+	}
+}
+
+func TestWhatWasNeverCompletedSaysWhatWasAttempted(t *testing.T) {
+	for f, wrong := range map[string]bool{"write": true, "txn": true, "read": false, "dequeue": false} {
+		_, err := history.Operations([]history.Event{{Kind: history.Invoke, F: f}})
+		if (err != nil) != wrong {
+			t.Errorf("%s without an argument or a completion: %v", f, err)
 		}
 	}
 }

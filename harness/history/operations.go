@@ -86,6 +86,13 @@ func Operations(events []Event) ([]Operation, error) {
 			open[e.Process] = retired
 		}
 	}
+	for i := range ops {
+		if o := &ops[i]; o.Return < 0 {
+			if why := Misfit(o.F, Info, o.Input, Nil); why != "" {
+				return nil, &ContradictionError{o.Call, fmt.Sprintf("the %s of process %d was never completed: %s", o.F, o.Process, why)}
+			}
+		}
+	}
 	return ops, nil
 }
 
@@ -97,15 +104,19 @@ func (o *Operation) complete(e *Event) string {
 	if e.Key != o.Key {
 		return fmt.Sprintf("process %d completes %s of key %q, but invoked it on key %q", e.Process, e.F, e.Key, o.Key)
 	}
+	kind := e.Kind
+	if Refused(o.F, kind, e.Value) {
+		kind = Fail
+	}
 	o.Input = Learn(o.F, e.Kind, o.Input, e.Value)
-	if why := Misfit(o.F, e.Kind, o.Input, e.Value); why != "" {
+	if why := Misfit(o.F, kind, o.Input, e.Value); why != "" {
 		return fmt.Sprintf("process %d completes %s (event %d), but %s", e.Process, e.F, o.Call, why)
 	}
-	o.Outcome, o.Return, o.Error = e.Kind, e.Index, e.Error
+	o.Outcome, o.Return, o.Error = kind, e.Index, e.Error
 	if e.Node != "" {
 		o.Node = e.Node
 	}
-	if e.Kind == OK {
+	if kind == OK {
 		o.Output = e.Value
 	}
 	if e.Kind == Fail && o.F == "cas" && !e.Value.IsList() {

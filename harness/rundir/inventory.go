@@ -90,6 +90,23 @@ func (d *Dir) Added(list []Kept) (added []string, err error) {
 	return added, err
 }
 
+// Unlisted says which files every run leaves that are not in a list.
+func Unlisted(list []Kept, nodes []string) (lacking []string) {
+	if len(list) == 0 {
+		return nil // Lacking says so
+	}
+	due := []string{ScenarioFile, HistoryFile, LedgerFile, FindingsFile, TroubleFile}
+	for _, n := range nodes {
+		due = append(due, nodesFolder+"/"+n+"/"+finalFile)
+	}
+	for _, name := range due {
+		if !slices.ContainsFunc(list, func(k Kept) bool { return k.File == name }) {
+			lacking = append(lacking, name+" is not among the evidence that the run left, as "+ResultFile+" lists it")
+		}
+	}
+	return lacking[:min(len(lacking), lackingMax)]
+}
+
 // lackingMax bounds how many files are named that are missing or changed.
 const lackingMax = 10
 

@@ -305,7 +305,7 @@ func (f *checkFlags) judgeHistory(ctx context.Context, h *loaded, c checkers.Che
 		Operations: harness.CountOperations(h.evidence.Operations), Strength: history.Measure(h.evidence.Events, h.evidence.Operations),
 		Measures: map[string]float64{}, Reasons: remarks(h),
 	}
-	idle := proofless(f.workload, h.evidence.Operations, slices.Contains(f.assume, "nil-is-unknown"))
+	idle := proofless(f.workload, h.evidence.Operations, slices.Contains(f.assume, "nil-is-unknown"), f.initial != "")
 	if why := history.Unended(h.evidence.Events); why != "" {
 		idle = "the history is not whole: " + why
 	}

@@ -96,6 +96,21 @@ func TestEvidenceThatIsMissingOrChangedIsNoEvidenceOfAbsence(t *testing.T) {
 			}
 		}
 	}
+	elsewhere := copied(t, run, edit("result.json", func(b []byte) []byte {
+		return bytes.Replace(b, []byte(`"runtime": "sim"`), []byte(`"runtime": "x"`), 1)
+	}))
+	if got := cleancut(t, "check", elsewhere); !strings.Contains(got.out, "invariants") {
+		t.Errorf("where the run was, its scenario says: invariants are not judged\n%s%s", got.out, got.err)
+	}
+	unlisted := copied(t, run, func(path string) {
+		edit("result.json", func(b []byte) []byte {
+			return bytes.Replace(b, []byte(`"file": "findings.json"`), []byte(`"file": "junit.xml"`), 1)
+		})(path)
+		must(t, os.Remove(filepath.Join(path, "findings.json")))
+	})
+	if got := cleancut(t, "check", unlisted); got.code != exitInconclusive {
+		t.Errorf("a list without findings.json: exit code %d\n%s%s", got.code, got.out, got.err)
+	}
 	if got := cleancut(t, "check", copied(t, run, func(string) {})); got.code != exitValid {
 		t.Errorf("unchanged: exit code %d\n%s%s", got.code, got.out, got.err)
 	}

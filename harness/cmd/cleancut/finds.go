@@ -198,7 +198,8 @@ func (t *tally) inconclusive(r swept) {
 // inconclusive if nothing at all was proven, or if more than that share, in
 // percent, of the seeds proved nothing.
 func (t *tally) close(inconclusiveMax float64) {
-	t.Why = slices.SortedFunc(maps.Values(t.reasons), func(a, b *whyNot) int {
+	t.Why = slices.AppendSeq([]*whyNot{}, maps.Values(t.reasons))
+	slices.SortFunc(t.Why, func(a, b *whyNot) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
 	})
 	slices.SortFunc(t.Finds, func(a, b *sweepFind) int {

@@ -84,6 +84,7 @@ func interruptible(ctx context.Context, hurry func()) (context.Context, context.
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE) // who reads no more must not end a run without its end: writing is an error
 	go func() {
 		<-signals
 		cancel()

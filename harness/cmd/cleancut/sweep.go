@@ -62,7 +62,7 @@ seed runs twice, and both traces must be identical.`,
 	cmd.Flags().DurationVar(&f.duration, "for", 0, "start no further seed after this time; without --seeds, run until then")
 	cmd.Flags().IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "worker processes")
 	cmd.Flags().IntVar(&f.twice, "twice", 0, "run every N-th seed twice and compare the traces")
-	cmd.Flags().Var(&f.inconclusiveMax, "max-inconclusive", "share of each scenario's seeds that may prove nothing, such as 3% (default 0%)")
+	cmd.Flags().Var(&f.inconclusiveMax, "max-inconclusive", "share of each scenario's seeds that may prove nothing, such as 3%")
 	cmd.Flags().BoolVar(&f.keepGoing, "keep-going", false, "go on after a violation")
 	return cmd
 }
@@ -221,7 +221,7 @@ func (f *sweepFlags) tell(cmd *cobra.Command, o *sweepOutcome) error {
 		return printAsJSON(cmd.OutOrStdout(), struct {
 			printed
 			Sweep *sweepOutcome `json:"sweep"`
-		}{printed{slices.Concat([]*rundir.Result{}, o.results)}, o})
+		}{printed{append([]*rundir.Result{}, o.results...)}, o})
 	}
 	_, err := fmt.Fprint(cmd.OutOrStdout(), o)
 	return err

@@ -357,7 +357,11 @@ func (b *builder) complete(e *history.Event, o *operation) error {
 	e.Process, e.Key = call.process, begun.Key
 	// What it was to do may turn out later, as Knossos completes histories.
 	begun.Value = history.Learn(e.F, e.Kind, begun.Value, e.Value)
-	if why := history.Misfit(e.F, e.Kind, begun.Value, e.Value); why != "" {
+	kind := e.Kind
+	if history.Refused(e.F, kind, e.Value) {
+		kind = history.Fail
+	}
+	if why := history.Misfit(e.F, kind, begun.Value, e.Value); why != "" {
 		return fieldError("value", "process %d completes %s (event %d), but %s", p, e.F, begun.Index, clipTo(why, explainedMax))
 	}
 	b.open[p] = append(b.open[p][:at:at], b.open[p][at+1:]...)

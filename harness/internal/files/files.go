@@ -74,7 +74,7 @@ func special(path string, info fs.FileInfo) error {
 	case m.IsRegular():
 		what = "another file by now"
 	}
-	return fmt.Errorf("%s is %s: %w, and is not read", path, what, ErrSpecial)
+	return fmt.Errorf("%s is %s: %w, and is left alone", path, what, ErrSpecial)
 }
 
 // Read returns the content of a regular file of at most limit bytes.
@@ -94,9 +94,12 @@ func Read(path string, limit int64) ([]byte, error) {
 }
 
 // Write replaces a file, or makes it and the folders above it: a reader finds
-// the old content or the new. Whatever else has the name is replaced, too, but
-// for a folder.
+// the old content or the new. A link that has the name is replaced; a folder, a
+// device, a pipe or a socket is not.
 func Write(path string, content []byte) error {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&(fs.ModeDevice|fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+		return fmt.Errorf("writing: %w", special(path, info))
+	}
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)

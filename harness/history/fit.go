@@ -64,6 +64,8 @@ func Misfit(f string, kind EventKind, argument, answer Value) string {
 		return "it is of unknown outcome, and neither its invocation nor its completion says what was attempted"
 	case answer.IsNil() || answer.Equal(argument):
 		return ""
+	case f == "init":
+		return other(argument, answer)
 	case f == "txn":
 		if argument.IsNil() {
 			return ""
@@ -83,6 +85,22 @@ func Misfit(f string, kind EventKind, argument, answer Value) string {
 		return ""
 	}
 	return fmt.Sprintf("it was invoked with %s and completed with %s; expected that again, nil or a boolean", argument, answer)
+}
+
+// other says what an init, whose argument and result are maps of rows, has that
+// it was not to write. Rows may be missing: those were deleted at once.
+func other(argument, answer Value) string {
+	asked, ok := argument.AsMap()
+	rows, told := answer.AsMap()
+	if !ok || !told {
+		return ""
+	}
+	for _, row := range rows {
+		if !slices.ContainsFunc(asked, func(a Pair) bool { return a.Key.Equal(row.Key) && a.Value.Equal(row.Value) }) {
+			return fmt.Sprintf("it was invoked with the rows %s and completed with %s; expected no others", argument, answer)
+		}
+	}
+	return ""
 }
 
 // misfitting is Misfit of lists of micro-operations. One that says nothing

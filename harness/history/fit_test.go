@@ -36,6 +36,7 @@ func TestWhatMayDifferBetweenInvocationAndCompletion(t *testing.T) {
 		{"txn", "[]", "[]", "[[:w 1 1]]"},
 		{"txn", "5", "nil", "[[:w 1 1]]"},
 		{"acquire", "1", "33", ""}, // a token
+		{"init", "{1 1 2 2}", "{1 1}", "{1 9}"},
 		{"read", "nil", "5", ""},
 		{"dequeue", "nil", "5", ""},
 		{"txn", "[[:w 8 1] [:r 9 nil]]", "[[:w 8 1] [:r 9 4]]", "[[:r 9 4]]"},

@@ -128,7 +128,10 @@ func (t toy) history(r *rand.Rand, k chaos) []history.Operation {
 				c.process, c.held = process, 0
 				process++
 			case p < k.infos+k.fails && !c.done:
-				o.Outcome, o.Output = history.Fail, history.Nil
+				o.Outcome, o.Output, o.Error = history.Fail, history.Nil, "not reached"
+				if o.F == Dequeue && r.IntN(100) < k.lies { // a lie, unless there was nothing
+					o.Error = ""
+				}
 			case !c.done:
 				effect(c)
 			}

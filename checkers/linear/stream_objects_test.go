@@ -21,7 +21,7 @@ func eventsOf(ops []history.Operation) []history.Event {
 		if o.Return < 0 {
 			continue
 		}
-		e := history.Event{Index: o.Return, Time: max(o.Invoked, o.Completed), Kind: o.Outcome, Process: o.Process, F: o.F, Key: o.Key, Value: o.Input}
+		e := history.Event{Index: o.Return, Time: max(o.Invoked, o.Completed), Kind: o.Outcome, Process: o.Process, F: o.F, Key: o.Key, Value: o.Input, Error: o.Error}
 		if o.Outcome == history.OK {
 			e.Value = o.Output
 		}

@@ -3,6 +3,7 @@ package jobresult
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cleancut/cleancut/checkers"
@@ -15,7 +16,9 @@ import (
 // worked have recorded that they have ended, all faults have been healed, and
 // no failure was told, a process's result is given within a bound. It is
 // invalid (no-result) if that was asked for in vain for so long, without a pause
-// in which nobody asked. What does not get that far is for others to judge:
+// in which nobody asked, and unknown if the job never committed a checkpoint: its
+// checkpoints may be rarer than the run is long, and results may be given with
+// them. What does not get that far is for others to judge:
 // see progress and terminates of checkers/recovery.
 func Ends(bound time.Duration) checkers.Checker {
 	return checkers.Ranked(checkers.Symptom, checkers.Func("job-ends", func(_ context.Context, e *checkers.Evidence) checkers.Verdict {
@@ -49,6 +52,9 @@ func Ends(bound time.Duration) checkers.Checker {
 		case last == nil:
 			return checkers.Verdict{Verdict: checkers.Valid, Reason: fmt.Sprintf("%d results were given", answered)}
 		}
+		if !committed(e.Record) {
+			return checkers.Verdict{Verdict: checkers.Unknown, Reason: fmt.Sprintf("the result of %s was asked for in vain, and nothing was ever committed: where results are given with what is committed, none was due", last.Key)}
+		}
 		since := max(ended, first.Invoked)
 		for _, f := range e.Faults {
 			since = max(since, f.End)
@@ -61,6 +67,13 @@ func Ends(bound time.Duration) checkers.Checker {
 		}
 		return checkers.Verdict{Verdict: checkers.Unknown, Reason: fmt.Sprintf("the result of %s was asked for in vain for less than %s after all processes had ended", last.Key, bound)}
 	}))
+}
+
+// committed reports whether a checkpoint was ever committed.
+func committed(events []record.Event) bool {
+	return slices.ContainsFunc(events, func(e record.Event) bool {
+		return e.Kind == record.CheckpointCommit || e.Kind == record.RoundCommit
+	})
 }
 
 func idle(why string) checkers.Verdict {

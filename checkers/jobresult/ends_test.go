@@ -25,7 +25,7 @@ func TestAJobThatHasEndedGivesItsResult(t *testing.T) {
 	event := func(s int, proc string, k record.Kind) record.Event {
 		return record.Event{T: time.Duration(s) * time.Second, Proc: proc, Kind: k}
 	}
-	ended := []record.Event{event(1, "n4", record.Work), event(1, "n5", record.Work), event(5, "n4", record.Final), event(6, "n5", record.Final)}
+	ended := []record.Event{event(1, "n4", record.Work), event(1, "n5", record.Work), event(2, "n1", record.RoundCommit), event(5, "n4", record.Final), event(6, "n5", record.Final)}
 	answer := history.Operation{F: workloads.Result, Key: "n4", Outcome: history.OK, Invoked: 26 * time.Second, Completed: 27 * time.Second}
 	paused := append(asked(10, 14), asked(20, 31)...)
 	for _, c := range []struct {
@@ -36,6 +36,7 @@ func TestAJobThatHasEndedGivesItsResult(t *testing.T) {
 		want   checkers.Validity
 	}{
 		{"no result within the bound", ended, asked(10, 26), 9 * time.Second, checkers.Invalid},
+		{"nothing was ever committed", slices.Delete(slices.Clone(ended), 2, 3), asked(10, 26), 9 * time.Second, checkers.Unknown},
 		{"a result at last", ended, append(asked(10, 26), answer), 9 * time.Second, checkers.Valid},
 		{"less than the bound", ended, asked(10, 24), 9 * time.Second, checkers.Unknown},
 		{"a fault was healed late", ended, asked(10, 26), 12 * time.Second, checkers.Unknown},

@@ -84,7 +84,7 @@ func Misfit(f string, kind EventKind, argument, answer Value) string {
 	if told && !flag || pair && (f == "append" || f == "send") || offset && f == "send" {
 		return ""
 	}
-	return fmt.Sprintf("it was invoked with %s and completed with %s; expected that again, nil or a boolean", argument, answer)
+	return fmt.Sprintf("it was invoked with %s and completed with %s; expected that again, nil or true", argument, answer)
 }
 
 // other says what an init, whose argument and result are maps of rows, has that
